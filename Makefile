@@ -1,0 +1,39 @@
+# Every target makes its own virtual environment first; VENV=... puts it elsewhere.
+VENV ?= .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+VISION := .venv-vision
+
+.PHONY: demo test lint bench test-vision test-gpu clean
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[all]'
+	touch $(STAMP)
+
+demo: $(STAMP)
+	$(BIN)/graphprune run configs/digits.yaml --out runs/digits
+
+test: lint
+	$(BIN)/pytest -n 2 tests graphprune
+
+lint: $(STAMP)
+	$(BIN)/ruff check graphprune tests experiments
+	$(BIN)/ruff format --check graphprune tests experiments
+	$(BIN)/mypy
+
+bench: $(STAMP)
+	for script in experiments/speed_*/run.py; do $(BIN)/python $$script || exit 1; done
+
+test-vision:
+	$(PYTHON) -m venv $(VISION)
+	$(VISION)/bin/pip install --quiet torch==2.14.1 torchvision==0.29.1 timm --editable '.[hf,dev]'
+	$(VISION)/bin/pytest -m vision tests
+
+# Runs in whatever environment PYTHON names: CUDA machines usually have theirs.
+test-gpu:
+	$(PYTHON) -m pytest -m gpu tests
+
+clean:
+	rm -rf $(VENV) $(VISION) build dist *.egg-info

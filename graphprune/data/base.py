@@ -1,0 +1,160 @@
+"""What data is: samples with stable ids that are fetched in batches by row."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from graphprune.errors import InputError
+
+
+class Batch(NamedTuple):
+    """Rows ``[B]`` int64 (positions in the data, CPU or device), inputs ``x [B, ...]`` and targets ``y [B, ...]``."""
+
+    rows: Tensor
+    x: Tensor
+    y: Tensor
+
+
+class Samples(ABC):
+    """N samples. Rows are positions 0..N-1; ids are stable names, ascending, and never a loader position.
+
+    Attributes:
+        ids: ``[N]`` int64, ascending and unique.
+        labels: Class labels ``[N]`` int64, or None for forecasts.
+    """
+
+    ids: npt.NDArray[np.int64]
+    labels: npt.NDArray[np.int64] | None = None
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @abstractmethod
+    def batches(
+        self, order: Iterable[Tensor], *, device: torch.device, workers: int = 0
+    ) -> Iterator[Batch]:
+        """One `Batch` on ``device`` for each tensor of rows in ``order``, in that order.
+
+        The result does not depend on ``workers`` (processes that prepare batches ahead).
+        """
+
+    @abstractmethod
+    def digest(self) -> bytes:
+        """A hash of the content, for the data fingerprint."""
+
+
+@dataclass(frozen=True)
+class TaskInfo:
+    """What a model must know of the data.
+
+    Args:
+        kind: ``classification`` or ``forecasting``.
+        input_shape: Shape of one ``x``: ``(C, H, W)`` or ``(D,)``; windows: ``(window, nodes, channels)``.
+        num_classes: Classes, or None.
+        class_names: Their names, or empty.
+        horizon: Steps to forecast (forecasting only).
+        steps_per_day: Samples of the clock in a day (forecasting only).
+        target_std: Standard deviation of the target in original units; errors are in standardised units.
+    """
+
+    kind: Literal["classification", "forecasting"]
+    input_shape: tuple[int, ...]
+    num_classes: int | None = None
+    class_names: tuple[str, ...] = ()
+    horizon: int = 0
+    steps_per_day: int = 0
+    target_std: float = 1.0
+
+
+@dataclass(frozen=True)
+class Data:
+    """A data set: training samples, test samples, what the task is, and the faults to print beside every figure."""
+
+    name: str
+    train: Samples
+    test: Samples
+    info: TaskInfo
+    faults: tuple[str, ...] = ()
+    fingerprint: str = field(default="")
+
+    def __post_init__(self) -> None:
+        for part, samples in (("train", self.train), ("test", self.test)):
+            if not len(samples):
+                raise InputError(f"data '{self.name}': the {part} part is empty; check the split and the limit")
+            if (np.diff(samples.ids) <= 0).any():
+                raise InputError(f"data '{self.name}': {part} ids must be ascending without repetition")
+        if not self.fingerprint:
+            digest = hashlib.blake2b(self.train.digest() + self.test.digest(), digest_size=12)
+            object.__setattr__(self, "fingerprint", digest.hexdigest())
+
+
+class TensorSamples(Samples):
+    """Samples that fit in memory: batches are gathered by index, on the CPU or resident on the device.
+
+    Args:
+        x: ``[N, ...]`` uint8 images or float32 features.
+        labels: ``[N]`` int64.
+        ids: ``[N]`` int64 ascending (default: ``0..N-1``).
+        mean, std: Per-channel normalisation of ``x`` after scaling uint8 to 0..1, or None to leave it as it is.
+    """
+
+    def __init__(
+        self,
+        x: Tensor,
+        labels: npt.NDArray[np.int64],
+        *,
+        ids: npt.NDArray[np.int64] | None = None,
+        mean: tuple[float, ...] | None = None,
+        std: tuple[float, ...] | None = None,
+    ) -> None:
+        if len(x) != len(labels):
+            raise InputError(f"{len(x)} samples but {len(labels)} labels; give one label each")
+        self.x = x
+        self.labels = np.asarray(labels, dtype=np.int64)
+        self.ids = np.arange(len(x), dtype=np.int64) if ids is None else np.asarray(ids, dtype=np.int64)
+        self.mean, self.std = mean, std
+        self._resident: tuple[torch.device, Tensor, Tensor] | None = None
+
+    def batches(
+        self, order: Iterable[Tensor], *, device: torch.device, workers: int = 0
+    ) -> Iterator[Batch]:
+        x, y = self._on(device)
+        scale = self._scale(device)
+        for rows in order:
+            rows = rows.to(device, non_blocking=True)
+            yield Batch(rows, self._normalise(x[rows], scale), y[rows])
+
+    def digest(self) -> bytes:
+        digest = hashlib.blake2b(self.ids.tobytes())
+        digest.update(self.labels.tobytes() if self.labels is not None else b"")
+        digest.update(np.ascontiguousarray(self.x.numpy()).data)
+        return digest.digest()
+
+    def _on(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        if self._resident is None or self._resident[0] != device:
+            assert self.labels is not None
+            self._resident = (device, self.x.to(device), torch.from_numpy(self.labels).to(device))
+        return self._resident[1], self._resident[2]
+
+    def _scale(self, device: torch.device) -> tuple[Tensor, Tensor] | None:
+        if self.mean is None or self.std is None:
+            return None
+        shape = (1, -1, *(1,) * (self.x.dim() - 2))
+        factor = 255.0 if self.x.dtype == torch.uint8 else 1.0
+        std = torch.tensor(self.std, device=device).view(shape)
+        mean = torch.tensor(self.mean, device=device).view(shape)
+        return 1 / (factor * std), mean / std
+
+    @staticmethod
+    def _normalise(x: Tensor, scale: tuple[Tensor, Tensor] | None) -> Tensor:
+        x = x.to(torch.float32)
+        return x if scale is None else x * scale[0] - scale[1]

@@ -1,0 +1,18 @@
+"""The one error that users cause and can mend."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class InputError(ValueError):
+    """Bad usage, configuration or input; the command line prints it as one sentence and exits with code 2."""
+
+
+def unknown_name(what: str, name: str, known: Iterable[str]) -> InputError:
+    """Error for a name that does not exist, suggesting the nearest known one."""
+    choices = sorted(known)
+    near = difflib.get_close_matches(name, choices, n=1)
+    hint = f"did you mean '{near[0]}'?" if near else f"known are: {', '.join(choices)}"
+    return InputError(f"unknown {what} '{name}'; {hint}")

@@ -1,0 +1,139 @@
+"""What an extrapolator is: fitted on the seeds' scores, it predicts everybody's."""
+
+from __future__ import annotations
+
+import inspect
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from graphprune.errors import InputError
+from graphprune.graph.knn import KNNGraph
+from graphprune.table import locate
+
+# What brings an optional input, for the error of a method that lacks it.
+_REMEDY = {
+    "labels": "pass labels (--labels Y.npy)",
+    "probes": "pass class probabilities of the seed model on samples it did not train on (--probes Q.npz)",
+    "short_run": "pass the true-label probabilities of a short run on all data (--short-run T.npz)",
+}
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What extrapolators may look at: all N samples, no scores.
+
+    Args:
+        graph: The shared kNN graph over the embeddings.
+        embeddings: ``[N, D]`` float16 or float32.
+        ids: Sample ids ``[N]`` int64 ascending (default: ``0..N-1``).
+        labels: Class labels ``[N]`` int64, or None.
+        probes: Out-of-sample class probabilities ``[P, N, C]`` at P checkpoints, or None.
+        short_run: True-label probabilities ``[E', N]`` of a short run on all data, or None.
+    """
+
+    graph: KNNGraph
+    embeddings: Tensor
+    ids: npt.NDArray[np.int64] | None = None
+    labels: Tensor | None = None
+    probes: Tensor | None = None
+    short_run: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        n = len(self.embeddings)
+        if self.ids is None:
+            object.__setattr__(self, "ids", np.arange(n, dtype=np.int64))
+        lengths = {
+            "graph": self.graph.n,
+            "ids": len(self.sample_ids),
+            "labels": n if self.labels is None else len(self.labels),
+            "probes": n if self.probes is None else self.probes.shape[1],
+            "short_run": n if self.short_run is None else self.short_run.shape[1],
+        }
+        for name, length in lengths.items():
+            if length != n:
+                raise InputError(f"{name} covers {length} samples but the embeddings {n}; compute both on the same data")
+
+    @property
+    def sample_ids(self) -> npt.NDArray[np.int64]:
+        """The ids ``[N]``."""
+        assert self.ids is not None
+        return self.ids
+
+    @property
+    def n(self) -> int:
+        """Number of samples."""
+        return len(self.embeddings)
+
+
+class Extrapolator(ABC):
+    """Base of all extrapolators, with scikit-learn's manners: ``fit``, ``predict``, ``get_params``.
+
+    Subclasses store their arguments in ``__init__`` and implement ``_fit`` and ``_predict``; this class
+    maps ids to rows, validates, and keeps the seeds' measured scores. ``requires`` names the optional
+    inputs without which the method cannot work.
+    """
+
+    requires: ClassVar[tuple[str, ...]] = ()
+
+    def fit(
+        self, inputs: Inputs, seed_ids: npt.NDArray[np.int64], seed_scores: npt.NDArray[np.float32]
+    ) -> Self:
+        """Learns from ``seed_ids [M]`` and ``seed_scores [M]``; raises `InputError` on bad ids or scores."""
+        for name in self.requires:
+            if getattr(inputs, name) is None:
+                raise InputError(f"{type(self).__name__} needs {name}; {_REMEDY[name]}")
+        seed_ids = np.asarray(seed_ids, dtype=np.int64)
+        scores = np.asarray(seed_scores, dtype=np.float32)
+        if len(seed_ids) != len(scores):
+            raise InputError(f"{len(seed_ids)} seed ids but {len(scores)} seed scores; give one each")
+        if len(np.unique(seed_ids)) != len(seed_ids):
+            raise InputError("some seed ids stand more than once; keep one score per seed")
+        if len(seed_ids) < 2:
+            raise InputError(f"{len(seed_ids)} seeds are too few to extrapolate from; give at least 2")
+        if not np.isfinite(scores).all():
+            bad = ~np.isfinite(scores)
+            raise InputError(f"{bad.sum()} seed scores are NaN or infinite, the first is id {seed_ids[bad][0]}")
+        rows = torch.from_numpy(locate(inputs.sample_ids, seed_ids, "seeds"))
+        order = torch.argsort(rows)
+        self.n_ = inputs.n
+        self.seed_rows_ = rows[order]
+        self.seed_scores_ = torch.from_numpy(scores)[order]
+        self._fit(inputs, self.seed_rows_, self.seed_scores_)
+        return self
+
+    def predict(self, return_std: bool = False) -> Any:
+        """Scores ``[N]`` float32, the seeds' measured ones kept; with ``return_std`` also their std ``[N]`` (seeds 0)."""
+        if not hasattr(self, "n_"):
+            raise InputError(f"{type(self).__name__} is not fitted; call fit(inputs, seed_ids, seed_scores) first")
+        values = self._predict().to(torch.float32).clone()
+        values[self.seed_rows_] = self.seed_scores_
+        if not return_std:
+            return values.numpy()
+        std = self._predict_std().to(torch.float32).clone()
+        std[self.seed_rows_] = 0
+        return values.numpy(), std.numpy()
+
+    @abstractmethod
+    def _fit(self, inputs: Inputs, seed_rows: Tensor, seed_scores: Tensor) -> None:
+        """Learns from rows ``[M]`` int64 ascending and scores ``[M]`` float32."""
+
+    @abstractmethod
+    def _predict(self) -> Tensor:
+        """Scores ``[N]`` float32 of all samples, on the CPU."""
+
+    @abstractmethod
+    def _predict_std(self) -> Tensor:
+        """Standard deviation of each prediction ``[N]`` float32, on the CPU."""
+
+    def get_params(self) -> dict[str, Any]:
+        """The arguments this object was made with."""
+        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.get_params().items())})"

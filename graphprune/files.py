@@ -1,0 +1,113 @@
+"""Reading files as data, and writing them so that they are whole or absent."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from graphprune.errors import InputError
+
+
+def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
+    """Lets ``write`` fill a temporary file in the same folder, flushes it to disk and renames it to ``path``."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # The suffix stays, because writers such as numpy's choose the format or append to the name by it.
+    temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
+    try:
+        write(temporary)
+        with temporary.open("rb") as handle:
+            os.fsync(handle.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes indented JSON with sorted keys; NaN and infinity are refused."""
+    text = json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n"
+    write_atomic(path, lambda p: p.write_text(text) and None)
+
+
+def write_npy(path: Path, array: npt.NDArray[Any]) -> None:
+    """Writes one array in NumPy's format."""
+    write_atomic(path, lambda p: np.save(p, np.ascontiguousarray(array), allow_pickle=False))
+
+
+def read_json(path: Path) -> Any:
+    """Parsed JSON, or an `InputError` that names the file."""
+    try:
+        return json.loads(must_exist(path).read_text())
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not valid JSON ({error}); write it anew or pass another file") from error
+
+
+def read_npy(path: Path, *, mmap: bool = False) -> npt.NDArray[Any]:
+    """One array from a ``.npy`` file, memory-mapped on request; pickled objects are refused."""
+    try:
+        array = np.load(must_exist(path), mmap_mode="r" if mmap else None, allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise InputError(f"{path} is not a readable .npy array ({error}); save it with numpy.save") from error
+    if not isinstance(array, np.ndarray):
+        raise InputError(f"{path} holds several arrays; pass a .npy file with one")
+    return array
+
+
+def read_npz(path: Path, *, limit_gib: float = 64.0) -> dict[str, npt.NDArray[Any]]:
+    """All arrays of an ``.npz`` file; pickled objects and archives that unpack beyond ``limit_gib`` are refused."""
+    try:
+        with zipfile.ZipFile(must_exist(path)) as archive:
+            unpacked = sum(info.file_size for info in archive.infolist())
+        if unpacked > limit_gib * 2**30:
+            raise InputError(f"{path} unpacks to {unpacked / 2**30:.0f} GiB, over the limit of {limit_gib:g}")
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    except (zipfile.BadZipFile, ValueError, OSError, EOFError, KeyError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path} is not a readable .npz archive ({error}); save it with numpy.savez") from error
+
+
+def must_exist(path: Path) -> Path:
+    """``path`` itself if it is a file, else an `InputError`."""
+    if not path.is_file():
+        kind = "is a folder, not a file" if path.is_dir() else "does not exist"
+        raise InputError(f"{path} {kind}; check the path")
+    return path
+
+
+def sha256(path: Path) -> str:
+    """Hex digest of a file's content."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def fingerprint(value: Any) -> str:
+    """Short stable hash of JSON-like data (keys sorted)."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def require_finite(array: npt.NDArray[Any], what: str, ids: npt.NDArray[np.int64] | None = None) -> None:
+    """Refuses NaN and infinity, saying how many rows and the first id. Works through ``[N, ...]`` in blocks."""
+    bad = 0
+    first: int | None = None
+    for start in range(0, len(array), 65_536):
+        block = np.asarray(array[start : start + 65_536])
+        rows = np.flatnonzero(~np.isfinite(block).reshape(len(block), -1).all(axis=1))
+        if len(rows) and first is None:
+            first = start + int(rows[0])
+        bad += len(rows)
+    if first is not None:
+        name = int(ids[first]) if ids is not None else first
+        raise InputError(
+            f"{what}: {bad} of {len(array)} samples hold NaN or infinite values, the first is id {name}; "
+            "drop or repair them"
+        )

@@ -1,0 +1,1 @@
+"""The k-nearest-neighbour graph that every stage shares."""

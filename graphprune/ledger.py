@@ -1,0 +1,83 @@
+"""One account of what every stage cost: seconds, peak memory, samples trained and forwarded."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass
+class Cost:
+    """What a piece of work cost.
+
+    Attributes:
+        seconds: Wall-clock time, summed over interrupted attempts that left a checkpoint.
+        peak_mib: Largest resident memory (on CUDA: plus the largest allocation) while it ran, in MiB.
+        trained_samples: Samples that went forward and backward.
+        forward_samples: Samples that only went forward (evaluation passes, embedding, choosing).
+    """
+
+    seconds: float = 0.0
+    peak_mib: float = 0.0
+    trained_samples: int = 0
+    forward_samples: int = 0
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(
+            self.seconds + other.seconds,
+            max(self.peak_mib, other.peak_mib),
+            self.trained_samples + other.trained_samples,
+            self.forward_samples + other.forward_samples,
+        )
+
+    def passes(self, n: int, epochs: float) -> float:
+        """Cost in full trainings of ``n`` samples over ``epochs``: a backward pass counts two forward ones."""
+        return (3 * self.trained_samples + self.forward_samples) / (3 * n * epochs)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers for JSON."""
+        return asdict(self)
+
+
+@contextmanager
+def measure(cost: Cost) -> Iterator[Cost]:
+    """Adds the block's seconds and peak memory to ``cost``."""
+    _reset_peak()
+    start = time.perf_counter()
+    try:
+        yield cost
+    finally:
+        cost.seconds += time.perf_counter() - start
+        cost.peak_mib = max(cost.peak_mib, _peak_mib())
+
+
+def _reset_peak() -> None:
+    if sys.platform == "linux":
+        try:
+            Path("/proc/self/clear_refs").write_text("5")
+        except OSError:
+            pass  # then the peak is that of the process so far: never too small
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+
+
+def _peak_mib() -> float:
+    peak = 0.0
+    try:
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                peak = int(line.split()[1]) / 1024
+    except OSError:
+        unit = 1 if sys.platform == "darwin" else 1024
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        peak += torch.cuda.max_memory_allocated() / 2**20
+    return peak

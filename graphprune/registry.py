@@ -1,0 +1,92 @@
+"""Names to classes: the one place that the API, the command line and the config ask for a method.
+
+A method registers itself where it is defined; the packages in `KINDS` are scanned on first use, so a
+new method edits no list and `graphprune --help` imports none of them.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+from graphprune.errors import InputError, unknown_name
+
+Status = Literal["confirmed", "abstract", "ours"]
+C = TypeVar("C", bound=type)
+
+KINDS = {
+    "score": "graphprune.scores",
+    "extrapolator": "graphprune.extrapolate",
+    "selection": "graphprune.select",
+    "sampler": "graphprune.samplers",
+    "paradigm": "graphprune.train.paradigms",
+    "model": "graphprune.train.models",
+}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A registered class with its origin.
+
+    ``status`` is ``confirmed`` (arithmetic read in the authors' public code), ``abstract`` (only the
+    published abstract confirms it) or ``ours`` (graphprune's own formulation; no parity is claimed).
+    """
+
+    cls: type
+    name: str
+    source: str
+    status: Status
+
+
+_entries: dict[str, dict[str, Entry]] = {kind: {} for kind in KINDS}
+_scanned: set[str] = set()
+
+
+def register(kind: str, name: str, *, source: str, status: Status) -> Callable[[C], C]:
+    """Class decorator that makes a method known under ``name``; ``source`` cites paper and year."""
+
+    def add(cls: C) -> C:
+        known = _entries[kind].get(name)
+        if known is not None and known.cls.__qualname__ != cls.__qualname__:
+            raise ValueError(f"{kind} '{name}' is registered twice: {known.cls} and {cls}")
+        _entries[kind][name] = Entry(cls, name, source, status)
+        return cls
+
+    return add
+
+
+def entries(kind: str) -> dict[str, Entry]:
+    """All methods of a kind by name, sorted. Imports the kind's package on first use."""
+    if kind not in _scanned:
+        package = importlib.import_module(KINDS[kind])
+        for module in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
+            if not module.ispkg:
+                importlib.import_module(module.name)
+        _scanned.add(kind)
+    return dict(sorted(_entries[kind].items()))
+
+
+def get(kind: str, name: str) -> type[Any]:
+    """The class registered as ``name``, or an `InputError` that suggests the nearest name."""
+    known = entries(kind)
+    if name not in known:
+        raise unknown_name(kind, name, known)
+    return known[name].cls
+
+
+def create(kind: str, name: str, **options: Any) -> Any:
+    """An instance of the class registered as ``name``; unknown options are an `InputError`."""
+    cls = get(kind, name)
+    parameters = inspect.signature(cls).parameters
+    if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        for option in options:
+            if option not in parameters:
+                raise unknown_name(f"option of {kind} '{name}'", option, parameters)
+    try:
+        return cls(**options)
+    except (TypeError, ValueError) as error:
+        raise error if isinstance(error, InputError) else InputError(f"{kind} '{name}': {error}") from error

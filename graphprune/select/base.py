@@ -1,0 +1,147 @@
+"""What a selection rule is: scores in, kept rows and weights out."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from torch import Tensor
+
+from graphprune.errors import InputError
+from graphprune.files import write_atomic
+from graphprune.graph.knn import KNNGraph
+from graphprune.table import ScoreTable, integer_column, numeric_column, read_parquet
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The samples to train on.
+
+    Args:
+        ids: Kept sample ids ``[K]`` int64, ascending and unique.
+        weights: Loss weights ``[K]`` float32 (all 1 for plain rules).
+    """
+
+    ids: npt.NDArray[np.int64]
+    weights: npt.NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        if len(self.ids) != len(self.weights):
+            raise InputError(f"selection: {len(self.ids)} ids but {len(self.weights)} weights; give one each")
+        if not len(self.ids):
+            raise InputError("selection: it keeps no sample; keep a larger fraction")
+        if (np.diff(self.ids) <= 0).any():
+            raise InputError("selection: ids must be ascending without repetition; sort and deduplicate them")
+        if not (np.isfinite(self.weights).all() and (self.weights >= 0).all()):
+            raise InputError("selection: weights must be finite and not negative")
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def to_parquet(self, path: Path | str) -> None:
+        """Writes ``sample_id, weight``; the file is whole or absent."""
+        table = pa.table({"sample_id": pa.array(self.ids), "weight": pa.array(self.weights)})
+        write_atomic(Path(path), lambda p: pq.write_table(table, p))
+
+    @classmethod
+    def from_parquet(cls, path: Path | str) -> Selection:
+        """Reads ``sample_id`` and, if there, ``weight`` (else 1), in any order."""
+        table = read_parquet(Path(path), required=("sample_id",))
+        ids = integer_column(table, "sample_id", path)
+        weights = np.ones(len(ids), dtype=np.float32)
+        if "weight" in table.column_names:
+            weights = numeric_column(table, "weight", path).astype(np.float32)
+        order = np.argsort(ids, kind="stable")
+        try:
+            return cls(ids[order], weights[order])
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """What rules may look at, rows 0..N-1: ``scores [N]`` float32, ``labels [N]`` int64, graph, embeddings."""
+
+    scores: Tensor
+    labels: Tensor | None = None
+    graph: KNNGraph | None = None
+    embeddings: Tensor | None = None
+    generator: torch.Generator | None = None
+
+
+class SelectionRule(ABC):
+    """Base of all static rules. Ties go to the lower id, so that equal scores give the same set everywhere.
+
+    Subclasses implement ``_select`` and name the optional inputs they cannot do without in ``requires``.
+    """
+
+    requires: ClassVar[tuple[str, ...]] = ()
+
+    def select(
+        self,
+        table: ScoreTable,
+        keep: float,
+        *,
+        labels: npt.NDArray[np.int64] | None = None,
+        graph: KNNGraph | None = None,
+        embeddings: Tensor | None = None,
+        seed: int = 0,
+    ) -> Selection:
+        """Keeps ``round(keep * N)`` samples (at least 1); ``keep`` in (0, 1] is the fraction kept of all N samples."""
+        if not 0 < keep <= 1:
+            raise InputError(f"keep is {keep:g}; it is the fraction kept, above 0 and at most 1")
+        available = {"labels": labels, "graph": graph, "embeddings": embeddings}
+        for name in self.requires:
+            if available[name] is None:
+                raise InputError(f"rule {type(self).__name__} needs {name}; pass them (--{name})")
+        for name, value in available.items():
+            length = len(table) if value is None else value.n if isinstance(value, KNNGraph) else len(value)
+            if length != len(table):
+                raise InputError(f"{name} covers {length} samples but the scores {len(table)}; use the same data")
+        candidates = Candidates(
+            scores=torch.from_numpy(table.values),
+            labels=None if labels is None else torch.as_tensor(labels, dtype=torch.int64),
+            graph=graph,
+            embeddings=embeddings,
+            generator=torch.Generator().manual_seed(seed),
+        )
+        rows, weights = self._select(candidates, count_kept(len(table), keep))
+        order = torch.argsort(rows)
+        return Selection(table.ids[rows[order].numpy()], weights[order].to(torch.float32).numpy())
+
+    @abstractmethod
+    def _select(self, candidates: Candidates, count: int) -> tuple[Tensor, Tensor]:
+        """``count`` kept rows int64, in any order, and their weights float32."""
+
+    def get_params(self) -> dict[str, Any]:
+        """The arguments this rule was made with."""
+        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+
+
+def count_kept(n: int, keep: float) -> int:
+    """How many of ``n`` samples a keep fraction means: rounded half up, at least 1."""
+    return max(1, math.floor(keep * n + 0.5))
+
+
+def highest(scores: Tensor, count: int) -> Tensor:
+    """Rows of the ``count`` largest scores, ties to the lower row."""
+    return torch.sort(scores, descending=True, stable=True).indices[:count]
+
+
+def share_by_class(labels: Tensor, count: int) -> dict[int, int]:
+    """How many of ``count`` each class gets: proportional to its size, remainders by largest fraction."""
+    classes, sizes = torch.unique(labels, return_counts=True)
+    exact = sizes.double() * count / len(labels)
+    shares = exact.floor().long()
+    missing = count - int(shares.sum())
+    shares[highest(exact - shares, missing)] += 1
+    return dict(zip(classes.tolist(), shares.tolist(), strict=True))

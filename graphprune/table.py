@@ -1,0 +1,169 @@
+"""Scores with their ids, uncertainty and origin: the one object that stages hand to each other."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from graphprune.errors import InputError
+from graphprune.files import must_exist, require_finite, write_atomic
+
+METADATA_KEY = b"graphprune"
+DIRECTION = "larger values are kept"
+
+
+@dataclass(frozen=True)
+class ScoreTable:
+    """One score of many samples, sorted by id.
+
+    Args:
+        ids: Sample ids ``[N]`` int64, unique, in any order (stored ascending).
+        values: Scores ``[N]`` float32, finite; a larger value always means "keep".
+        measured: ``[N]`` bool, True where the score was measured and False where it was predicted.
+            A single bool stands for all.
+        std: Standard deviations of the predictions ``[N]`` float32, or None.
+        metadata: Where the scores come from (``score``, ``fingerprint`` of the data set, ``embedding``,
+            ``graph``, ``seed``, ``versions``); absent keys mean unknown.
+
+    Raises:
+        InputError: lengths differ, an id stands twice, a value is NaN or infinite.
+
+    >>> table = ScoreTable([2, 0], [0.5, 0.25], True)
+    >>> table.ids.tolist(), table.values.tolist()
+    ([0, 2], [0.25, 0.5])
+    """
+
+    ids: npt.NDArray[np.int64]
+    values: npt.NDArray[np.float32]
+    measured: npt.NDArray[np.bool_]
+    std: npt.NDArray[np.float32] | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        ids = np.asarray(self.ids, dtype=np.int64).reshape(-1)
+        columns = {
+            "values": np.asarray(self.values, dtype=np.float32).reshape(-1),
+            "measured": np.broadcast_to(np.asarray(self.measured, dtype=bool), ids.shape),
+            "std": None if self.std is None else np.asarray(self.std, dtype=np.float32).reshape(-1),
+        }
+        for name, column in columns.items():
+            if column is not None and len(column) != len(ids):
+                raise InputError(f"score table: {len(ids)} ids but {len(column)} {name}; give one per id")
+        order = np.argsort(ids, kind="stable")
+        ids = ids[order]
+        if len(ids) and (repeated := ids[1:] == ids[:-1]).any():
+            raise InputError(
+                f"score table: {int(repeated.sum())} ids stand more than once, the first is "
+                f"{int(ids[1:][repeated][0])}; keep one row per sample_id"
+            )
+        object.__setattr__(self, "ids", ids)
+        for name, column in columns.items():
+            object.__setattr__(self, name, None if column is None else np.ascontiguousarray(column[order]))
+        require_finite(self.values, "score table", ids)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def rows(self, mask: npt.NDArray[np.bool_]) -> ScoreTable:
+        """The rows where ``mask [N]`` is True."""
+        std = None if self.std is None else self.std[mask]
+        return ScoreTable(self.ids[mask], self.values[mask], self.measured[mask], std, self.metadata)
+
+    def rows_of(self, ids: npt.NDArray[np.int64], what: str) -> npt.NDArray[np.int64]:
+        """Positions of ``ids`` in this table; an absent one is an `InputError` that calls the ids ``what``."""
+        return locate(self.ids, ids, what)
+
+    def require_same_data(self, other: ScoreTable) -> None:
+        """Refuses two tables that are known to come from different data sets."""
+        mine, theirs = self.metadata.get("fingerprint"), other.metadata.get("fingerprint")
+        if mine and theirs and mine != theirs:
+            raise InputError(
+                f"the tables come from different data sets (fingerprints {mine} and {theirs}); "
+                "compute both on the same data"
+            )
+
+    def to_parquet(self, path: Path | str) -> None:
+        """Writes ``sample_id, value, std, source`` and the metadata; the file is whole or absent."""
+        metadata = {"direction": DIRECTION, **self.metadata}
+        table = pa.table(
+            {
+                "sample_id": pa.array(self.ids),
+                "value": pa.array(self.values),
+                "std": pa.array(self.std) if self.std is not None else pa.nulls(len(self), pa.float32()),
+                "source": pa.array(np.where(self.measured, "measured", "predicted")),
+            }
+        ).replace_schema_metadata({METADATA_KEY: json.dumps(metadata, sort_keys=True)})
+        write_atomic(Path(path), lambda p: pq.write_table(table, p))
+
+    @classmethod
+    def from_parquet(cls, path: Path | str) -> ScoreTable:
+        """Reads a table; ``std`` and ``source`` may be absent (then: none, and measured)."""
+        table = read_parquet(Path(path), required=("sample_id", "value"))
+        source = table["source"].to_pylist() if "source" in table.column_names else ["measured"] * len(table)
+        if unknown := set(source) - {"measured", "predicted"}:
+            raise InputError(f"{path}: source must be 'measured' or 'predicted', not {sorted(map(str, unknown))[0]!r}")
+        std = None
+        if "std" in table.column_names and table["std"].null_count < len(table):
+            std = numeric_column(table, "std", path).astype(np.float32)
+        raw = (table.schema.metadata or {}).get(METADATA_KEY, b"{}")
+        try:
+            metadata = json.loads(raw)
+        except ValueError as error:
+            raise InputError(f"{path}: its graphprune metadata is not JSON; write the table anew") from error
+        values = numeric_column(table, "value", path).astype(np.float32)
+        ids = integer_column(table, "sample_id", path)
+        try:
+            return cls(ids, values, np.array([s == "measured" for s in source], dtype=bool), std, metadata)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
+
+
+def locate(
+    known: npt.NDArray[np.int64], wanted: npt.NDArray[np.int64], what: str
+) -> npt.NDArray[np.int64]:
+    """Positions of ``wanted`` ids in the ascending ``known`` ones; absent ids are an `InputError`."""
+    wanted = np.asarray(wanted, dtype=np.int64)
+    rows = np.searchsorted(known, wanted)
+    found = known[np.minimum(rows, max(len(known) - 1, 0))] == wanted if len(known) else np.zeros(len(wanted), bool)
+    if not found.all():
+        raise InputError(
+            f"{what}: {int((~found).sum())} of {len(wanted)} ids are not among the {len(known)} samples, "
+            f"the first is {int(wanted[~found][0])}; pass ids of the same data set"
+        )
+    return rows
+
+
+def read_parquet(path: Path, *, required: tuple[str, ...]) -> pa.Table:
+    """A Parquet table that has the ``required`` columns, or an `InputError` that names the file."""
+    try:
+        table = pq.read_table(must_exist(path), partitioning=None)
+    except (pa.ArrowException, OSError) as error:
+        first_line = str(error).splitlines()[0]
+        raise InputError(f"{path} is not a readable Parquet file ({first_line}); write it anew") from error
+    for name in required:
+        if name not in table.column_names:
+            raise InputError(f"{path} has no column '{name}' (it has {', '.join(table.column_names) or 'none'})")
+    return table
+
+
+def numeric_column(table: pa.Table, name: str, path: Path | str) -> npt.NDArray[np.float64]:
+    """A float or integer column; nulls become NaN."""
+    kind = table.schema.field(name).type
+    if not (pa.types.is_floating(kind) or pa.types.is_integer(kind)):
+        raise InputError(f"{path}: column '{name}' is {kind}; it must be numbers")
+    return np.asarray(table[name].cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
+
+
+def integer_column(table: pa.Table, name: str, path: Path | str) -> npt.NDArray[np.int64]:
+    """An integer column without nulls."""
+    kind = table.schema.field(name).type
+    if not pa.types.is_integer(kind) or table[name].null_count:
+        raise InputError(f"{path}: column '{name}' is {kind} with {table[name].null_count} nulls; it must be integers")
+    return np.asarray(table[name].cast(pa.int64()).to_numpy(), dtype=np.int64)
