@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
+
+from graphprune.errors import InputError
 
 Phase = Literal["train", "eval"]
 
@@ -36,42 +39,86 @@ class Score(ABC):
 
     A sample's trajectory is the sequence of its own visits: an epoch in which a dynamic sampler skips
     it adds nothing, visits may come in any order within an epoch, and of several visits in one epoch the
-    first counts (the recorder drops the rest before they reach a score).
+    first counts. ``skip`` and ``T`` of a score count epochs of the run, not visits.
 
-    Subclasses set ``needs`` (fields of `Signals`), ``phase`` (``train``: recorded online in the training
-    forward pass; ``eval``: on an un-augmented evaluation pass after each epoch) and implement
-    ``_allocate``, ``update`` and ``values``. All state is tensors named in ``_state``, so that
-    ``state_dict`` needs no code of its own.
+    Subclasses set ``needs`` (fields of `Signals`; may be narrowed in ``_allocate``), ``phase`` (``train``:
+    recorded online in the training forward pass; ``eval``: on an un-augmented evaluation pass after each
+    epoch) and implement ``_allocate``, ``update`` and ``values``. All state is tensors named in
+    ``_state``, so that ``state_dict`` needs no code of its own.
+
+    State has ``n + 1`` rows (`_full` makes them): the recorder sends what must not count, such as second
+    visits, to the spare row ``n``, because filtering a batch would wait for the device. A state row is
+    therefore read, changed and assigned, never accumulated in place, and ``values`` leaves the spare out.
     """
 
-    needs: ClassVar[frozenset[str]]
+    needs: frozenset[str]
     phase: ClassVar[Phase] = "eval"
     _state: ClassVar[tuple[str, ...]] = ()
 
     n: int
     device: torch.device
 
-    def start(self, n: int, *, epochs: int, num_classes: int | None, device: torch.device | str = "cpu") -> None:
-        """Allocates state for ``n`` samples. Raises `InputError` when ``epochs`` are too few for the windows."""
+    def start(
+        self, n: int, *, epochs: int, num_classes: int | None, device: torch.device | str = "cpu"
+    ) -> None:
+        """Allocates state for ``n`` samples; `InputError` when ``epochs`` are too few for the windows."""
         self.n, self.device = n, torch.device(device)
         self._allocate(epochs, num_classes)
 
     @abstractmethod
-    def _allocate(self, epochs: int, num_classes: int | None) -> None: ...
+    def _allocate(self, epochs: int, num_classes: int | None) -> None:
+        """Validates the arguments and makes all tensors named in ``_state``."""
 
     @abstractmethod
     def update(self, rows: Tensor, signals: Signals, epoch: int) -> None:
-        """Takes one batch: ``rows [B]`` int64 positions in 0..n-1 without repetition, their signals, the epoch."""
+        """Takes one batch: ``rows [B]`` int64 in 0..n, unique but for the spare row ``n``, signals, epoch."""
 
     @abstractmethod
     def values(self) -> Tensor:
-        """The scores ``[n]`` float32 on the CPU; samples without enough visits get the score of no dynamics."""
+        """The scores ``[n]`` float32 on the CPU; too few visits give the score of no dynamics."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Tensors that continue the recording in another process."""
+        """Tensors that continue the recording in another process; references, as in torch."""
         return {name: getattr(self, name) for name in self._state}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continues from `state_dict`; call after `start`."""
         for name in self._state:
-            getattr(self, name).copy_(state[name])
+            mine = getattr(self, name)
+            if name not in state or state[name].shape != mine.shape:
+                given = tuple(state[name].shape) if name in state else "absent"
+                raise InputError(
+                    f"{type(self).__name__}: saved '{name}' is {given} but this recording has "
+                    f"{tuple(mine.shape)}; resume with the same data and score arguments"
+                )
+            mine.copy_(state[name])
+
+    def get_params(self) -> dict[str, Any]:
+        """The arguments this score was made with."""
+        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.get_params().items())})"
+
+    def _full(self, *shape: int, fill: float = 0, dtype: torch.dtype = torch.float32) -> Tensor:
+        """One state row ``[*shape]`` for each sample and for the spare row."""
+        return torch.full((self.n + 1, *shape), fill, dtype=dtype, device=self.device)
+
+    def _finish(self, values: Tensor) -> Tensor:
+        """Drops the spare row."""
+        return values[: self.n].to("cpu", torch.float32, copy=True)
+
+    def _whole(self, name: str, at_least: int) -> int:
+        """The argument ``name``, which must be a whole number."""
+        value = getattr(self, name)
+        if isinstance(value, bool) or not isinstance(value, int) or value < at_least:
+            raise InputError(
+                f"{type(self).__name__}: {name} is {value!r}; give a whole number of at least {at_least}"
+            )
+        return value
+
+
+def required(signal: Tensor | None) -> Tensor:
+    """A signal that the recorder has promised because the score needs it."""
+    assert signal is not None
+    return signal

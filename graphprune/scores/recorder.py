@@ -11,9 +11,16 @@ from torch import Tensor
 from graphprune.errors import InputError
 from graphprune.scores.base import Phase, Score, Signals
 
+_DERIVED = {"log_probs": ("logits",), "p_true": ("logits", "targets"), "loss": ("logits", "targets")}
+
 
 class Recorder:
     """Streams training dynamics into scores; holds O(N x window) and never a sample's whole history.
+
+    Within an epoch batches may come in any order; a sample that is skipped adds nothing to its trajectory;
+    of several visits in one epoch and phase the first counts. Nothing waits for the device during a step:
+    ids that are not recorded are noted there and reported at the next epoch's first batch, or by
+    ``values`` or ``state_dict`` (on the CPU at once).
 
     Args:
         scores: Scores by name.
@@ -21,6 +28,8 @@ class Recorder:
         epochs: Epochs of the run (windows are checked against it before it starts).
         num_classes: Classes, or None for forecasts.
         device: Where the state lives; the batches' device avoids copies.
+
+    Cost: O(B C) time per batch of B samples beside the scores' own; 12 bytes per sample and phase.
 
     >>> import torch
     >>> from graphprune.registry import create
@@ -41,23 +50,31 @@ class Recorder:
     ) -> None:
         self.scores = dict(scores)
         self.ids = ids.to(device=device, dtype=torch.int64)
-        self._rows_are_ids = bool((self.ids == torch.arange(len(ids), device=self.ids.device)).all())
-        self._last_visit = {
-            phase: torch.full((len(ids),), -1, dtype=torch.int32, device=self.ids.device)
-            for phase in self.phases
-        }
+        self.n = len(ids)
+        if not self.n or bool((self.ids[1:] <= self.ids[:-1]).any()):
+            raise InputError(
+                "recorder: ids must be ascending, without repetition and at least one; sort them"
+            )
+        self._rows_are_ids = bool(self.ids[0] == 0) and bool(self.ids[-1] == self.n - 1)
+        self._last_visit = {phase: self._integers(-1) for phase in self.phases}
+        self._position = self._integers(0)
+        self._foreign = torch.zeros(2, dtype=torch.int64, device=self.ids.device)
+        self._epoch = -1
         for score in self.scores.values():
-            score.start(len(ids), epochs=epochs, num_classes=num_classes, device=device)
+            score.start(self.n, epochs=epochs, num_classes=num_classes, device=device)
 
     @property
     def phases(self) -> tuple[Phase, ...]:
         """Which passes the attached scores need, of ``train`` and ``eval``."""
-        return tuple(p for p in ("train", "eval") if any(s.phase == p for s in self.scores.values()))
+        phases: tuple[Phase, ...] = ("train", "eval")
+        return tuple(p for p in phases if any(s.phase == p for s in self.scores.values()))
 
     def needs(self, phase: Phase) -> frozenset[str]:
         """Which `Signals` the scores of a phase read."""
-        return frozenset().union(*(s.needs for s in self.scores.values() if s.phase == phase))
+        empty: frozenset[str] = frozenset()
+        return empty.union(*(s.needs for s in self.scores.values() if s.phase == phase))
 
+    @torch.no_grad()
     def observe(
         self,
         phase: Phase,
@@ -70,35 +87,117 @@ class Recorder:
         features: Tensor | None = None,
         errors: Tensor | None = None,
     ) -> None:
-        """Records one batch. Shapes as in `Signals`; no host synchronisation, no loop over samples."""
+        """Records one batch.
+
+        Args:
+            phase: The pass this batch comes from; without a score of that phase nothing happens.
+            ids: ``[B]`` int64.
+            epoch: From 0.
+            logits, targets, loss, features, errors: As in `Signals`, any floating dtype; a loss that is
+                needed but not given is the cross-entropy of logits and targets.
+
+        Raises:
+            InputError: a signal that a score needs is missing or of another length; an id is not recorded.
+        """
         if phase not in self.phases:
             return
-        with torch.no_grad():
-            rows = self._rows(ids)
-            # A sample counts once an epoch: first visits scatter their own position, others lose.
-            fresh = self._first_visits(phase, rows, epoch)
-            signals = self._signals(phase, logits, targets, loss, features, errors)
-            if fresh is not None:
-                rows = rows[fresh]
-                signals = Signals(**{k: v[fresh] for k, v in vars(signals).items() if v is not None})
-            for score in self.scores.values():
-                if score.phase == phase:
-                    score.update(rows, signals, epoch)
+        if epoch != self._epoch:
+            self._refuse_foreign()
+            self._epoch = epoch
+        given = {"logits": logits, "targets": targets, "loss": loss, "features": features, "errors": errors}
+        signals = self._signals(phase, len(ids), given)
+        rows = self._first_visits(phase, self._rows(ids), epoch)
+        for score in self.scores.values():
+            if score.phase == phase:
+                score.update(rows, signals, epoch)
 
     def values(self) -> dict[str, Tensor]:
         """Scores ``[M]`` float32 by name, in the order of ``ids``."""
+        self._refuse_foreign()
         return {name: score.values() for name, score in self.scores.items()}
 
     def state_dict(self) -> dict[str, Any]:
-        """State of all scores; survives a resume."""
+        """State of all scores; survives a resume. References, as in torch: save it before recording on."""
+        self._refuse_foreign()
         return {
-            "last_visit": self._last_visit,
+            "last_visit": dict(self._last_visit),
             "scores": {name: score.state_dict() for name, score in self.scores.items()},
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continues a recording with the same scores and ids."""
+        if set(state["scores"]) != set(self.scores):
+            raise InputError(
+                f"recorder: saved are the scores {sorted(state['scores'])} but attached "
+                f"{sorted(self.scores)}; resume with the same scores"
+            )
         for phase, visits in self._last_visit.items():
             visits.copy_(state["last_visit"][phase])
         for name, score in self.scores.items():
             score.load_state_dict(state["scores"][name])
+
+    def _integers(self, fill: int) -> Tensor:
+        return torch.full((self.n + 1,), fill, dtype=torch.int32, device=self.ids.device)
+
+    def _rows(self, ids: Tensor) -> Tensor:
+        """Rows ``[B]`` of ids ``[B]``; foreign ids are noted on the device and go to the spare row."""
+        ids = ids.to(device=self.ids.device, dtype=torch.int64, non_blocking=True)
+        if self._rows_are_ids:
+            rows, known = ids, (ids >= 0) & (ids < self.n)
+        else:
+            rows = torch.searchsorted(self.ids, ids).clamp_(max=self.n - 1)
+            known = self.ids[rows] == ids
+        if len(ids):
+            an_id = torch.where(self._foreign[0] > 0, self._foreign[1], ids[known.to(torch.int8).argmin()])
+            self._foreign = torch.stack([self._foreign[0] + (~known).sum(), an_id])
+        if self.ids.device.type == "cpu":
+            self._refuse_foreign()
+        return torch.where(known, rows, self.n)
+
+    def _refuse_foreign(self) -> None:
+        count, first = self._foreign.tolist()
+        if count:
+            self._foreign.zero_()
+            raise InputError(
+                f"recorder: {count} observed ids are not among the {self.n} recorded samples, the first is "
+                f"{first}; observe only ids that the recorder was made for"
+            )
+
+    def _first_visits(self, phase: Phase, rows: Tensor, epoch: int) -> Tensor:
+        """``rows`` with every visit but a sample's first in this epoch sent to the spare row."""
+        order = torch.arange(len(rows), dtype=torch.int32, device=rows.device)
+        # Of equal rows in the batch the earliest position wins; only the batch's own rows are touched.
+        self._position[rows] = len(rows)
+        self._position.scatter_reduce_(0, rows, order, "amin")
+        first = (self._position[rows] == order) & (self._last_visit[phase][rows] != epoch)
+        self._last_visit[phase][rows] = epoch
+        return torch.where(first, rows, self.n)
+
+    def _signals(self, phase: Phase, size: int, given: Mapping[str, Tensor | None]) -> Signals:
+        """The signals that this phase's scores need, float32 on the recorder's device."""
+        needs = self.needs(phase)
+        derived = {name for name in needs & _DERIVED.keys() if given.get(name) is None}
+        wanted = (needs - derived).union(*(_DERIVED[name] for name in derived))
+        signals: dict[str, Tensor] = {}
+        for name in sorted(wanted):
+            value = given.get(name)
+            if value is None or len(value) != size:
+                got = "nothing" if value is None else f"{len(value)} values"
+                readers = ", ".join(
+                    n
+                    for n, s in self.scores.items()
+                    if s.phase == phase
+                    and (name in s.needs or any(name in _DERIVED.get(d, ()) for d in s.needs))
+                )
+                raise InputError(
+                    f"recorder: observe got {got} for {name}= beside {size} ids; {readers} need one each"
+                )
+            dtype = torch.int64 if name == "targets" else torch.float32
+            signals[name] = value.to(self.ids.device, dtype, non_blocking=True)
+        if derived:
+            signals["log_probs"] = torch.log_softmax(signals["logits"], dim=1)
+        if derived & {"p_true", "loss"}:
+            log_p = signals["log_probs"].gather(1, signals["targets"][:, None])[:, 0]
+            signals.setdefault("loss", -log_p)
+            signals["p_true"] = log_p.exp()
+        return Signals(**signals)

@@ -1,0 +1,90 @@
+"""Dynamic Uncertainty: how much the belief in the true label moves within windows of epochs."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from graphprune.errors import InputError
+from graphprune.registry import register
+from graphprune.scores.base import Signals, required
+from graphprune.scores.windows import WindowScore
+
+
+@register("score", "dynamic_uncertainty", source="He et al., arXiv 2306.05175 (2023)", status="confirmed")
+class DynamicUncertainty(WindowScore):
+    r"""Mean over sliding windows of the standard deviation of the true label's probability.
+
+    .. math:: U_i = \frac{1}{K - J} \sum_{k=0}^{K-J-1} \mathrm{std}(p_k(i), \dots, p_{k+J-1}(i))
+
+    K counts the sample's visits after ``skip``. As in the authors' code the last window starts at visit
+    K-J-1, so the last visit only closes the window before it: a window counts once the next visit comes.
+
+    Args:
+        window: J, visits per window (default: 10).
+        ddof: Subtracted from J in the denominator of the variance (default: 1).
+        skip: First epochs of the run that are left out (default: 0).
+        signal: ``p_true``, ``loss`` (the per-sample loss trajectory, for forecasts) or ``auto`` (default):
+            ``p_true`` when there are classes, else ``loss``.
+
+    Shapes:
+        state ``[n, J]`` float32 -> values ``[n]`` float32; 0 for samples with at most J visits.
+
+    Raises:
+        InputError: fewer than ``skip + J + 1`` epochs; ``p_true`` without classes; arguments out of range.
+
+    Cost: O(B J) time per batch, O(N J) memory.
+
+    Reference: He et al., arXiv 2306.05175 (2023), recorded on an un-augmented evaluation pass. The authors
+    multiply by 10, which orders nothing differently and is left out. The loss trajectory is our own use.
+    """
+
+    needs = frozenset({"p_true"})
+
+    def __init__(
+        self,
+        *,
+        window: int = 10,
+        ddof: int = 1,
+        skip: int = 0,
+        signal: Literal["auto", "p_true", "loss"] = "auto",
+    ) -> None:
+        self.window, self.ddof, self.skip, self.signal = window, ddof, skip, signal
+
+    def _allocate(self, epochs: int, num_classes: int | None) -> None:
+        window, skip = self._whole("window", 2), self._whole("skip", 0)
+        if self._whole("ddof", 0) >= window:
+            raise InputError(
+                f"{type(self).__name__}: ddof is {self.ddof} but window {window}; ddof must be smaller"
+            )
+        if epochs - skip <= window:
+            raise InputError(
+                f"{type(self).__name__}: {epochs} epochs, {skip} of them skipped, are too few for a window "
+                f"of {window}; train at least {skip + window + 1} epochs"
+                + (f" or set window to at most {epochs - skip - 1}" if epochs - skip > 2 else "")
+            )
+        if self.signal not in ("auto", "p_true", "loss"):
+            raise InputError(f"{type(self).__name__}: signal is {self.signal!r}; give auto, p_true or loss")
+        if self.signal == "p_true" and num_classes is None:
+            raise InputError(
+                f"{type(self).__name__}: signal p_true needs classes; set signal to loss or auto"
+            )
+        self._reads = self.signal
+        if self.signal == "auto":
+            self._reads = "loss" if num_classes is None else "p_true"
+        self.needs = frozenset({self._reads})
+        self._allocate_ring(window)
+
+    def update(self, rows: Tensor, signals: Signals, epoch: int) -> None:
+        if epoch < self.skip:
+            return
+        values = required(getattr(signals, self._reads))
+        ring, visits = self._window(rows)
+        deviation = ring.std(dim=1, correction=self.ddof)
+        self.total[rows] = self.total[rows] + torch.where(visits >= self.window, deviation, 0.0)
+        self._push(rows, visits % self.window, values)
+
+    def values(self) -> Tensor:
+        return self._finish(self.total / (self.visits - self.window).clamp(min=1))

@@ -1,0 +1,100 @@
+"""TDDS: variation of the prediction's epoch-to-epoch divergence, over windows weighted towards the last."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from graphprune.errors import InputError
+from graphprune.registry import register
+from graphprune.scores.base import Signals, required
+from graphprune.scores.row_store import row_store
+from graphprune.scores.windows import Epochs, WindowScore, first_epochs
+
+_EPSILON = 1e-8
+
+
+@register("score", "tdds", source="Zhang et al., CVPR 2024, arXiv 2311.13613", status="confirmed")
+class TDDS(WindowScore):
+    r"""Temporal dual-depth scoring: deviation of epoch-to-epoch divergences, averaged over windows.
+
+    .. math::
+        D_j = \sum_c |P_{j+1,c} (\log(P_{j+1,c} + \epsilon) - \log(P_{j,c} + \epsilon))|, \quad
+        R_k = \lVert (D_j - \bar D_k)_{j=k}^{k+J-2} \rVert_2, \quad
+        S = \sum_{k=0}^{T-J} a (1-a)^{T-J-k} R_k
+
+    with :math:`\epsilon` = 1e-8. The sum is an exponential average, taken as each window completes.
+
+    Args:
+        T: First epochs of the run that count, or ``all`` (default: 10).
+        window: J, visits per window, at least 3 (default: 10). For ResNet-18 on CIFAR the authors take
+            (T, J) = (90, 10) to keep 70 %, then (70, 10), (60, 20), (20, 10), (10, 5) as less is kept.
+        decay: a, weight of the newest window (default: 0.9).
+        row_dtype: ``float32`` (default) or ``float16``, the storage of each sample's previous probabilities.
+            Half precision halves it and costs a relative error of the score of about 3e-4.
+        rows_path: A scratch file that holds the previous probabilities, memory-mapped, instead of
+            main memory; it is overwritten, and can be deleted after the run. Read on the CPU.
+
+    Shapes:
+        state ``[n, J-1]`` float32 and one row ``[n, C]``; values ``[n]`` float32, 0 with fewer than J visits.
+
+    Raises:
+        InputError: no classes; fewer than ``T`` epochs; ``T < J``; arguments out of range.
+
+    Cost: O(B (C + J)) time per batch, O(N (C + J)) memory, O(N J) with ``rows_path``.
+
+    Reference: Zhang et al., CVPR 2024, arXiv 2311.13613.
+    """
+
+    phase = "train"
+    needs = frozenset({"log_probs"})
+    _state = (*WindowScore._state, "previous")
+
+    def __init__(
+        self,
+        *,
+        T: Epochs = 10,
+        window: int = 10,
+        decay: float = 0.9,
+        row_dtype: Literal["float32", "float16"] = "float32",
+        rows_path: str | None = None,
+    ) -> None:
+        self.T, self.window, self.decay = T, window, decay
+        self.row_dtype, self.rows_path = row_dtype, rows_path
+
+    def _allocate(self, epochs: int, num_classes: int | None) -> None:
+        if num_classes is None:
+            raise InputError(
+                "TDDS compares class probabilities and the data has no classes; use dynamic_uncertainty"
+            )
+        if not 0 < self.decay <= 1:
+            raise InputError(f"TDDS: decay is {self.decay}; give a number above 0 and at most 1")
+        if self.row_dtype not in ("float32", "float16"):
+            raise InputError(f"TDDS: row_dtype is {self.row_dtype!r}; give float32 or float16")
+        # Two visits have one divergence, which never deviates from its own mean.
+        self._last = first_epochs("TDDS", self.T, epochs, self._whole("window", 3))
+        self._allocate_ring(self.window - 1)
+        dtype = torch.float16 if self.row_dtype == "float16" else torch.float32
+        self._rows = row_store(self.n + 1, num_classes, dtype, self.device, self.rows_path)
+        self.previous = self._rows.tensor
+
+    def update(self, rows: Tensor, signals: Signals, epoch: int) -> None:
+        if epoch >= self._last:
+            return
+        probs = required(signals.log_probs).exp()
+        change = (probs + _EPSILON).log_() - (self._rows.read(rows) + _EPSILON).log_()
+        divergence = (probs * change).abs_().sum(dim=1)
+        self._rows.write(rows, probs)
+        visits = self.visits[rows]
+        # A first visit has nothing before it: what it writes is overwritten before a window completes.
+        self._push(rows, (visits - 1) % (self.window - 1), divergence)
+        ring, visits = self._window(rows)
+        deviation = ring.std(dim=1, correction=0) * (self.window - 1) ** 0.5
+        total = self.total[rows]
+        newest = (1 - self.decay) * total + self.decay * deviation
+        self.total[rows] = torch.where(visits >= self.window, newest, total)
+
+    def values(self) -> Tensor:
+        return self._finish(self.total)

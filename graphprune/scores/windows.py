@@ -1,0 +1,58 @@
+"""A sliding window over each sample's own visits, shared by the scores that take statistics of windows."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from graphprune.errors import InputError
+from graphprune.scores.base import Score
+
+Epochs = int | Literal["all"]
+
+
+class WindowScore(Score):
+    """A score that keeps the last values of each sample in a ring ``[n + 1, length]`` float32.
+
+    ``visits`` counts a sample's visits; subclasses read windows with `_window` and write with `_push`.
+    """
+
+    _state: ClassVar[tuple[str, ...]] = ("ring", "visits", "total")
+
+    ring: Tensor
+    visits: Tensor
+    total: Tensor
+
+    def _allocate_ring(self, length: int) -> None:
+        self.ring = self._full(length)
+        self.visits = self._full(dtype=torch.int32)
+        self.total = self._full()
+
+    def _window(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """The last values ``[B, length]``, in no particular order, and the visits so far ``[B]`` int32."""
+        return self.ring[rows], self.visits[rows]
+
+    def _push(self, rows: Tensor, slots: Tensor, values: Tensor) -> None:
+        """Writes ``values [B]`` to ring ``slots [B]``, counts a visit and forgets what stood there."""
+        self.ring[rows, slots.to(torch.int64)] = values
+        self.visits[rows] = self.visits[rows] + 1
+
+
+def first_epochs(name: str, limit: Epochs, epochs: int, window: int) -> int:
+    """The ``T`` of a score as a number of epochs; raises when it does not fit the run or the window."""
+    if isinstance(limit, bool) or not (limit == "all" or isinstance(limit, int)):
+        raise InputError(f"{name}: T is {limit!r}; give a number of epochs or 'all'")
+    first = epochs if limit == "all" else int(limit)
+    if epochs < first:
+        raise InputError(
+            f"{name}: the run has {epochs} epochs but T is {first}; train at least {first} epochs or set T "
+            f"to at most {epochs} (T: all takes every epoch)"
+        )
+    if first < window:
+        raise InputError(
+            f"{name}: {first} epochs cannot fill a window of {window}; train at least {window} epochs with T "
+            f"as large, or set window to at most {first}"
+        )
+    return first
