@@ -39,9 +39,7 @@ class Samples(ABC):
         return len(self.ids)
 
     @abstractmethod
-    def batches(
-        self, order: Iterable[Tensor], *, device: torch.device, workers: int = 0
-    ) -> Iterator[Batch]:
+    def batches(self, order: Iterable[Tensor], *, device: torch.device, workers: int = 0) -> Iterator[Batch]:
         """One `Batch` on ``device`` for each tensor of rows in ``order``, in that order.
 
         The result does not depend on ``workers`` (processes that prepare batches ahead).
@@ -64,6 +62,10 @@ class TaskInfo:
         horizon: Steps to forecast (forecasting only).
         steps_per_day: Samples of the clock in a day (forecasting only).
         target_std: Standard deviation of the target in original units; errors are in standardised units.
+        channels: Names of x's last dimension; ``observed``, ``time_of_day``, ``day_of_week`` and ``sensor`` are
+            added to the data's own (forecasting only).
+        target: Index of the channel to forecast.
+        n_sensors: Sensors of the series; a sample shows all of them, or one (then ``sensor`` says which).
     """
 
     kind: Literal["classification", "forecasting"]
@@ -73,6 +75,9 @@ class TaskInfo:
     horizon: int = 0
     steps_per_day: int = 0
     target_std: float = 1.0
+    channels: tuple[str, ...] = ()
+    target: int = 0
+    n_sensors: int = 0
 
 
 @dataclass(frozen=True)
@@ -89,7 +94,9 @@ class Data:
     def __post_init__(self) -> None:
         for part, samples in (("train", self.train), ("test", self.test)):
             if not len(samples):
-                raise InputError(f"data '{self.name}': the {part} part is empty; check the split and the limit")
+                raise InputError(
+                    f"data '{self.name}': the {part} part is empty; check the split and the limit"
+                )
             if (np.diff(samples.ids) <= 0).any():
                 raise InputError(f"data '{self.name}': {part} ids must be ascending without repetition")
         if not self.fingerprint:
@@ -124,9 +131,7 @@ class TensorSamples(Samples):
         self.mean, self.std = mean, std
         self._resident: tuple[torch.device, Tensor, Tensor] | None = None
 
-    def batches(
-        self, order: Iterable[Tensor], *, device: torch.device, workers: int = 0
-    ) -> Iterator[Batch]:
+    def batches(self, order: Iterable[Tensor], *, device: torch.device, workers: int = 0) -> Iterator[Batch]:
         x, y = self._on(device)
         scale = self._scale(device)
         for rows in order:

@@ -1,0 +1,256 @@
+"""Sensor series: what they are, and how they are read from files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from graphprune.errors import InputError, unknown_name
+from graphprune.files import must_exist, read_npz
+
+Arrays = Mapping[str, npt.NDArray[Any]]
+
+DAY = np.timedelta64(86_400, "s")
+# Series without a clock start on a Monday at midnight, so that day and week still have their period.
+_UNKNOWN_START = np.datetime64("2001-01-01T00:00:00", "s")
+_BLOCK_VALUES = 1 << 24
+
+_EMBEDDED = {
+    "traffic_counts": (
+        "4 of 2,496 time stamps are missing (NaN rows)",
+        "the detectors have no positions: sensor links come from correlation",
+    )
+}
+
+
+@dataclass(frozen=True, eq=False)
+class SensorSeries:
+    """Readings of N sensors at T equidistant times.
+
+    Args:
+        name: For reports.
+        values: ``[T, N, C]`` floating, NaN where missing; may be a memory map, which is then read in parts.
+        timestamps: ``[T]`` ``datetime64[s]``, equidistant.
+        sensor_ids: N names.
+        channels: C names.
+        missing: A value that also means missing (a sentinel such as 0), or None.
+        adjacency: Link strengths ``[N, N]`` float32, or None.
+        distance_km: Distances ``[N, N]`` float32 in kilometres, or None.
+        correlation: ``[N, N]`` float32, or None.
+        faults: What a reader of any figure must know.
+
+    Raises:
+        InputError: shapes disagree, the clock is not equidistant, a sensor holds no reading at all.
+    """
+
+    name: str
+    values: npt.NDArray[Any]
+    timestamps: npt.NDArray[np.datetime64]
+    sensor_ids: tuple[str, ...]
+    channels: tuple[str, ...]
+    missing: float | None = None
+    adjacency: npt.NDArray[np.float32] | None = None
+    distance_km: npt.NDArray[np.float32] | None = None
+    correlation: npt.NDArray[np.float32] | None = None
+    faults: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.values.ndim != 3 or not np.issubdtype(self.values.dtype, np.floating):
+            found = f"{self.values.dtype} {list(self.values.shape)}"
+            raise InputError(f"{self.name}: values are {found}; give floating [time, sensor, channel]")
+        steps, sensors, channels = self.values.shape
+        if min(steps, sensors, channels) < 1:
+            raise InputError(
+                f"{self.name}: values {[steps, sensors, channels]} are empty; give at least one of each"
+            )
+        lengths = {
+            "timestamps": (len(self.timestamps), steps),
+            "sensor_ids": (len(self.sensor_ids), sensors),
+            "channels": (len(self.channels), channels),
+        }
+        for what, (found_length, wanted) in lengths.items():
+            if found_length != wanted:
+                raise InputError(f"{self.name}: {found_length} {what} for {wanted} in values; give one each")
+        for what in ("adjacency", "distance_km", "correlation"):
+            matrix = getattr(self, what)
+            if matrix is not None and matrix.shape != (sensors, sensors):
+                raise InputError(f"{self.name}: {what} is {list(matrix.shape)}; give [{sensors}, {sensors}]")
+        gaps = np.diff(self.timestamps.astype("datetime64[s]"))
+        if len(gaps) and not (gaps == gaps[0]).all():
+            at = self.timestamps[1 + int(np.argmax(gaps != gaps[0]))]
+            raise InputError(
+                f"{self.name}: the clock jumps at {at}; insert rows of NaN for the missing time stamps"
+            )
+        if len(gaps) and gaps[0] <= np.timedelta64(0, "s"):
+            raise InputError(f"{self.name}: timestamps do not ascend; sort the rows by time")
+        self._refuse_silent_sensors()
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def n_sensors(self) -> int:
+        """N."""
+        return int(self.values.shape[1])
+
+    @property
+    def steps_per_day(self) -> int:
+        """Readings per day, at least 1."""
+        if len(self) < 2:
+            return 1
+        return max(1, round(float(DAY / (self.timestamps[1] - self.timestamps[0]))))
+
+    @property
+    def mask(self) -> npt.NDArray[np.bool_]:
+        """``[T, N, C]``, True where a reading was observed. Reads everything."""
+        return ~np.isnan(self.block(0, len(self)))
+
+    def block(self, start: int, stop: int) -> npt.NDArray[np.float32]:
+        """Readings of steps ``start..stop-1`` as a ``[., N, C]`` float32 copy, NaN where missing."""
+        values = np.array(self.values[start:stop], dtype=np.float32)
+        if self.missing is not None:
+            values[values == np.float32(self.missing)] = np.nan
+        return values
+
+    def steps_per_block(self) -> int:
+        """Time steps that bound the memory of a pass over the series."""
+        return max(1, _BLOCK_VALUES // int(np.prod(self.values.shape[1:])))
+
+    def head(self, steps: int) -> SensorSeries:
+        """The first ``steps`` time steps."""
+        return replace(self, values=self.values[:steps], timestamps=self.timestamps[:steps])
+
+    def channel(self, which: str | int) -> int:
+        """Index of a channel given by name or index."""
+        if isinstance(which, str) and which not in self.channels:
+            raise unknown_name(f"channel of {self.name}", which, self.channels)
+        index = self.channels.index(which) if isinstance(which, str) else which
+        if not 0 <= index < len(self.channels):
+            raise InputError(
+                f"{self.name}: channel {index} does not exist; there are {len(self.channels)}, from 0"
+            )
+        return index
+
+    def _refuse_silent_sensors(self) -> None:
+        silent = np.ones(self.n_sensors, dtype=bool)
+        for start in range(0, len(self), self.steps_per_block()):
+            block = self.block(start, start + self.steps_per_block())
+            silent &= np.isnan(block).all(axis=(0, 2))
+            if not silent.any():
+                return
+        first = self.sensor_ids[int(np.argmax(silent))]
+        raise InputError(
+            f"{self.name}: {silent.sum()} of {self.n_sensors} sensors hold no reading, first '{first}'; "
+            "drop them from the file or correct 'missing'"
+        )
+
+
+def read_sensors(
+    path: Path | str, *, missing: float | None = None, steps_per_day: int | None = None
+) -> SensorSeries:
+    """A sensor series from a file, whose layout is recognised by its suffix and keys.
+
+    Args:
+        path: ``.npz`` with ``values [T, N, C]`` or ``[T, N]`` and optionally ``mask`` (true where observed),
+            ``timestamps``, ``sensor_ids``, ``channels``, ``adjacency``, ``distance_km``, ``correlation``.
+        missing: Sentinel that means missing, besides NaN; it holds for all channels.
+        steps_per_day: Readings per day, for files without time stamps.
+
+    Raises:
+        InputError: the file is absent, truncated, of another layout or inconsistent.
+    """
+    path = must_exist(Path(path))
+    reader = READERS.get(path.suffix.lower())
+    if reader is None:
+        raise InputError(f"{path}: sensor files end in {', '.join(sorted(READERS))}; convert it to .npz")
+    return reader(path, missing, steps_per_day)
+
+
+def embedded(name: str) -> SensorSeries:
+    """A series that comes with the package (``traffic_counts``)."""
+    if name not in _EMBEDDED:
+        raise unknown_name("embedded sensor series", name, _EMBEDDED)
+    with resources.as_file(resources.files("graphprune.data") / "embedded" / f"{name}.npz") as path:
+        return replace(read_sensors(path), name=name, faults=_EMBEDDED[name])
+
+
+def clock(steps: int, steps_per_day: int) -> npt.NDArray[np.datetime64]:
+    """``[steps]`` equidistant ``datetime64[s]`` from a Monday midnight, for files that tell no time."""
+    return _UNKNOWN_START + np.arange(steps) * np.timedelta64(round(86_400 / steps_per_day), "s")
+
+
+def _read_npz(path: Path, missing: float | None, steps_per_day: int | None) -> SensorSeries:
+    arrays = read_npz(path)
+    if "values" not in arrays:
+        raise InputError(
+            f"{path} has no array 'values' [time, sensor, channel] but {sorted(arrays)}; rename it"
+        )
+    values = _numbers(arrays["values"], "values", path)
+    values = values[:, :, None] if values.ndim == 2 else values
+    if "mask" in arrays:
+        mask = arrays["mask"].astype(bool)
+        mask = mask[:, :, None] if mask.ndim == 2 else mask
+        if mask.ndim != 3 or any(m not in (1, v) for m, v in zip(mask.shape, values.shape, strict=False)):
+            raise InputError(
+                f"{path}: mask is {list(mask.shape)} but values {list(values.shape)}; give the same shape"
+            )
+        values = np.where(mask, values, np.float32(np.nan))
+    if "timestamps" in arrays:
+        timestamps = _times(arrays["timestamps"], path)
+    elif steps_per_day is not None:
+        timestamps = clock(len(values), steps_per_day)
+    else:
+        raise InputError(f"{path} has no 'timestamps'; add them or pass data.steps_per_day")
+    return SensorSeries(
+        name=path.stem,
+        values=values,
+        timestamps=timestamps,
+        sensor_ids=_names(arrays, "sensor_ids", values.shape[1] if values.ndim == 3 else 0),
+        channels=_names(arrays, "channels", values.shape[2] if values.ndim == 3 else 0),
+        missing=missing,
+        adjacency=_matrix(arrays, "adjacency", path),
+        distance_km=_matrix(arrays, "distance_km", path),
+        correlation=_matrix(arrays, "correlation", path),
+    )
+
+
+def _numbers(array: npt.NDArray[Any], what: str, path: Path) -> npt.NDArray[np.float32]:
+    if array.dtype.kind not in "fiub":
+        raise InputError(f"{path}: '{what}' holds {array.dtype} instead of numbers; save it as float32")
+    return array.astype(np.float32, copy=False)
+
+
+def _matrix(arrays: Arrays, what: str, path: Path) -> npt.NDArray[np.float32] | None:
+    return _numbers(arrays[what], what, path) if what in arrays else None
+
+
+def _times(array: npt.NDArray[Any], path: Path) -> npt.NDArray[np.datetime64]:
+    try:
+        # Plain integers are nanoseconds, as pandas writes them, where they are too large for seconds.
+        unit = "ns" if array.dtype.kind in "iu" and array.size and int(np.abs(array).max()) > 10**12 else "s"
+        texts = array.astype(np.str_) if array.dtype.kind == "S" else array
+        times = texts.astype(f"datetime64[{unit}]" if array.dtype.kind in "iu" else "datetime64[s]")
+    except (ValueError, TypeError) as error:
+        raise InputError(
+            f"{path}: timestamps cannot be read ({error}); save them as datetime64[s]"
+        ) from error
+    return times.astype("datetime64[s]")
+
+
+def _names(arrays: Arrays, what: str, count: int) -> tuple[str, ...]:
+    if what not in arrays:
+        prefix = re.sub(r"(_ids|s)$", "", what)
+        return tuple(f"{prefix}_{i}" for i in range(count))
+    return tuple(
+        str(name.decode() if isinstance(name, bytes) else name) for name in arrays[what].reshape(-1).tolist()
+    )
+
+
+READERS: dict[str, Callable[[Path, float | None, int | None], SensorSeries]] = {".npz": _read_npz}

@@ -1,0 +1,297 @@
+"""Windows of sensor series as samples: views into one tensor, split in time without leaks."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from graphprune.data.base import Batch, Data, Samples, TaskInfo
+from graphprune.data.scaling import Scaler, calendar, fit_scaler
+from graphprune.data.sensors import SensorSeries, embedded, read_sensors
+from graphprune.data.timesplit import split_windows
+from graphprune.errors import InputError
+
+Granularity = Literal["network", "sensor"]
+Ids = npt.NDArray[np.int64]
+
+# Names of the channels that are appended to a series' own, in this order.
+OBSERVED, TIME_OF_DAY, DAY_OF_WEEK, SENSOR = "observed", "time_of_day", "day_of_week", "sensor"
+
+
+class WindowSamples(Samples):
+    """Windows from ``starts`` on: ``window`` input steps, ``delay`` more, then ``horizon`` target steps.
+
+    A sample is the whole network at a start (``id = start``) or one sensor at a start
+    (``id = start * n_sensors + sensor``). A batch gathers its steps from the one ``[T, N, C]`` array; no
+    window is stored. Channels of ``x`` are the series' own, standardised and 0 where missing, then on request
+    ``observed`` (1 where the target channel was read, else 0), ``time_of_day`` (fraction of the day),
+    ``day_of_week`` (Monday 0, Sunday 6/7) and, for sensor-time windows, ``sensor`` (its index).
+
+    Args:
+        series: The readings; a memory map is read only where windows are asked for.
+        starts: First steps of the windows, ascending int64.
+        window: Input steps.
+        horizon: Target steps.
+        delay: Steps between input and target (default: 0).
+        granularity: ``network`` (default) or ``sensor``.
+        target: Index of the channel to forecast (default: 0).
+        scaler: Standardisation, fitted on the training part.
+        features: Which of the appended channels to add.
+
+    Shapes:
+        ``x [B, window, nodes, channels]`` and ``y [B, horizon, nodes]`` float32, ``y`` in standardised units
+        with NaN where missing; ``nodes`` is N, or 1 for sensor-time windows.
+
+    Cost: O(B window nodes channels) time and memory per batch; O(windows) memory for ids.
+    """
+
+    def __init__(
+        self,
+        series: SensorSeries,
+        starts: Ids,
+        *,
+        window: int,
+        horizon: int,
+        delay: int = 0,
+        granularity: Granularity = "network",
+        target: int = 0,
+        scaler: Scaler,
+        features: tuple[str, ...] = (TIME_OF_DAY, DAY_OF_WEEK),
+    ) -> None:
+        self.series, self.window, self.horizon, self.delay = series, window, horizon, delay
+        self.granularity, self.target, self.scaler, self.features = granularity, target, scaler, features
+        self.span = window + delay + horizon
+        if len(starts) and int(starts[-1]) + self.span > len(series):
+            raise InputError(
+                f"windows of {self.span} steps from {starts[-1]} leave the series of {len(series)} steps"
+            )
+        self.n_sensors = series.n_sensors
+        starts = np.asarray(starts, dtype=np.int64)
+        if granularity == "sensor":
+            self.ids = (starts[:, None] * self.n_sensors + np.arange(self.n_sensors)).reshape(-1)
+        else:
+            self.ids = starts
+        self._resident: tuple[torch.device, Tensor, Tensor] | None = None
+
+    @property
+    def starts(self) -> Ids:
+        """First step of each sample ``[n]``."""
+        return self.ids // self.n_sensors if self.granularity == "sensor" else self.ids
+
+    @property
+    def sensors(self) -> Ids | None:
+        """Sensor of each sample ``[n]``; None for whole-network windows."""
+        return self.ids % self.n_sensors if self.granularity == "sensor" else None
+
+    @property
+    def nodes(self) -> int:
+        """Nodes of one sample: N, or 1 for sensor-time windows."""
+        return 1 if self.granularity == "sensor" else self.n_sensors
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """``(window, nodes, channels)`` of one ``x``."""
+        return self.window, self.nodes, len(self.series.channels) + len(self.features)
+
+    def batches(self, order: Iterable[Tensor], *, device: torch.device, workers: int = 0) -> Iterator[Batch]:
+        values, clock = self._on(device)
+        scaler = Scaler(self.scaler.mean.to(device), self.scaler.std.to(device))
+        reach = torch.cat([torch.arange(self.window), torch.arange(self.window + self.delay, self.span)])
+        for rows in order:
+            steps, sensor = self._locate(rows, reach)
+            steps, sensor = steps.to(device), None if sensor is None else sensor.to(device)
+            readings = self._read(values, steps, sensor, scaler)
+            x = self._inputs(readings[:, : self.window], clock[steps[:, : self.window]], sensor)
+            yield Batch(rows.to(device), x, readings[:, self.window :, :, self.target].contiguous())
+
+    def readings(self, rows: Tensor, *, past: bool) -> Tensor:
+        """Target channel of samples ``rows [B]``: ``[B, steps, nodes]`` float32 on the CPU, NaN if missing.
+
+        In standardised units; the steps are those of the input window (``past``) or of the horizon.
+        """
+        values, _ = self._on(torch.device("cpu"))
+        reach = torch.arange(self.window) if past else torch.arange(self.window + self.delay, self.span)
+        only = slice(self.target, self.target + 1)
+        scaler = Scaler(self.scaler.mean[only], self.scaler.std[only])
+        return self._read(values[:, :, only], *self._locate(rows, reach), scaler)[..., 0]
+
+    def digest(self) -> bytes:
+        settings = (self.window, self.horizon, self.delay, self.granularity, self.target, self.features)
+        digest = hashlib.blake2b(repr(settings).encode())
+        digest.update(self.ids.tobytes())
+        digest.update(self.scaler.mean.numpy().tobytes() + self.scaler.std.numpy().tobytes())
+        if len(self.ids):
+            first, stop = int(self.starts[0]), int(self.starts[-1]) + self.span
+            for start in range(first, stop, self.series.steps_per_block()):
+                digest.update(
+                    self.series.block(start, min(stop, start + self.series.steps_per_block())).tobytes()
+                )
+        return digest.digest()
+
+    def _on(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        if self._resident is None or self._resident[0] != device:
+            values = torch.from_numpy(self.series.values).to(device)
+            clock = torch.from_numpy(calendar(self.series.timestamps)).to(device)
+            wanted = [i for i, name in enumerate((TIME_OF_DAY, DAY_OF_WEEK)) if name in self.features]
+            self._resident = (device, values, clock[:, wanted])
+        return self._resident[1], self._resident[2]
+
+    def _locate(self, rows: Tensor, reach: Tensor) -> tuple[Tensor, Tensor | None]:
+        ids = torch.from_numpy(self.ids)[rows.cpu()]
+        if self.granularity == "network":
+            return ids[:, None] + reach, None
+        return (ids // self.n_sensors)[:, None] + reach, ids % self.n_sensors
+
+    def _read(self, values: Tensor, steps: Tensor, sensor: Tensor | None, scaler: Scaler) -> Tensor:
+        readings = values[steps] if sensor is None else values[steps, sensor[:, None]][:, :, None]
+        readings = readings.to(torch.float32)
+        if self.series.missing is not None:
+            readings = readings.masked_fill(readings == self.series.missing, torch.nan)
+        return (readings - scaler.mean) / scaler.std
+
+    def _inputs(self, past: Tensor, clock: Tensor, sensor: Tensor | None) -> Tensor:
+        channels = len(self.series.channels)
+        missing = past.isnan()
+        x = past.new_empty(*past.shape[:3], channels + len(self.features))
+        x[..., :channels] = past.masked_fill(missing, 0.0)
+        if OBSERVED in self.features:
+            x[..., channels] = ~missing[..., self.target]
+        if SENSOR in self.features and sensor is not None:
+            x[..., -1] = sensor[:, None, None]
+        first = channels + (OBSERVED in self.features)
+        x[..., first : first + clock.shape[-1]] = clock[:, :, None]
+        return x
+
+
+def load_sensors(
+    path: Path | str | None = None,
+    name: str | None = None,
+    *,
+    window: int = 12,
+    horizon: int = 12,
+    stride: int = 1,
+    delay: int = 0,
+    target: int | str = 0,
+    granularity: Granularity = "network",
+    missing: float | None = None,
+    test_fraction: float = 0.2,
+    limit: int | None = None,
+    steps_per_day: int | None = None,
+    faults: tuple[str, ...] = (),
+) -> Data:
+    """Training and test windows of a series, from a file or embedded in the package.
+
+    Args:
+        path: A file that `read_sensors` reads; or
+        name: an embedded series (``traffic_counts``).
+        window: Input steps (default: 12).
+        horizon: Target steps (default: 12).
+        stride: Steps from one start to the next (default: 1).
+        delay: Steps between input and target (default: 0).
+        target: The channel to forecast, by name or index (default: 0).
+        granularity: ``network``: a sample is all sensors at a start; ``sensor``: one of them.
+        missing: A value that means missing, besides NaN.
+        test_fraction: The last part of the time, held out for testing (default: 0.2).
+        limit: Use only the first so many time steps.
+        steps_per_day: For files without time stamps.
+        faults: Known faults of the data, printed beside every figure.
+
+    Raises:
+        InputError: bad file or arguments; windows longer than the series; no reading to forecast.
+    """
+    if (path is None) == (name is None):
+        raise InputError("sensor data need either a path or the name of an embedded series; give exactly one")
+    series = embedded(name) if name is not None else read_sensors(path or "", steps_per_day=steps_per_day)
+    if missing is not None:
+        series = replace(series, missing=missing)
+    return window_data(
+        series if limit is None else series.head(limit),
+        window=window,
+        horizon=horizon,
+        stride=stride,
+        delay=delay,
+        target=target,
+        granularity=granularity,
+        test_fraction=test_fraction,
+        faults=faults,
+    )
+
+
+def window_data(
+    series: SensorSeries,
+    *,
+    window: int = 12,
+    horizon: int = 12,
+    stride: int = 1,
+    delay: int = 0,
+    target: int | str = 0,
+    granularity: Granularity = "network",
+    test_fraction: float = 0.2,
+    faults: tuple[str, ...] = (),
+) -> Data:
+    """Training and test windows of a series; arguments as in `load_sensors`.
+
+    What is fitted is fitted on steps that training windows touch: the scaler, and which calendar features are
+    used (only those whose values in the test part all occur in the training part).
+    """
+    channel = series.channel(target)
+    starts = split_windows(
+        len(series), window=window, horizon=horizon, delay=delay, stride=stride, test_fraction=test_fraction
+    )
+    train_stop = int(starts[0][-1]) + window + delay + horizon
+    scaler, gaps = fit_scaler(series, train_stop, channel)
+    _refuse_unread(series, int(starts[1][0]), channel)
+    features = (
+        *((OBSERVED,) if gaps else ()),
+        *_covered(series, train_stop),
+        *((SENSOR,) if granularity == "sensor" else ()),
+    )
+    train, test = (
+        WindowSamples(
+            series,
+            part,
+            window=window,
+            horizon=horizon,
+            delay=delay,
+            granularity=granularity,
+            target=channel,
+            scaler=scaler,
+            features=features,
+        )
+        for part in starts
+    )
+    info = TaskInfo(
+        kind="forecasting",
+        input_shape=train.input_shape,
+        horizon=horizon,
+        steps_per_day=series.steps_per_day,
+        target_std=float(scaler.std[channel]),
+        channels=(*series.channels, *features),
+        target=channel,
+        n_sensors=series.n_sensors,
+    )
+    return Data(series.name, train, test, info, faults=(*series.faults, *faults))
+
+
+def _covered(series: SensorSeries, train_stop: int) -> tuple[str, ...]:
+    values = calendar(series.timestamps)
+    unseen = [np.setdiff1d(values[train_stop:, i], values[:train_stop, i]) for i in range(2)]
+    return tuple(name for name, new in zip((TIME_OF_DAY, DAY_OF_WEEK), unseen, strict=True) if not len(new))
+
+
+def _refuse_unread(series: SensorSeries, test_start: int, target: int) -> None:
+    for start in range(test_start, len(series), series.steps_per_block()):
+        if not np.isnan(series.block(start, start + series.steps_per_block())[:, :, target]).all():
+            return
+    raise InputError(
+        f"{series.name}: channel '{series.channels[target]}' holds no reading in the test part; "
+        "choose another target or test_fraction"
+    )
