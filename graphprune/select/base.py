@@ -19,6 +19,7 @@ from torch import Tensor
 from graphprune.errors import InputError
 from graphprune.files import write_atomic
 from graphprune.graph.knn import KNNGraph
+from graphprune.rng import generator
 from graphprune.table import ScoreTable, integer_column, numeric_column, read_parquet
 
 
@@ -69,7 +70,7 @@ class Selection:
 
 @dataclass(frozen=True)
 class Candidates:
-    """What rules may look at, rows 0..N-1: ``scores [N]`` float32, ``labels [N]`` int64, graph, embeddings."""
+    """What rules may look at, by row: ``scores [N]`` float32, ``labels [N]`` int64, ``embeddings [N, D]``."""
 
     scores: Tensor
     labels: Tensor | None = None
@@ -96,9 +97,27 @@ class SelectionRule(ABC):
         embeddings: Tensor | None = None,
         seed: int = 0,
     ) -> Selection:
-        """Keeps ``round(keep * N)`` samples (at least 1); ``keep`` in (0, 1] is the fraction kept of all N samples."""
+        """Keeps ``round(keep * N)`` samples (at least 1).
+
+        Args:
+            table: Scores of the N samples; a larger one means "keep".
+            keep: Fraction kept of all N samples, in (0, 1].
+            labels: ``[N]`` integers in the order of the table's ids.
+            graph: The shared kNN graph over the same samples.
+            embeddings: ``[N, D]`` float16 or float32 (default: those of the graph).
+            seed: Of the rule's own generator.
+
+        Raises:
+            InputError: ``keep`` is out of range, an input is missing or covers other samples.
+        """
         if not 0 < keep <= 1:
             raise InputError(f"keep is {keep:g}; it is the fraction kept, above 0 and at most 1")
+        if not len(table):
+            raise InputError("the score table is empty; there is nothing to select from")
+        if embeddings is None and graph is not None and graph.embeddings is not None:
+            embeddings = torch.as_tensor(graph.embeddings)
+        if labels is not None and not np.issubdtype(np.asarray(labels).dtype, np.integer):
+            raise InputError(f"labels are {np.asarray(labels).dtype}; they must be integers, one per sample")
         available = {"labels": labels, "graph": graph, "embeddings": embeddings}
         for name in self.requires:
             if available[name] is None:
@@ -106,13 +125,15 @@ class SelectionRule(ABC):
         for name, value in available.items():
             length = len(table) if value is None else value.n if isinstance(value, KNNGraph) else len(value)
             if length != len(table):
-                raise InputError(f"{name} covers {length} samples but the scores {len(table)}; use the same data")
+                raise InputError(
+                    f"{name} covers {length} samples but the scores {len(table)}; use the same data"
+                )
         candidates = Candidates(
             scores=torch.from_numpy(table.values),
             labels=None if labels is None else torch.as_tensor(labels, dtype=torch.int64),
             graph=graph,
             embeddings=embeddings,
-            generator=torch.Generator().manual_seed(seed),
+            generator=generator(seed, "selection"),
         )
         rows, weights = self._select(candidates, count_kept(len(table), keep))
         order = torch.argsort(rows)
@@ -137,11 +158,19 @@ def highest(scores: Tensor, count: int) -> Tensor:
     return torch.sort(scores, descending=True, stable=True).indices[:count]
 
 
+def without_hardest(scores: Tensor, drop_hardest: float, count: int) -> Tensor:
+    """Rows by descending score without the first ``round(drop_hardest * N)``; at least ``count`` remain."""
+    if not 0 <= drop_hardest < 1:
+        raise InputError(f"drop_hardest is {drop_hardest:g}; it is a fraction of all samples, 0 to below 1")
+    n = len(scores)
+    return highest(scores, n)[min(math.floor(drop_hardest * n + 0.5), n - count) :]
+
+
 def share_by_class(labels: Tensor, count: int) -> dict[int, int]:
     """How many of ``count`` each class gets: proportional to its size, remainders by largest fraction."""
     classes, sizes = torch.unique(labels, return_counts=True)
-    exact = sizes.double() * count / len(labels)
-    shares = exact.floor().long()
+    # In integers: in floats, remainders that are equal would differ by rounding.
+    shares = sizes * count // len(labels)
     missing = count - int(shares.sum())
-    shares[highest(exact - shares, missing)] += 1
+    shares[highest(sizes * count % len(labels), missing)] += 1
     return dict(zip(classes.tolist(), shares.tolist(), strict=True))

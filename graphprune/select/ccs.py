@@ -1,0 +1,60 @@
+"""Cover the whole range of scores: strata with equal budgets."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from graphprune.errors import InputError
+from graphprune.registry import register
+from graphprune.select.base import Candidates, SelectionRule, without_hardest
+
+
+@register("selection", "ccs", source="Zheng et al., ICLR 2023, arXiv 2210.15809", status="confirmed")
+class CCS(SelectionRule):
+    """Coverage-centric selection: leave out the hardest, then draw evenly over strata of the score.
+
+    The range of the remaining scores is cut into ``strata`` intervals of equal width. From the smallest
+    stratum to the largest each gets ``min(its size, what is left / strata left)`` draws, so that what a small
+    stratum cannot use goes to the others.
+
+    Args:
+        drop_hardest: Fraction beta of all samples left out at the top, in [0, 1) (default: 0.1). The paper
+            tunes it per keep fraction (0 at keep >= 0.5 up to 0.3 at keep 0.1 on CIFAR-10); less is left out
+            if otherwise fewer than ``count`` samples remained.
+        strata: Intervals of the score range (default: 50).
+
+    Cost: O(N log N).
+    """
+
+    def __init__(self, *, drop_hardest: float = 0.1, strata: int = 50) -> None:
+        self.drop_hardest, self.strata = drop_hardest, strata
+
+    def _select(self, candidates: Candidates, count: int) -> tuple[Tensor, Tensor]:
+        if self.strata < 1:
+            raise InputError(f"strata is {self.strata}; use at least 1")
+        rows = without_hardest(candidates.scores, self.drop_hardest, count)
+        # A random order first: the first b of each stratum are then a uniform draw from it.
+        rows = rows[torch.randperm(len(rows), generator=candidates.generator)]
+        stratum = self._stratum(candidates.scores[rows].double())
+        rows = rows[torch.argsort(stratum, stable=True)]
+        sizes = torch.bincount(stratum, minlength=self.strata)
+        kept, start = [], 0
+        for size, budget in zip(sizes.tolist(), self._budgets(sizes, count), strict=True):
+            kept.append(rows[start : start + budget])
+            start += size
+        return torch.cat(kept), torch.ones(count)
+
+    def _stratum(self, scores: Tensor) -> Tensor:
+        low, high = scores.min(), scores.max()
+        width = (high - low).clamp_min(torch.finfo(torch.float64).tiny)
+        return ((scores - low) / width * self.strata).long().clamp_max(self.strata - 1)
+
+    @staticmethod
+    def _budgets(sizes: Tensor, count: int) -> list[int]:
+        budgets = [0] * len(sizes)
+        left = count
+        for done, stratum in enumerate(torch.argsort(sizes, stable=True).tolist()):
+            budgets[stratum] = min(int(sizes[stratum]), left // (len(sizes) - done))
+            left -= budgets[stratum]
+        return budgets

@@ -1,0 +1,35 @@
+"""Keep a window of the score ranking, without the hardest end."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from graphprune.registry import register
+from graphprune.select.base import Candidates, SelectionRule, without_hardest
+
+
+@register("selection", "window", source="graphprune; 'top' without the hardest end", status="ours")
+class Window(SelectionRule):
+    """The ``count`` largest scores that remain when the ``drop_hardest`` largest ones are left out.
+
+    Mislabelled and hopeless samples score highest under most difficulty scores; a window leaves them out.
+    If fewer than ``count`` samples remain, the window moves up just as far as it must.
+
+    Args:
+        drop_hardest: Fraction of all samples left out at the top of the ranking, in [0, 1) (default: 0.1).
+
+    Cost: O(N log N).
+
+    >>> from graphprune.table import ScoreTable
+    >>> table = ScoreTable([0, 1, 2, 3], [4.0, 3.0, 2.0, 1.0], True)
+    >>> Window(drop_hardest=0.25).select(table, 0.5).ids.tolist()
+    [1, 2]
+    """
+
+    def __init__(self, *, drop_hardest: float = 0.1) -> None:
+        self.drop_hardest = drop_hardest
+
+    def _select(self, candidates: Candidates, count: int) -> tuple[Tensor, Tensor]:
+        rows = without_hardest(candidates.scores, self.drop_hardest, count)
+        return rows[:count], torch.ones(count)

@@ -1,0 +1,50 @@
+"""A small data set that every rule can work on: three clusters, one class each, and their kNN graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from graphprune.graph.knn import KNNGraph
+from graphprune.table import ScoreTable
+
+
+def brute_force_graph(points: np.ndarray, k: int) -> KNNGraph:
+    """Euclidean kNN by a full distance matrix; a missing link is the own row at distance inf."""
+    gaps = np.linalg.norm(points[:, None] - points[None], axis=2)
+    np.fill_diagonal(gaps, np.inf)
+    gaps = np.pad(gaps, ((0, 0), (0, k)), constant_values=np.inf)
+    order = np.argsort(gaps, axis=1, kind="stable")[:, :k]
+    distances = np.take_along_axis(gaps, order, axis=1).astype(np.float32)
+    order = np.where(np.isinf(distances), np.arange(len(points))[:, None], order)
+    return KNNGraph(indices=order, distances=distances, metric="euclidean", embeddings=None)
+
+
+def make_data(n: int = 120, seed: int = 0) -> SimpleNamespace:
+    """Points, labels, a graph, and scores on ids that are no positions."""
+    rng = np.random.default_rng(seed)
+    labels = np.sort(rng.integers(0, 3, n))
+    points = rng.normal(size=(n, 5)) + 6 * labels[:, None]
+    ids = np.sort(rng.choice(10 * n, n, replace=False)).astype(np.int64)
+    table = ScoreTable(ids, rng.normal(size=n).astype(np.float32), True)
+    inputs: dict[str, Any] = {
+        "labels": labels,
+        "graph": brute_force_graph(points, 8),
+        "embeddings": torch.from_numpy(points).float(),
+    }
+    return SimpleNamespace(n=n, ids=ids, table=table, points=points, labels=labels, inputs=inputs)
+
+
+@pytest.fixture(scope="session")
+def make() -> Callable[..., SimpleNamespace]:
+    return make_data
+
+
+@pytest.fixture(scope="session")
+def data() -> SimpleNamespace:
+    return make_data()
