@@ -45,16 +45,30 @@ class Cost:
         return asdict(self)
 
 
+class Stopwatch:
+    """Adds the time since its last lap, and the peak memory, to a `Cost`."""
+
+    def __init__(self, cost: Cost) -> None:
+        self.cost = cost
+        _reset_peak()
+        self._start = time.perf_counter()
+
+    def lap(self) -> None:
+        """Accounts for the time until now, so that a checkpoint written next holds it."""
+        now = time.perf_counter()
+        self.cost.seconds += now - self._start
+        self.cost.peak_mib = max(self.cost.peak_mib, _peak_mib())
+        self._start = now
+
+
 @contextmanager
-def measure(cost: Cost) -> Iterator[Cost]:
-    """Adds the block's seconds and peak memory to ``cost``."""
-    _reset_peak()
-    start = time.perf_counter()
+def measure(cost: Cost) -> Iterator[Stopwatch]:
+    """Adds the block's seconds and peak memory to ``cost``, also when the block raises."""
+    watch = Stopwatch(cost)
     try:
-        yield cost
+        yield watch
     finally:
-        cost.seconds += time.perf_counter() - start
-        cost.peak_mib = max(cost.peak_mib, _peak_mib())
+        watch.lap()
 
 
 def _reset_peak() -> None:

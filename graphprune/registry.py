@@ -18,6 +18,9 @@ from graphprune.errors import InputError, unknown_name
 Status = Literal["confirmed", "abstract", "ours"]
 C = TypeVar("C", bound=type)
 
+# One direction for all scores, stated once: rules never ask.
+DIRECTION = "larger values are kept"
+
 KINDS = {
     "score": "graphprune.scores",
     "extrapolator": "graphprune.extrapolate",
@@ -90,3 +93,15 @@ def create(kind: str, name: str, **options: Any) -> Any:
         return cls(**options)
     except (TypeError, ValueError) as error:
         raise error if isinstance(error, InputError) else InputError(f"{kind} '{name}': {error}") from error
+
+
+def describe() -> dict[str, list[dict[str, str]]]:
+    """What the user can choose: name, source, status, and for scores the direction."""
+    listed = {"scores": "score", "extrapolators": "extrapolator", "selections": "selection", "samplers": "sampler"}
+    described = {
+        plural: [{"name": e.name, "source": e.source, "status": e.status} for e in entries(kind).values()]
+        for plural, kind in listed.items()
+    }
+    for score in described["scores"]:
+        score["direction"] = DIRECTION
+    return described

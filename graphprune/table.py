@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 
 from graphprune.errors import InputError
 from graphprune.files import must_exist, require_finite, write_atomic
+from graphprune.registry import DIRECTION
 
 METADATA_KEY = b"graphprune"
-DIRECTION = "larger values are kept"
 
 
 @dataclass(frozen=True)

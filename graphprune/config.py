@@ -1,0 +1,373 @@
+"""The configuration of a job: one model that the YAML files, the command line and the API share."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from graphprune.errors import InputError
+from graphprune.files import must_exist
+
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+Keep = Annotated[float, Field(gt=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[\w][\w.@+ -]*$")]
+
+
+class Strict(BaseModel):
+    """Unknown keys are errors and values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Method(BaseModel):
+    """A registered method by name; further keys are its options. A bare string is a name without options."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    name: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_string(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The keys beside ``name``."""
+        return dict(self.model_extra or {})
+
+
+class _Source(Strict):
+    limit: Annotated[int | None, Field(ge=4, description="Use a class-balanced draw of so many samples.")] = None
+    test_fraction: Annotated[float, Field(gt=0, lt=1, description="Held out for testing when there is no test part.")] = 0.2
+    faults: Annotated[tuple[str, ...], Field(description="Known faults of the data, printed beside every figure.")] = ()
+
+
+class SklearnData(_Source):
+    """A data set that scikit-learn carries in its wheel."""
+
+    kind: Literal["sklearn"]
+    name: Literal["digits", "wine", "iris", "breast_cancer"] = "digits"
+
+
+class _ImageSource(_Source):
+    image: Annotated[str | None, Field(description="Column of the images (default: the one image column).")] = None
+    label: Annotated[str | None, Field(description="Column of the labels (default: the one label column).")] = None
+    image_size: Annotated[int | None, Field(ge=4, description="Resize to a square of so many pixels.")] = None
+
+
+class HubData(_ImageSource):
+    """A data set of the Hugging Face hub."""
+
+    kind: Literal["hub"]
+    name: str
+    subset: str | None = None
+    train_split: str = "train"
+    test_split: str | None = "test"
+
+
+class ParquetData(_ImageSource):
+    """Local Parquet files with encoded images and integer labels."""
+
+    kind: Literal["parquet"]
+    path: Path
+    test_path: Path | None = None
+
+
+class ImageFolderData(_ImageSource):
+    """A folder with one sub-folder per class."""
+
+    kind: Literal["imagefolder"]
+    path: Path
+    test_path: Path | None = None
+
+
+class NpzData(_Source):
+    """Arrays: ``x [N, ...]``, ``y [N]``, optionally ``x_test``, ``y_test`` and ``ids [N]``."""
+
+    kind: Literal["npz"]
+    path: Path
+
+
+class SensorsData(Strict):
+    """Windows of a series ``[T, N, C]``: an ``.npz`` by path, or an embedded one by name."""
+
+    kind: Literal["sensors"]
+    path: Path | None = None
+    name: str | None = None
+    window: Count = 12
+    horizon: Count = 12
+    stride: Count = 1
+    delay: Annotated[int, Field(ge=0)] = 0
+    target: int | str = 0
+    granularity: Literal["network", "sensor"] = "network"
+    missing: Annotated[float | None, Field(description="A value that stands for 'missing', besides NaN.")] = None
+    test_fraction: Fraction = 0.2
+    limit: Annotated[int | None, Field(ge=4, description="Use only the first so many time steps.")] = None
+    faults: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_source(self) -> SensorsData:
+        if (self.path is None) == (self.name is None):
+            raise ValueError("give either path or name")
+        return self
+
+
+class ObjectData(Strict):
+    """Data that a Python program hands over: ``graphprune.run(config, data=...)``."""
+
+    kind: Literal["object"]
+    name: str = "object"
+
+
+DataConfig = Annotated[
+    SklearnData | HubData | ParquetData | ImageFolderData | NpzData | SensorsData | ObjectData,
+    Field(discriminator="kind"),
+]
+
+
+class SeedsConfig(Strict):
+    """Which samples are scored by training on them."""
+
+    fraction: Fraction = 0.2
+    draw: Annotated[
+        Literal["stratified", "uniform", "time_blocks"] | None,
+        Field(description="Default: stratified by class, time_blocks for windows."),
+    ] = None
+    heldout: Annotated[float, Field(gt=0, lt=1, description="Share of the seeds that judges the extrapolators.")] = 0.2
+
+
+class OptimisationConfig(Strict):
+    """How a model is trained; `training` inherits from `seed_training` what it does not set."""
+
+    epochs: Annotated[float, Field(gt=0)] = 30
+    batch_size: Count = 128
+    optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
+    lr: Annotated[float, Field(gt=0)] = 0.1
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    weight_decay: Annotated[float, Field(ge=0)] = 5e-4
+    schedule: Literal["onecycle", "cosine", "constant"] = "onecycle"
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    clip_norm: Annotated[float | None, Field(gt=0)] = None
+    augment: tuple[Literal["crop", "flip"], ...] = ()
+    precision: Literal["float32", "bf16"] = "float32"
+    workers: Annotated[int, Field(ge=0)] = 0
+
+
+class TrainingConfig(OptimisationConfig):
+    """The final trainings: every arm, once per random state."""
+
+    random_states: Annotated[tuple[int, ...], Field(min_length=1)] = (0, 1, 2)
+    sampler: Annotated[Method | None, Field(description="Adds an arm that trains with this dynamic sampler.")] = None
+    budget: Annotated[
+        Literal["passes", "seconds"],
+        Field(description="What the equal-cost arms equal: sample passes (reproducible) or measured seconds."),
+    ] = "passes"
+    baselines_keep: Annotated[Keep | None, Field(description="Keep of random and rs2 (default: of the first arm).")] = None
+
+
+class EmbeddingConfig(Strict):
+    """What the graph is built on."""
+
+    source: Literal["seed_model", "reference", "file", "statistics"] = "seed_model"
+    path: Annotated[Path | None, Field(description="[N, D] .npy of source: file.")] = None
+    weights: Annotated[Path | None, Field(description=".safetensors or .npz of source: reference.")] = None
+    model: Annotated[Method | None, Field(description="Model of source: reference (default: `model`).")] = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> EmbeddingConfig:
+        if self.source == "file" and self.path is None:
+            raise ValueError("source: file needs path")
+        if self.source == "reference" and self.weights is None:
+            raise ValueError("source: reference needs weights")
+        return self
+
+
+class GraphConfig(Strict):
+    """The kNN graph, and for windows its temporal and sensor links."""
+
+    k: Count = 20
+    metric: Literal["euclidean", "cosine", "inner"] = "cosine"
+    backend: Literal["auto", "exact", "ivf"] = "auto"
+    temporal_weight: Annotated[float, Field(ge=0, description="Weight of links to the windows before and after.")] = 1.0
+    sensor_weight: Annotated[float, Field(ge=0, description="Weight of links between linked sensors.")] = 1.0
+
+
+class OracleConfig(Strict):
+    """Full-data runs whose mean score is the truth."""
+
+    runs: Annotated[int, Field(ge=1)] = 2
+
+
+class ArmConfig(Strict):
+    """One pruned training: samples selected by extrapolated scores."""
+
+    name: Name
+    score: str
+    extrapolator: str = "knn"
+    rule: Method = Method(name="top")
+    keep: Keep = 0.5
+
+
+class Config(Strict):
+    """A whole job."""
+
+    name: Name
+    seed: Annotated[int, Field(ge=0)] = 0
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")] = "auto"
+    data: DataConfig
+    seeds: SeedsConfig = SeedsConfig()
+    model: Method = Method(name="small_cnn")
+    seed_training: OptimisationConfig = OptimisationConfig()
+    scores: Annotated[tuple[Method, ...], Field(min_length=1)] = (Method(name="dynamic_uncertainty"),)
+    embedding: EmbeddingConfig = EmbeddingConfig()
+    graph: GraphConfig = GraphConfig()
+    extrapolators: Annotated[tuple[Method, ...], Field(min_length=1)] = tuple(
+        Method(name=name) for name in ("knn", "gcn", "mean", "class_mean", "ridge", "mlp")
+    )
+    oracle: OracleConfig | None = None
+    arms: tuple[ArmConfig, ...] = ()
+    training: TrainingConfig = TrainingConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _inherit(cls, value: Any) -> Any:
+        if isinstance(value, dict) and isinstance(value.get("seed_training"), dict):
+            training = value.get("training") or {}
+            if isinstance(training, dict):
+                value = {**value, "training": {**value["seed_training"], **training}}
+        return value
+
+    @field_validator("scores", "extrapolators", "arms")
+    @classmethod
+    def _distinct(cls, value: Sequence[Any]) -> Sequence[Any]:
+        names = [item.name for item in value]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"'{name}' stands more than once; keep one")
+        return value
+
+    @model_validator(mode="after")
+    def _arms_are_computed(self) -> Config:
+        reserved = ("full", "random", "rs2", "full_short", "last_value", "historical_average")
+        for index, arm in enumerate(self.arms):
+            if arm.name in reserved or "@" in arm.name or arm.name.endswith("_equal_cost"):
+                raise ValueError(f"arms.{index}.name: '{arm.name}' is the name of a baseline; choose another")
+            for key, wanted, made in (
+                ("score", arm.score, [s.name for s in self.scores]),
+                ("extrapolator", arm.extrapolator, [e.name for e in self.extrapolators]),
+            ):
+                if wanted not in made:
+                    raise ValueError(
+                        f"arms.{index}.{key}: '{wanted}' is not computed; add it to {key}s or use one of {', '.join(made)}"
+                    )
+        return self
+
+    def to_yaml(self) -> str:
+        """The resolved configuration, as it is stored beside the results."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def load_config(path: Path | str, overrides: Sequence[str] = ()) -> Config:
+    """Reads a YAML file and applies ``a.b=value`` overrides; every fault is one sentence that names file and key."""
+    path = Path(path)
+    try:
+        raw = yaml.safe_load(must_exist(path).read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        detail = " ".join(str(error).split())
+        raise InputError(f"{path} is not valid YAML: {detail}") from error
+    if not isinstance(raw, dict):
+        raise InputError(f"{path} must hold keys and values at its top level, such as 'name: digits'")
+    for override in overrides:
+        _apply(raw, override)
+    return parse_config(raw, source=str(path))
+
+
+def parse_config(raw: dict[str, Any], *, source: str = "config") -> Config:
+    """A `Config` from plain data; the first fault becomes an `InputError`."""
+    try:
+        return Config.model_validate(raw)
+    except ValidationError as error:
+        raise InputError(f"{source}: {_explain(error)}") from error
+
+
+def _apply(raw: dict[str, Any], override: str) -> None:
+    key, separator, text = override.partition("=")
+    if not separator or not key:
+        raise InputError(f"--set {override!r} is not of the form a.b=value")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InputError(f"--set {key}: {text!r} is not a YAML value") from error
+    *parents, last = key.split(".")
+    node: Any = raw
+    for step, parent in enumerate(parents):
+        if isinstance(node, list):
+            node = _item(node, parent, key)
+            continue
+        if not isinstance(node, dict):
+            raise InputError(f"--set {key}: {'.'.join(parents[:step])} is not a section")
+        if not isinstance(node.get(parent), (dict, list)):
+            node[parent] = {}
+        node = node[parent]
+    if isinstance(node, list):
+        node[node.index(_item(node, last, key))] = value
+    else:
+        node[last] = value
+
+
+def _item(items: list[Any], index: str, key: str) -> Any:
+    if not index.isdigit() or int(index) >= len(items):
+        raise InputError(f"--set {key}: '{index}' is not a position in a list of {len(items)}")
+    return items[int(index)]
+
+
+def _explain(error: ValidationError) -> str:
+    """The first fault of a validation as one sentence with a suggestion for misspelt keys."""
+    fault = error.errors(include_url=False)[0]
+    # Tags of discriminated unions and list positions are part of the location; keys are what users typed.
+    tags = {"sklearn", "hub", "parquet", "imagefolder", "npz", "sensors", "object"}
+    location = [str(part) for i, part in enumerate(fault["loc"]) if not (i == 1 and fault["loc"][0] == "data" and part in tags)]
+    key = ".".join(location)
+    if fault["type"] == "extra_forbidden":
+        known = _known_keys(fault["loc"])
+        near = difflib.get_close_matches(location[-1], known, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"known keys are {', '.join(sorted(known))}"
+        return f"unknown key '{key}'; {hint}"
+    message = fault["msg"].removeprefix("Value error, ")
+    if fault["type"] == "missing":
+        return f"key '{key}' is missing; add it"
+    received = fault.get("input")
+    shown = f" (received {received!r})" if isinstance(received, (str, int, float, bool)) else ""
+    return f"{key}: {message}{shown}" if key else f"{message}{shown}"
+
+
+def _known_keys(location: tuple[int | str, ...]) -> list[str]:
+    sections: dict[str, type[BaseModel]] = {
+        "seeds": SeedsConfig,
+        "seed_training": OptimisationConfig,
+        "training": TrainingConfig,
+        "embedding": EmbeddingConfig,
+        "graph": GraphConfig,
+        "oracle": OracleConfig,
+        "arms": ArmConfig,
+    }
+    sources: dict[str, type[BaseModel]] = {
+        "sklearn": SklearnData,
+        "hub": HubData,
+        "parquet": ParquetData,
+        "imagefolder": ImageFolderData,
+        "npz": NpzData,
+        "sensors": SensorsData,
+        "object": ObjectData,
+    }
+    if len(location) == 1:
+        return list(Config.model_fields)
+    if location[0] == "data":
+        return list(sources[str(location[1])].model_fields)
+    return list(sections[str(location[0])].model_fields)

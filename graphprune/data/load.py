@@ -1,0 +1,49 @@
+"""From the config's ``data`` section to `Data`."""
+
+from __future__ import annotations
+
+from graphprune.config import (
+    HubData,
+    ImageFolderData,
+    NpzData,
+    ObjectData,
+    ParquetData,
+    SensorsData,
+    SklearnData,
+)
+from graphprune.data.base import Data
+from graphprune.errors import InputError
+
+AnyData = SklearnData | HubData | ParquetData | ImageFolderData | NpzData | SensorsData | ObjectData
+
+
+def load_data(config: AnyData) -> Data:
+    """Loads what the config names; raises `InputError` for anything that cannot be read."""
+    options = config.model_dump(exclude={"kind"})
+    match config:
+        case SklearnData():
+            from graphprune.data.images import load_sklearn
+
+            return load_sklearn(**options)
+        case NpzData():
+            from graphprune.data.images import load_npz
+
+            return load_npz(**options)
+        case HubData():
+            from graphprune.data.huggingface import load_hub
+
+            return load_hub(**options)
+        case ParquetData():
+            from graphprune.data.huggingface import load_parquet
+
+            return load_parquet(**options)
+        case ImageFolderData():
+            from graphprune.data.huggingface import load_imagefolder
+
+            return load_imagefolder(**options)
+        case SensorsData():
+            from graphprune.data.windows import load_sensors
+
+            return load_sensors(**options)
+        case ObjectData():
+            raise InputError("data.kind: object is for Python programs: graphprune.run(config, data=...)")

@@ -1,0 +1,91 @@
+"""Any map-style torch Dataset as samples."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from graphprune.data.base import Batch, Data, Samples, TaskInfo
+from graphprune.errors import InputError
+
+
+class MapSamples(Samples):
+    """A map-style Dataset of ``(x, label)`` items, read through a DataLoader.
+
+    Args:
+        dataset: ``len`` and ``[i]`` -> ``(x, label)``; ``x`` tensors of one shape.
+        labels: ``[N]`` integers (default: the dataset's ``targets``, else read item by item once).
+        ids: ``[N]`` int64 ascending (default: ``0..N-1``).
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset[Any],
+        *,
+        labels: npt.ArrayLike | None = None,
+        ids: npt.ArrayLike | None = None,
+    ) -> None:
+        self.dataset = dataset
+        n = len(dataset)  # type: ignore[arg-type]
+        if labels is None:
+            labels = getattr(dataset, "targets", None)
+        if labels is None:
+            labels = [int(dataset[i][1]) for i in range(n)]
+        self.labels = np.asarray(labels, dtype=np.int64)
+        self.ids = np.arange(n, dtype=np.int64) if ids is None else np.asarray(ids, dtype=np.int64)
+        for name, column in (("labels", self.labels), ("ids", self.ids)):
+            if len(column) != n:
+                raise InputError(f"the dataset has {n} items but {len(column)} {name}; give one each")
+
+    def batches(self, order: Iterable[Tensor], *, device: torch.device, workers: int = 0) -> Iterator[Batch]:
+        steps = list(order)
+        loader: DataLoader[Any] = DataLoader(
+            self.dataset,
+            batch_sampler=[rows.tolist() for rows in steps],
+            num_workers=workers,
+            pin_memory=device.type == "cuda",
+        )
+        for rows, item in zip(steps, loader, strict=True):
+            x, y = item[0], torch.as_tensor(item[1])
+            yield Batch(rows.to(device), x.to(device, non_blocking=True), y.to(device, non_blocking=True))
+
+    def digest(self) -> bytes:
+        # Reading every item may take hours; ids, labels and 32 evenly spaced items tell data sets apart.
+        digest = hashlib.blake2b(self.ids.tobytes())
+        digest.update(self.labels.tobytes() if self.labels is not None else b"")
+        for i in np.linspace(0, len(self) - 1, num=min(32, len(self)), dtype=int).tolist():
+            digest.update(np.ascontiguousarray(torch.as_tensor(self.dataset[i][0]).numpy()).tobytes())
+        return digest.digest()
+
+
+def data_from_datasets(
+    name: str,
+    train: Dataset[Any],
+    test: Dataset[Any],
+    *,
+    class_names: tuple[str, ...] = (),
+    faults: tuple[str, ...] = (),
+) -> Data:
+    """`Data` from two map-style Datasets of ``(x, integer label)``.
+
+    >>> import torch
+    >>> from torch.utils.data import TensorDataset
+    >>> part = TensorDataset(torch.zeros(6, 3), torch.tensor([0, 1, 0, 1, 0, 1]))
+    >>> data_from_datasets("mine", part, part).info.num_classes
+    2
+    """
+    train_samples, test_samples = MapSamples(train), MapSamples(test)
+    assert train_samples.labels is not None
+    assert test_samples.labels is not None
+    classes = int(max(train_samples.labels.max(), test_samples.labels.max())) + 1
+    shape = tuple(torch.as_tensor(train[0][0]).shape)
+    names = class_names or tuple(str(label) for label in range(classes))
+    info = TaskInfo("classification", shape, num_classes=max(classes, len(names)), class_names=names)
+    return Data(name, train_samples, test_samples, info, faults)

@@ -1,0 +1,120 @@
+"""The order of the stages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from graphprune.config import Config
+from graphprune.data.base import Data
+from graphprune.errors import InputError
+from graphprune.registry import create, get
+from graphprune.stages.job import Job, ModelFactory, Reporter, Silent
+from graphprune.store import RunFolder
+from graphprune.train.paradigms.base import Paradigm
+
+
+def run(
+    config: Config,
+    out: Path | str | None = None,
+    *,
+    data: Data | None = None,
+    model: ModelFactory | None = None,
+    paradigm: Paradigm | None = None,
+    reporter: Reporter | None = None,
+) -> dict[str, Any]:
+    """Does the whole job, or what is left of it, and returns its metrics.
+
+    Args:
+        config: What to do.
+        out: The run folder (default: ``runs/<name>``); the same call again resumes there.
+        data: Your own data in place of ``config.data``.
+        model: Makes an untrained model, in place of ``config.model``.
+        paradigm: Your own losses and metric.
+        reporter: Where progress goes (default: nowhere).
+
+    Raises:
+        InputError: anything the user can mend; the folder then holds only whole artifacts.
+    """
+    check_names(config)
+    reporter = reporter or Silent()
+    folder = RunFolder(Path(out) if out is not None else Path("runs") / config.name, on_event=reporter.event)
+    with folder.locked():
+        job = open_job(config, folder, data=data, model=model, paradigm=paradigm, reporter=reporter)
+        return _run(job)
+
+
+def open_job(
+    config: Config,
+    folder: RunFolder,
+    *,
+    data: Data | None = None,
+    model: ModelFactory | None = None,
+    paradigm: Paradigm | None = None,
+    reporter: Reporter | None = None,
+) -> Job:
+    """Loads the data and makes the job; the folder must be locked."""
+    from graphprune.data.load import load_data
+    from graphprune.stages.report import write_provenance
+    from graphprune.train.precision import resolve_device
+
+    loaded = data if data is not None else load_data(config.data)
+    device = resolve_device(config.device)
+    job = Job(config, loaded, folder, device, model, paradigm, reporter or Silent())
+    job.make_model("check")  # a model that does not fit the data must fail before anything is written
+    write_provenance(job)
+    return job
+
+
+def check_names(config: Config) -> None:
+    """Refuses unknown methods and options before any work is done."""
+    for kind, methods in (
+        ("score", config.scores),
+        ("extrapolator", config.extrapolators),
+        ("selection", [arm.rule for arm in config.arms]),
+    ):
+        for method in methods:
+            create(kind, method.name, **method.options)
+    get("model", config.model.name)
+    if config.training.sampler is not None:
+        sampler = config.training.sampler
+        create("sampler", sampler.name, n=1, epochs=config.training.epochs, seed=0, **sampler.options)
+    if config.data.kind != "sensors" and any(m.name == "st_complexity" for m in config.scores):
+        raise InputError("scores: st_complexity needs windows of sensor data (data.kind: sensors)")
+
+
+def _run(job: Job) -> dict[str, Any]:
+    from graphprune.stages.arms import baseline_arms, equal_cost_arms, sampled_arm, selected_arm, train_arm
+    from graphprune.stages.embed import embed_data
+    from graphprune.stages.evaluate import evaluate_predictions
+    from graphprune.stages.extrapolate import extrapolate, load_inputs
+    from graphprune.stages.graph import build_graph
+    from graphprune.stages.references import reference_forecasts
+    from graphprune.stages.report import write_page, write_results
+    from graphprune.stages.score import score_everything, score_seeds
+    from graphprune.stages.seeds import draw_seeds
+    from graphprune.stages.select import select_samples
+
+    config = job.config
+    draw_seeds(job)
+    score_seeds(job)
+    embed_data(job)
+    build_graph(job)
+    inputs = load_inputs(job)
+    for score in config.scores:
+        for method in config.extrapolators:
+            extrapolate(job, inputs, score.name, method)
+    for number in range(config.oracle.runs if config.oracle else 0):
+        score_everything(job, number)
+    evaluate_predictions(job)
+    for arm_config in config.arms:
+        select_samples(job, arm_config)
+    arms = baseline_arms(job) + [selected_arm(job, arm_config) for arm_config in config.arms]
+    if config.training.sampler is not None:
+        sampler = config.training.sampler
+        arms.append(sampled_arm(job, sampler.name, sampler.name, sampler.options, config.training.epochs))
+    trained = [(arm, train_arm(job, arm)) for arm in arms]
+    trained += [(arm, train_arm(job, arm)) for arm in equal_cost_arms(job, trained)]
+    metrics = write_results(job, trained, reference_forecasts(job))
+    write_page(job)
+    return metrics

@@ -1,0 +1,262 @@
+"""Each stage alone, on files: what the commands other than `run` do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import yaml
+
+from graphprune import __version__
+from graphprune.config import Config, Method
+from graphprune.embed.precomputed import read_embeddings
+from graphprune.errors import InputError
+from graphprune.files import read_json, read_npy, read_npz, write_atomic
+from graphprune.graph.knn import KNNGraph
+from graphprune.registry import create
+from graphprune.select.base import Selection
+from graphprune.stages.job import Reporter
+from graphprune.store import RunFolder
+from graphprune.table import ScoreTable
+
+Ids = npt.NDArray[np.int64]
+
+
+def embed_alone(config: Config, out: Path, reporter: Reporter) -> dict[str, Any]:
+    """Embeds the config's data in a run folder beside ``out`` and copies the embeddings there."""
+    from graphprune.pipeline import check_names, open_job
+    from graphprune.stages.embed import embed_data
+    from graphprune.stages.score import score_seeds
+    from graphprune.stages.seeds import draw_seeds
+
+    check_names(config)
+    folder = RunFolder(out.with_name(out.name + ".run"), on_event=reporter.event)
+    with folder.locked():
+        job = open_job(config, folder, reporter=reporter)
+        if config.embedding.source == "seed_model":
+            draw_seeds(job)
+            score_seeds(job)
+        embed_data(job)
+        raw = (folder / "embeddings.npy").read_bytes()
+    write_atomic(out, lambda p: _write_bytes(p, raw))
+    n, dimensions = read_npy(out, mmap=True).shape
+    return {"n": n, "dimensions": dimensions, "out": str(out), "run": str(folder.path)}
+
+
+def score_alone(trajectories: Path, name: str, out: Path, options: list[str]) -> dict[str, Any]:
+    """Scores from users' own training logs."""
+    from graphprune.scores.trajectories import scores_from_trajectories
+
+    arrays = read_npz(trajectories)
+    score = create("score", name, **parse_options(options))
+    try:
+        values = scores_from_trajectories(
+            score, probs=arrays.get("probs"), p_true=arrays.get("p_true"), labels=arrays.get("labels")
+        )
+        ids = _integers(arrays["ids"], "ids") if "ids" in arrays else np.arange(len(values), dtype=np.int64)
+        table = ScoreTable(ids, np.asarray(values), True, None, {"score": name, "versions": __version__})
+    except InputError as error:
+        raise InputError(f"{trajectories}: {error}") from error
+    table.to_parquet(out)
+    return {"n": len(table), "score": name, "out": str(out)}
+
+
+def graph_alone(
+    embeddings: Path, out: Path, *, k: int, metric: str, backend: str, seed: int, options: list[str]
+) -> dict[str, Any]:
+    """The kNN graph of a file of embeddings."""
+    if options:
+        raise InputError("graph has no further options; --k, --metric and --backend are all")
+    graph = KNNGraph.build(read_embeddings(embeddings), k=k, metric=metric, backend=backend, seed=seed)
+    graph.save(out)
+    return read_json(out / "graph.json")  # type: ignore[no-any-return]
+
+
+def extrapolate_alone(
+    graph: Path,
+    embeddings: Path,
+    seeds: Path,
+    method: str,
+    out: Path,
+    *,
+    labels: Path | None,
+    probes: Path | None,
+    short_run: Path | None,
+    ids: Path | None,
+    options: list[str],
+    seed: int,
+) -> dict[str, Any]:
+    """Scores of all samples from a file of seeds' scores."""
+    from graphprune.extrapolate.base import Inputs
+    from graphprune.stages.extrapolate import fit_extrapolator
+
+    points = torch.from_numpy(np.array(read_embeddings(embeddings)))
+    n = len(points)
+    sample_ids, order = _sample_ids(ids, n)
+    if ids is not None and (np.diff(order) < 0).any():
+        raise InputError(f"{ids}: ids must be ascending, since rows of --embeddings and --graph follow them; sort all")
+    table = ScoreTable.from_parquet(seeds)
+    inputs = Inputs(
+        graph=KNNGraph.load(graph, embeddings=points),
+        embeddings=points,
+        ids=sample_ids,
+        labels=None if labels is None else torch.from_numpy(_integers(read_npy(labels), str(labels))),
+        probes=None if probes is None else _probabilities(probes),
+        short_run=None if short_run is None else _true_label_probabilities(short_run),
+    )
+    fitted = fit_extrapolator(
+        Method(name=method, **parse_options(options)), inputs, table.ids, table.values, seed
+    )
+    values, std = fitted.predict(return_std=True)
+    measured = np.isin(sample_ids, table.ids, assume_unique=True)
+    metadata = {**table.metadata, "extrapolator": repr(fitted), "graph": str(graph), "embedding": str(embeddings)}
+    ScoreTable(sample_ids, values, measured, std, metadata).to_parquet(out)
+    return {"measured": int(measured.sum()), "predicted": int((~measured).sum()), "method": method, "out": str(out)}
+
+
+def evaluate_alone(predicted: Path, truth: Path, *, seed: int, options: list[str]) -> dict[str, Any]:
+    """Agreement of the predicted rows with the truth."""
+    from graphprune.extrapolate.evaluate import evaluate
+
+    table, true = ScoreTable.from_parquet(predicted), ScoreTable.from_parquet(truth)
+    table.require_same_data(true)
+    chosen = table.rows(~table.measured)
+    if not len(chosen):
+        raise InputError(f"{predicted} has no row with source = predicted; give the output of graphprune extrapolate")
+    reference = true.values[true.rows_of(chosen.ids, f"{truth}: predicted ids")]
+    return evaluate(chosen.values, reference, std=chosen.std, seed=seed, **parse_options(options)).to_dict()
+
+
+def select_alone(
+    scores: Path,
+    keep: float,
+    rule: str,
+    out: Path,
+    *,
+    labels: Path | None,
+    graph: Path | None,
+    embeddings: Path | None,
+    ids: Path | None,
+    options: list[str],
+    seed: int,
+) -> dict[str, Any]:
+    """A selection from a file of scores."""
+    table = ScoreTable.from_parquet(scores)
+    if ids is not None:
+        sample_ids, order = _sample_ids(ids, len(table))
+        if (np.diff(order) < 0).any() or (sample_ids != table.ids).any():
+            raise InputError(f"{ids}: ids must be those of {scores}, ascending; rows of --labels follow them")
+    points = None if embeddings is None else torch.from_numpy(np.array(read_embeddings(embeddings)))
+    selection = create("selection", rule, **parse_options(options)).select(
+        table,
+        keep,
+        labels=None if labels is None else _integers(read_npy(labels), str(labels)),
+        graph=None if graph is None else KNNGraph.load(graph, embeddings=points),
+        embeddings=points,
+        seed=seed,
+    )
+    selection.to_parquet(out)
+    return {"kept": len(selection), "n": len(table), "rule": rule, "out": str(out)}
+
+
+def train_alone(
+    config: Config,
+    out: Path,
+    *,
+    selection: Path | None,
+    sampler: str | None,
+    scores: Path | None,
+    reporter: Reporter,
+) -> dict[str, Any]:
+    """One arm, named after the sampler or ``selection``, in a run folder of its own."""
+    from graphprune.pipeline import open_job
+    from graphprune.stages.arms import sampled_arm, selection_arm, train_arm
+    from graphprune.stages.report import write_results
+
+    if (selection is None) == (sampler is None):
+        raise InputError("give either --selection K.parquet or --sampler NAME")
+    folder = RunFolder(out, on_event=reporter.event)
+    chosen = None if selection is None else Selection.from_parquet(selection)
+    configured = config.training.sampler
+    options = dict(configured.options) if configured is not None and configured.name == sampler else {}
+    if scores is not None:
+        if sampler is None:
+            raise InputError("--scores goes with --sampler; a selection already used its scores")
+        options["scores"] = ScoreTable.from_parquet(scores)
+    with folder.locked():
+        job = open_job(config, folder, reporter=reporter)
+        if chosen is not None and selection is not None:
+            arm = selection_arm(job, "selection", chosen, inputs=(selection,))
+        else:
+            assert sampler is not None
+            arm = sampled_arm(job, sampler, sampler, options, config.training.epochs)
+        return write_results(job, [(arm, train_arm(job, arm))], {})
+
+
+def report_alone(runs: list[Path], out: Path | None) -> Path:
+    """The page of one run, or one that compares several."""
+    from graphprune.report.html import compare, render
+    from graphprune.stages.report import read_report_input
+
+    inputs = [read_report_input(run) for run in runs]
+    page = render(inputs[0]) if len(inputs) == 1 else compare(inputs)
+    path = out or runs[0] / ("report.html" if len(runs) == 1 else "comparison.html")
+    write_atomic(path, lambda p: _write_bytes(p, page.encode()))
+    return path
+
+
+def parse_options(options: list[str]) -> dict[str, Any]:
+    """``["k=5", "temperature=.inf"]`` as keyword arguments."""
+    parsed = {}
+    for option in options:
+        key, separator, text = option.partition("=")
+        if not separator or not key.isidentifier():
+            raise InputError(f"--set {option!r} is not of the form option=value")
+        try:
+            parsed[key] = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise InputError(f"--set {key}: {text!r} is not a YAML value") from error
+    return parsed
+
+
+def _sample_ids(path: Path | None, n: int) -> tuple[Ids, Ids]:
+    """The ids [N], ascending, and the rows that they stand in."""
+    if path is None:
+        return np.arange(n, dtype=np.int64), np.arange(n, dtype=np.int64)
+    ids = _integers(read_npy(path), str(path))
+    if len(ids) != n:
+        raise InputError(f"{path} has {len(ids)} ids for {n} samples; give one each")
+    if len(np.unique(ids)) != n:
+        raise InputError(f"{path}: some ids stand more than once; ids must be unique")
+    order = np.argsort(ids)
+    return ids[order], order
+
+
+def _integers(array: npt.NDArray[Any], what: str) -> Ids:
+    if array.ndim != 1 or array.dtype.kind not in "iu":
+        raise InputError(f"{what} is {array.dtype} {list(array.shape)}; it must be integers [N]")
+    return array.astype(np.int64)
+
+
+def _probabilities(path: Path) -> torch.Tensor:
+    arrays = read_npz(path)
+    if "probs" not in arrays or arrays["probs"].ndim != 3:
+        raise InputError(f"{path} must hold probs [P, N, C] (it has {', '.join(arrays) or 'nothing'})")
+    return torch.from_numpy(arrays["probs"].astype(np.float32))
+
+
+def _true_label_probabilities(path: Path) -> torch.Tensor:
+    arrays = read_npz(path)
+    if "p_true" in arrays and arrays["p_true"].ndim == 2:
+        return torch.from_numpy(arrays["p_true"].astype(np.float32))
+    if "probs" in arrays and "labels" in arrays and arrays["probs"].ndim == 3:
+        labels = _integers(arrays["labels"], f"{path}: labels")
+        return torch.from_numpy(arrays["probs"][:, np.arange(len(labels)), labels].astype(np.float32))
+    raise InputError(f"{path} must hold p_true [E, N], or probs [E, N, C] and labels [N]")
+
+
+def _write_bytes(path: Path, content: bytes) -> None:
+    path.write_bytes(content)

@@ -1,0 +1,239 @@
+"""Train the arms: everything, the baselines, the selected subsets, and the same cost spent on something simple."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from graphprune.config import ArmConfig
+from graphprune.files import read_json, sha256, write_json
+from graphprune.ledger import Cost
+from graphprune.registry import create, get
+from graphprune.rng import derive_seed
+from graphprune.samplers.base import EpochSampler
+from graphprune.samplers.static import StaticSampler
+from graphprune.select.base import Selection
+from graphprune.stages.job import Job
+from graphprune.stages.score import training_cost
+from graphprune.stages.select import read_selection, selection_path
+from graphprune.store import Attempt
+from graphprune.table import locate
+from graphprune.train.checkpoint import Checkpoint, save_weights
+from graphprune.train.loop import evaluate_model, train_model
+
+Budget = Literal["epochs", "passes", "seconds"]
+MakeSampler = Callable[[int], EpochSampler]
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One way to train, repeated over the random states.
+
+    Args:
+        name: Key in ``metrics.json``.
+        keep: Fraction of the data that an epoch visits.
+        epochs: Epochs over what is kept; fractions end inside an epoch.
+        make_sampler: From a seed to the sampler.
+        identity: What the sampler depends on, for the stage key.
+        inputs: Files that it depends on.
+        budget: What fixed the length.
+        overhead: What had to be spent before training (seed run, embedding, graph, fit, selection).
+    """
+
+    name: str
+    keep: float
+    epochs: float
+    make_sampler: MakeSampler
+    identity: Any
+    inputs: tuple[Path, ...] = ()
+    budget: Budget = "epochs"
+    overhead: Cost = field(default_factory=Cost)
+
+
+@dataclass(frozen=True)
+class ArmResult:
+    """The trainings of an arm: the metric per random state, and their mean cost without overhead."""
+
+    values: tuple[float, ...]
+    cost: Cost
+
+    def total(self, arm: Arm) -> Cost:
+        """Mean cost of one training with everything that it needed."""
+        return arm.overhead + self.cost
+
+
+def baseline_arms(job: Job) -> list[Arm]:
+    """``full``, ``random`` and ``rs2``."""
+    training = job.config.training
+    keep = training.baselines_keep or (job.config.arms[0].keep if job.config.arms else 0.5)
+    return [
+        sampled_arm(job, "full", "random", {"keep": 1.0}, training.epochs),
+        sampled_arm(job, "random", "random", {"keep": keep}, training.epochs),
+        sampled_arm(job, "rs2", "rs2", {"keep": keep}, training.epochs),
+    ]
+
+
+def sampled_arm(
+    job: Job, name: str, sampler: str, options: dict[str, Any], epochs: float, budget: Budget = "epochs"
+) -> Arm:
+    """An arm that a registered sampler steers."""
+    n = len(job.data.train)
+    get("sampler", sampler)
+
+    def make(seed: int) -> EpochSampler:
+        return create("sampler", sampler, n=n, epochs=epochs, seed=seed, **options)  # type: ignore[no-any-return]
+
+    identity = {"sampler": sampler, "options": options}
+    return Arm(name, float(options.get("keep", 1.0)), epochs, make, identity, budget=budget)
+
+
+def selected_arm(job: Job, config: ArmConfig) -> Arm:
+    """An arm that trains on its selection; its overhead is everything that the selection needed."""
+    selection = read_selection(job, config.name)
+    return selection_arm(
+        job,
+        config.name,
+        selection,
+        inputs=(selection_path(job, config.name),),
+        overhead=selection_overhead(job, config),
+    )
+
+
+def selection_arm(
+    job: Job, name: str, selection: Selection, *, inputs: tuple[Path, ...], overhead: Cost | None = None
+) -> Arm:
+    """An arm that trains on any selection of the job's data."""
+    train, epochs = job.data.train, job.config.training.epochs
+    rows = torch.from_numpy(locate(train.ids, selection.ids, f"selection '{name}'"))
+    weights = torch.from_numpy(selection.weights)
+
+    def make(seed: int) -> EpochSampler:
+        return StaticSampler(len(train), rows=rows, loss_weights=weights, epochs=epochs, seed=seed)
+
+    return Arm(name, len(rows) / len(train), epochs, make, "selection", inputs, overhead=overhead or Cost())
+
+
+def selection_overhead(job: Job, arm: ArmConfig) -> Cost:
+    """Seed run (with evaluation passes if the arm's score needs them), embedding, graph, fit, prediction, selection."""
+    evaluation = score_phase(job, arm.score) == "eval"
+    total = training_cost(job, "score_seeds", "seed_training", evaluation=evaluation)
+    method = f"extrapolate/{arm.score}/{arm.extrapolator}"
+    for stage, names in (
+        ("seeds", ["seeds"]),
+        ("embed", ["embed"]),
+        ("graph", ["graph"]),
+        (method, [f"{method}/fit", f"{method}/predict"]),
+        (f"select/{arm.name}", [f"select/{arm.name}"]),
+    ):
+        costs = job.run.costs(stage)
+        for name in names:
+            total = total + costs.get(name, Cost())
+    return total
+
+
+def score_phase(job: Job, score: str) -> str:
+    """Whether a score is recorded online (``train``) or needs evaluation passes (``eval``)."""
+    return str(get("score", score).phase)
+
+
+def equal_cost_arms(job: Job, done: list[tuple[Arm, ArmResult]]) -> list[Arm]:
+    """For every budget that a pruned arm spent in all: the same spent on all the data, on random and on RS2."""
+    training, n = job.config.training, len(job.data.train)
+    full = next(result for arm, result in done if arm.name == "full")
+    budgets: dict[str, tuple[float, float]] = {}
+    for arm, result in done:
+        if arm.name in ("full", "random", "rs2"):
+            continue
+        total = result.total(arm)
+        if training.budget == "passes":
+            share = total.passes(n, training.epochs)
+        else:
+            share = total.seconds / full.cost.seconds
+        budgets.setdefault(f"{share:.2f}", (share, arm.keep if arm.keep < 1 else done[1][0].keep))
+    arms = []
+    for label, (share, keep) in budgets.items():
+        suffix = f"@{label}" if len(budgets) > 1 else ""
+        epochs = share * training.epochs
+        arms += [
+            sampled_arm(job, f"full_short{suffix}", "random", {"keep": 1.0}, epochs, training.budget),
+            sampled_arm(job, f"random_equal_cost{suffix}", "random", {"keep": keep}, epochs / keep, training.budget),
+            sampled_arm(job, f"rs2_equal_cost{suffix}", "rs2", {"keep": keep}, epochs / keep, training.budget),
+        ]
+    return arms
+
+
+def train_arm(job: Job, arm: Arm) -> ArmResult:
+    """Trains the arm once per random state; writes ``arms/<arm>/<state>.json`` and its weights."""
+    states = job.config.training.random_states
+    results = []
+    for position, state in enumerate(states):
+        _train_once(job, arm, state, position, len(states))
+        results.append(read_json(job.run / f"arms/{arm.name}/{state}.json"))
+    costs = [job.run.costs(_stage(arm, state))[_stage(arm, state)] for state in states]
+    mean = Cost(
+        seconds=float(np.mean([c.seconds for c in costs])),
+        peak_mib=max(c.peak_mib for c in costs),
+        trained_samples=round(float(np.mean([c.trained_samples for c in costs]))),
+        forward_samples=round(float(np.mean([c.forward_samples for c in costs]))),
+    )
+    return ArmResult(tuple(result["value"] for result in results), mean)
+
+
+def _stage(arm: Arm, state: int) -> str:
+    return f"train/{arm.name}/{state}"
+
+
+def _train_once(job: Job, arm: Arm, state: int, position: int, states: int) -> None:
+    settings = job.config.training.model_copy(update={"epochs": arm.epochs})
+    folder = job.run / f"arms/{arm.name}"
+
+    def work(attempt: Attempt) -> Iterable[Path]:
+        # All arms of a random state start from the same weights, so that their differences are paired.
+        model = job.make_model("arm", state)
+        paradigm = job.paradigm_for(settings)
+        result = train_model(
+            model,
+            job.data.train,
+            paradigm,
+            arm.make_sampler(derive_seed(state, "sampler", arm.name)),
+            settings,
+            seed=derive_seed(job.config.seed, "arm", state),
+            device=job.device,
+            checkpoint=Checkpoint(attempt.checkpoint),
+            progress=lambda fraction: job.reporter.progress((position + fraction) / states),
+        )
+        value = evaluate_model(
+            model, job.data.test, paradigm, device=job.device, precision=settings.precision
+        )
+        report = {
+            "value": value,
+            "metric": paradigm.metric,
+            "epochs": arm.epochs,
+            "trained_samples": result.cost.trained_samples,
+            "losses": result.losses,
+        }
+        write_json(folder / f"{state}.json", report)
+        save_weights(model, folder / f"{state}.safetensors")
+        attempt.costs[_stage(arm, state)] = result.cost
+        return [folder / f"{state}.json", folder / f"{state}.safetensors"]
+
+    job.run.ensure(
+        _stage(arm, state),
+        settings={
+            "data": job.data.fingerprint,
+            "seed": job.config.seed,
+            "model": job.model_settings,
+            "training": settings.model_dump(mode="json", exclude={"random_states", "sampler", "budget"}),
+            "state": state,
+            "arm": arm.identity,
+            "contents": [sha256(path) for path in arm.inputs],
+            "device": job.device.type,
+        },
+        inputs=[],
+        work=work,
+    )

@@ -1,0 +1,98 @@
+"""Judge every extrapolator: against held-out seeds, and against the oracle with its noise ceiling."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from graphprune.extrapolate.evaluate import evaluate, noise_ceiling
+from graphprune.files import read_json, write_json
+from graphprune.ledger import Cost, measure
+from graphprune.stages.extrapolate import heldout_path, prediction_path
+from graphprune.stages.job import Job
+from graphprune.stages.score import score_path
+from graphprune.store import Attempt
+from graphprune.table import ScoreTable
+
+
+def evaluate_predictions(job: Job) -> None:
+    """Writes ``evaluation.json``: ``{score: {"ceiling": ..., "methods": {method: {"heldout", "oracle"}}}}``."""
+    config, path = job.config, job.run / "evaluation.json"
+    scores = [score.name for score in config.scores]
+    methods = [method.name for method in config.extrapolators]
+    inputs = [score_path(job, score) for score in scores]
+    inputs += [p for s in scores for m in methods for p in (heldout_path(job, s, m), prediction_path(job, s, m))]
+    inputs += [p for score in scores for p in oracle_paths(job, score)]
+
+    def work(attempt: Attempt) -> Iterable[Path]:
+        cost = attempt.costs["evaluate"] = Cost()
+        with measure(cost):
+            write_json(path, {score: _judge(job, score, methods) for score in scores})
+        return [path]
+
+    job.run.ensure("evaluate", settings={"seed": config.seed}, inputs=inputs, work=work)
+
+
+def read_evaluation(job: Job) -> dict[str, Any]:
+    """The judgements."""
+    return read_json(job.run / "evaluation.json")  # type: ignore[no-any-return]
+
+
+def oracle_paths(job: Job, score: str) -> list[Path]:
+    """The score tables of the oracle's runs; empty without an oracle."""
+    runs = job.config.oracle.runs if job.config.oracle else 0
+    return [job.run / f"oracle/{run}/{score}.parquet" for run in range(runs)]
+
+
+def oracle_truth(job: Job, score: str) -> npt.NDArray[np.float32] | None:
+    """The truth ``[N]``: the mean over the oracle's runs."""
+    runs = _oracle_runs(job, score)
+    return None if not runs else np.mean(runs, axis=0, dtype=np.float64).astype(np.float32)
+
+
+def _oracle_runs(job: Job, score: str) -> list[npt.NDArray[np.float32]]:
+    return [ScoreTable.from_parquet(path).values for path in oracle_paths(job, score)]
+
+
+def _judge(job: Job, score: str, methods: list[str]) -> dict[str, Any]:
+    measured = ScoreTable.from_parquet(score_path(job, score))
+    ids, labels = job.data.train.ids, job.data.train.labels
+    truth = oracle_truth(job, score)
+    judged: dict[str, Any] = {}
+    for method in methods:
+        heldout = ScoreTable.from_parquet(heldout_path(job, score, method))
+        reference = measured.values[measured.rows_of(heldout.ids, "held-out seeds")]
+        against_seed_run = evaluate(heldout.values, reference, std=heldout.std, seed=job.config.seed)
+        against_oracle = None
+        if truth is not None:
+            predicted = ScoreTable.from_parquet(prediction_path(job, score, method))
+            unseen = ~predicted.measured
+            against_oracle = evaluate(
+                predicted.values[unseen],
+                truth[unseen],
+                std=None if predicted.std is None else predicted.std[unseen],
+                labels=None if labels is None else labels[unseen],
+                seed=job.config.seed,
+            ).to_dict()
+        judged[method] = {"heldout": against_seed_run.to_dict(), "oracle": against_oracle}
+    return {"ceiling": _ceiling(job, score, measured, np.isin(ids, measured.ids)), "methods": judged}
+
+
+def _ceiling(
+    job: Job, score: str, measured: ScoreTable, is_seed: npt.NDArray[np.bool_]
+) -> dict[str, Any] | None:
+    runs, truth = _oracle_runs(job, score), oracle_truth(job, score)
+    if truth is None:
+        return None
+    seeds = evaluate(measured.values, truth[is_seed], n_bootstrap=0)
+    full = noise_ceiling([run[~is_seed] for run in runs]) if len(runs) > 1 else None
+    return {
+        "seed_vs_full": seeds.spearman,
+        "full_vs_full": None if full is None else full["spearman"],
+        "further_run_vs_mean": None if full is None else full["further_run_vs_mean"],
+        "perfect": None if full is None else full["perfect"],
+    }

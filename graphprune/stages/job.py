@@ -1,0 +1,84 @@
+"""What every stage is given: the config, the data, the run folder, and how to make models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from torch import nn
+
+from graphprune.config import Config, Method, OptimisationConfig
+from graphprune.data.base import Data
+from graphprune.registry import create, get
+from graphprune.rng import isolated_rng
+from graphprune.store import RunFolder
+from graphprune.train.paradigms.base import Paradigm
+
+ModelFactory = Callable[[], nn.Module]
+
+
+class Reporter(Protocol):
+    """Where progress is shown; the command line draws bars, a library call shows nothing."""
+
+    def event(self, event: str, stage: str, seconds: float) -> None:
+        """A stage was ``started``, ``finished`` (after ``seconds``) or ``kept`` from an earlier attempt."""
+
+    def progress(self, fraction: float) -> None:
+        """The share of the current stage that is done."""
+
+
+class Silent:
+    """Shows nothing."""
+
+    def event(self, event: str, stage: str, seconds: float) -> None: ...
+
+    def progress(self, fraction: float) -> None: ...
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run.
+
+    Args:
+        config: The resolved configuration.
+        data: Training and test samples.
+        run: The folder of artifacts.
+        device: Where models live.
+        model_factory: Makes an untrained model (default: the config's registered model).
+        paradigm: Losses, signals and metric (default: by the task).
+        reporter: Progress.
+    """
+
+    config: Config
+    data: Data
+    run: RunFolder
+    device: torch.device
+    model_factory: ModelFactory | None = None
+    paradigm: Paradigm | None = None
+    reporter: Reporter = field(default_factory=Silent)
+
+    def make_model(self, *purpose: str | int, method: Method | None = None) -> nn.Module:
+        """An untrained model whose initial weights depend on the job's seed and ``purpose`` alone."""
+        with isolated_rng(self.config.seed, "init", *purpose):
+            if self.model_factory is not None and method is None:
+                return self.model_factory()
+            method = method or self.config.model
+            model: nn.Module = get("model", method.name).for_task(self.data.info, **method.options)
+        return model
+
+    def paradigm_for(self, settings: OptimisationConfig) -> Paradigm:
+        """Losses and signals of a training with these settings."""
+        if self.paradigm is not None:
+            return self.paradigm
+        if self.data.info.kind == "forecasting":
+            return create("paradigm", "forecasting", info=self.data.info)  # type: ignore[no-any-return]
+        return create("paradigm", "supervised", label_smoothing=settings.label_smoothing)  # type: ignore[no-any-return]
+
+    @property
+    def model_settings(self) -> object:
+        """What identifies the model in a stage's key."""
+        if self.model_factory is not None:
+            return repr(self.make_model("key"))
+        return self.config.model.model_dump(mode="json")

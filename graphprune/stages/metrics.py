@@ -1,0 +1,102 @@
+"""Gather what the stages found into the metrics of a run."""
+
+from __future__ import annotations
+
+import statistics
+from typing import Any
+
+from graphprune.files import read_json
+from graphprune.ledger import Cost
+from graphprune.stages.arms import Arm, ArmResult, score_phase
+from graphprune.stages.evaluate import read_evaluation
+from graphprune.stages.job import Job
+from graphprune.stages.score import training_cost
+
+Trained = list[tuple[Arm, ArmResult]]
+
+
+def collect_metrics(
+    job: Job, trained: Trained, references: dict[str, float], ledger: dict[str, Cost], n_seeds: int
+) -> dict[str, Any]:
+    """The content of ``metrics.json``; ``references`` are forecasts that need no training, by name."""
+    n = len(job.data.train)
+    return {
+        "schema": 1,
+        "dataset": {
+            "name": job.data.name,
+            "n": n,
+            "fingerprint": job.data.fingerprint,
+            "faults": list(job.data.faults),
+        },
+        "seeds": {"n": n_seeds, "fraction": n_seeds / n},
+        "extrapolation": _extrapolation(job) if n_seeds else {},
+        "training": {
+            **{name: _reference(value) for name, value in references.items()},
+            **{arm.name: _training(job, arm, result) for arm, result in trained},
+        },
+        "cost": {name: {"seconds": c.seconds, "peak_mib": c.peak_mib} for name, c in sorted(ledger.items())},
+        "saving": _saving(trained),
+    }
+
+
+def _extrapolation(job: Job) -> dict[str, Any]:
+    judged = read_evaluation(job)
+    n, epochs = len(job.data.train), job.config.training.epochs
+    for score, judgement in judged.items():
+        spent = training_cost(
+            job, "score_seeds", "seed_training", evaluation=score_phase(job, score) == "eval"
+        ) + job.run.costs("embed").get("embed", Cost())
+        for method, result in judgement["methods"].items():
+            name = f"extrapolate/{score}/{method}"
+            costs = job.run.costs(name)
+            result["fit_seconds"] = costs[f"{name}/fit"].seconds
+            result["predict_seconds"] = costs[f"{name}/predict"].seconds
+            result["cost_passes"] = spent.passes(n, epochs)
+    return judged
+
+
+def _training(job: Job, arm: Arm, result: ArmResult) -> dict[str, Any]:
+    state = job.config.training.random_states[0]
+    total = result.total(arm)
+    return {
+        "keep": arm.keep,
+        "epochs": arm.epochs,
+        "metric": read_json(job.run / f"arms/{arm.name}/{state}.json")["metric"],
+        "value": list(result.values),
+        "mean": statistics.fmean(result.values),
+        "std": statistics.stdev(result.values) if len(result.values) > 1 else None,
+        "seconds": result.cost.seconds,
+        "total_seconds": total.seconds,
+        "samples_seen": result.cost.trained_samples + result.cost.forward_samples,
+        "backward_samples": result.cost.trained_samples,
+        "cost_passes": total.passes(len(job.data.train), job.config.training.epochs),
+        "budget": arm.budget,
+    }
+
+
+def _reference(value: float) -> dict[str, Any]:
+    spent = dict.fromkeys(("seconds", "total_seconds", "samples_seen", "backward_samples", "cost_passes"), 0)
+    return {
+        "keep": 0.0,
+        "epochs": 0,
+        "metric": "mae",
+        "value": [value],
+        "mean": value,
+        "std": None,
+        "budget": "epochs",
+        **spent,
+    }
+
+
+def _saving(trained: Trained) -> dict[str, Any]:
+    full = next((result for arm, result in trained if arm.name == "full"), None)
+    if full is None:
+        return {}
+    return {
+        arm.name: {
+            "wall_clock_ratio": result.total(arm).seconds / full.cost.seconds,
+            "metric_delta": statistics.fmean(result.values) - statistics.fmean(full.values),
+        }
+        for arm, result in trained
+        if arm.name != "full"
+    }

@@ -1,0 +1,16 @@
+"""Forecasts that need no training, as the floor that every forecasting arm must beat."""
+
+from __future__ import annotations
+
+from graphprune.stages.job import Job
+
+
+def reference_forecasts(job: Job) -> dict[str, float]:
+    """Masked MAE on the test part, in original units, of ``last_value`` and ``historical_average``; empty for images."""
+    from graphprune.data.windows import WindowSamples
+
+    if not isinstance(job.data.test, WindowSamples):
+        return {}
+    from graphprune.train.models.references import historical_average, last_value
+
+    return {"last_value": last_value(job.data), "historical_average": historical_average(job.data)}

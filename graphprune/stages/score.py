@@ -1,0 +1,124 @@
+"""Train with a recorder attached and write the scores: on the seeds, and on everything for the oracle."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from graphprune.ledger import Cost
+from graphprune.registry import create
+from graphprune.rng import derive_seed
+from graphprune.samplers.static import StaticSampler
+from graphprune.scores.recorder import Recorder
+from graphprune.stages.job import Job
+from graphprune.stages.seeds import read_seeds
+from graphprune.store import Attempt
+from graphprune.table import ScoreTable
+from graphprune.train.checkpoint import Checkpoint, save_weights
+from graphprune.train.loop import train_model
+from graphprune.train.paradigms.base import Paradigm
+
+
+def score_seeds(job: Job) -> None:
+    """Trains on the seeds; writes ``scores/<score>.parquet`` and ``checkpoints/seed.safetensors``."""
+
+    def work(attempt: Attempt) -> Iterable[Path]:
+        seeds = read_seeds(job)
+        rows = np.searchsorted(job.data.train.ids, seeds.ids)
+        return _train_and_score(job, attempt, rows, "seed", job.run / "scores")
+
+    job.run.ensure("score_seeds", settings=_settings(job), inputs=[job.run / "seeds.parquet"], work=work)
+
+
+def score_everything(job: Job, run: int) -> None:
+    """One full-data run of the oracle; writes ``oracle/<run>/<score>.parquet``."""
+
+    def work(attempt: Attempt) -> Iterable[Path]:
+        rows = np.arange(len(job.data.train))
+        return _train_and_score(job, attempt, rows, f"oracle/{run}", job.run / f"oracle/{run}")
+
+    job.run.ensure(f"oracle/{run}", settings={**_settings(job), "run": run}, inputs=[], work=work)
+
+
+def score_path(job: Job, score: str) -> Path:
+    """Where the seeds' measured scores are."""
+    return job.run / f"scores/{score}.parquet"
+
+
+def table_metadata(job: Job, score: str, **more: Any) -> dict[str, Any]:
+    """What a score table says of its origin."""
+    method = next(s for s in job.config.scores if s.name == score)
+    return {
+        "score": score,
+        "options": method.options,
+        "fingerprint": job.data.fingerprint,
+        "seed": job.config.seed,
+        **more,
+    }
+
+
+def _settings(job: Job) -> dict[str, Any]:
+    config = job.config
+    return {
+        "data": job.data.fingerprint,
+        "seed": config.seed,
+        "model": job.model_settings,
+        "training": config.seed_training.model_dump(mode="json"),
+        "scores": [score.model_dump(mode="json") for score in config.scores],
+        "device": job.device.type,
+    }
+
+
+def _train_and_score(
+    job: Job, attempt: Attempt, rows: npt.NDArray[np.int64], purpose: str, folder: Path
+) -> Iterable[Path]:
+    config, data = job.config, job.data
+    settings = config.seed_training
+    ids = data.train.ids[rows]
+    seed = derive_seed(config.seed, "train", purpose)
+    recorder = Recorder(
+        {score.name: create("score", score.name, **score.options) for score in config.scores},
+        torch.from_numpy(ids),
+        epochs=int(settings.epochs),
+        num_classes=data.info.num_classes,
+        device=job.device,
+    )
+    model = job.make_model(purpose)
+    sampler = StaticSampler(len(data.train), rows=torch.from_numpy(rows), epochs=settings.epochs, seed=seed)
+    paradigm: Paradigm = job.paradigm_for(settings)
+    result = train_model(
+        model,
+        data.train,
+        paradigm,
+        sampler,
+        settings,
+        seed=seed,
+        device=job.device,
+        recorder=recorder,
+        checkpoint=Checkpoint(attempt.checkpoint),
+        progress=job.reporter.progress,
+    )
+    paths = []
+    for name, values in recorder.values().items():
+        path = folder / f"{name}.parquet"
+        ScoreTable(ids, values.numpy(), True, None, table_metadata(job, name)).to_parquet(path)
+        paths.append(path)
+    weights = job.run / f"checkpoints/{purpose}.safetensors"
+    save_weights(model, weights)
+    stage = "seed_training" if purpose == "seed" else purpose
+    attempt.costs[stage] = result.cost
+    if result.evaluation_cost.forward_samples:
+        attempt.costs[f"{stage}_evaluation"] = result.evaluation_cost
+    return [*paths, weights]
+
+
+def training_cost(job: Job, stage: str, ledger_name: str, *, evaluation: bool) -> Cost:
+    """Cost of a scoring run, with its evaluation passes if the score needs them."""
+    costs = job.run.costs(stage)
+    total = costs.get(ledger_name, Cost())
+    return total + costs.get(f"{ledger_name}_evaluation", Cost()) if evaluation else total
