@@ -14,6 +14,8 @@ from graphprune.errors import InputError
 
 Phase = Literal["train", "eval"]
 
+_OF_CLASSES = frozenset({"logits", "log_probs", "p_true"})
+
 
 @dataclass(frozen=True)
 class Signals:
@@ -41,9 +43,9 @@ class Score(ABC):
     it adds nothing, visits may come in any order within an epoch, and of several visits in one epoch the
     first counts. ``skip`` and ``T`` of a score count epochs of the run, not visits.
 
-    Subclasses set ``needs`` (fields of `Signals`; may be narrowed in ``_allocate``), ``phase`` (``train``:
-    recorded online in the training forward pass; ``eval``: on an un-augmented evaluation pass after each
-    epoch) and implement ``_allocate``, ``update`` and ``values``. All state is tensors named in
+    Subclasses set ``needs`` (fields of `Signals`; in ``_allocate`` where it depends on the data), ``phase``
+    (``train``: recorded online in the training forward pass; ``eval``: on an un-augmented evaluation pass
+    after each epoch) and implement ``_allocate``, ``update`` and ``values``. All state is tensors named in
     ``_state``, so that ``state_dict`` needs no code of its own.
 
     State has ``n + 1`` rows (`_full` makes them): the recorder sends what must not count, such as second
@@ -61,8 +63,13 @@ class Score(ABC):
     def start(
         self, n: int, *, epochs: int, num_classes: int | None, device: torch.device | str = "cpu"
     ) -> None:
-        """Allocates state for ``n`` samples; `InputError` when ``epochs`` are too few for the windows."""
+        """Allocates state for ``n`` samples; `InputError` when epochs or classes are too few."""
         self.n, self.device = n, torch.device(device)
+        if self.needs & _OF_CLASSES and (num_classes is None or num_classes < 2):
+            raise InputError(
+                f"{type(self).__name__} reads class probabilities and the data has {num_classes or 'no'} "
+                "classes; take a score of losses or errors, such as dynamic_uncertainty or st_complexity"
+            )
         self._allocate(epochs, num_classes)
 
     @abstractmethod

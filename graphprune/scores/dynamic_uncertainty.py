@@ -41,7 +41,7 @@ class DynamicUncertainty(WindowScore):
     multiply by 10, which orders nothing differently and is left out. The loss trajectory is our own use.
     """
 
-    needs = frozenset({"p_true"})
+    needs = frozenset()  # p_true or loss, once the data is known
 
     def __init__(
         self,

@@ -65,10 +65,7 @@ class TDDS(WindowScore):
         self.row_dtype, self.rows_path = row_dtype, rows_path
 
     def _allocate(self, epochs: int, num_classes: int | None) -> None:
-        if num_classes is None:
-            raise InputError(
-                "TDDS compares class probabilities and the data has no classes; use dynamic_uncertainty"
-            )
+        assert num_classes is not None
         if not 0 < self.decay <= 1:
             raise InputError(f"TDDS: decay is {self.decay}; give a number above 0 and at most 1")
         if self.row_dtype not in ("float32", "float16"):

@@ -1,0 +1,55 @@
+"""Forgetting events: how often a sample is unlearned."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from graphprune.registry import register
+from graphprune.scores.base import Score, Signals, required
+
+
+@register("score", "forgetting", source="Toneva et al., ICLR 2019, arXiv 1812.05159", status="confirmed")
+class Forgetting(Score):
+    r"""Number of times that a sample goes from right to wrong; never learned counts as the maximum.
+
+    .. math:: S_i = \sum_k [\mathrm{correct}_k(i) \wedge \neg\, \mathrm{correct}_{k+1}(i)]
+
+    A sample that was visited and never right gets the number of epochs, which no count of events reaches.
+
+    Shapes:
+        state ``[n]`` int32 -> values ``[n]`` float32, whole numbers; 0 for samples never visited.
+
+    Raises:
+        InputError: no classes.
+
+    Cost: O(B C) time per batch, O(N) memory.
+
+    Reference: Toneva et al., ICLR 2019, arXiv 1812.05159, recorded online while training.
+    """
+
+    phase = "train"
+    needs = frozenset({"log_probs", "targets"})
+    _state = ("events", "was_correct", "ever_correct", "seen")
+
+    events: Tensor
+    was_correct: Tensor
+    ever_correct: Tensor
+    seen: Tensor
+
+    def _allocate(self, epochs: int, num_classes: int | None) -> None:
+        self._maximum = epochs
+        self.events = self._full(dtype=torch.int32)
+        self.was_correct = self._full(dtype=torch.bool)
+        self.ever_correct = self._full(dtype=torch.bool)
+        self.seen = self._full(dtype=torch.bool)
+
+    def update(self, rows: Tensor, signals: Signals, epoch: int) -> None:
+        correct = required(signals.log_probs).argmax(dim=1) == required(signals.targets)
+        self.events[rows] = self.events[rows] + (self.was_correct[rows] & ~correct)
+        self.was_correct[rows] = correct
+        self.ever_correct[rows] = self.ever_correct[rows] | correct
+        self.seen[rows] = True
+
+    def values(self) -> Tensor:
+        return self._finish(torch.where(self.seen & ~self.ever_correct, self._maximum, self.events))
