@@ -1,1 +1,291 @@
 """The k-nearest-neighbour graph that every stage shares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from graphprune.errors import InputError
+from graphprune.files import read_json, read_npy, write_json, write_npy
+from graphprune.graph import export, ivf
+from graphprune.graph.backends import exact_search
+from graphprune.graph.features import search_features
+from graphprune.graph.points import Array, Metric, Points
+
+if TYPE_CHECKING:
+    import networkx
+    from scipy.sparse import csr_array
+    from torch_geometric.data import Data
+
+Backend = Literal["auto", "exact", "ivf"]
+
+# Above this many samples `auto` takes inverted lists, where FAISS is installed.
+EXACT_UP_TO = 200_000
+
+
+@dataclass(frozen=True, eq=False)
+class KNNGraph:
+    """Nearest neighbours of N samples as two tables; links go from each neighbour to the sample in whose row it is.
+
+    A sample with fewer than k neighbours has its own row as index, distance ``inf`` and weight 0 in the rest of
+    its row.
+
+    Args:
+        indices: Neighbours ``[N, k]``, int32 (int64 from 2^31 samples on), nearest first.
+        distances: Their distances ``[N, k]`` float32: euclidean lengths (not squared), 1 - cosine, or minus the
+            inner product.
+        metric: ``euclidean``, ``cosine`` or ``inner``.
+        embeddings: ``[N, D]``, needed by `query` and `extend`; may be a memory map.
+        weights: Link weights ``[N, k]`` float32 (default: ``exp(-distance / 2)``).
+        recall: Share of the true neighbours found: 1 for exact search, else as sampled.
+
+    >>> graph = KNNGraph.build(torch.tensor([[0.0], [1.0], [3.0], [3.5]]), k=2)
+    >>> graph.indices.tolist()
+    [[1, 2], [0, 2], [3, 1], [2, 1]]
+    >>> graph.distances.tolist()
+    [[1.0, 3.0], [1.0, 2.0], [0.5, 2.0], [0.5, 2.5]]
+    """
+
+    indices: Tensor
+    distances: Tensor
+    metric: Metric = "euclidean"
+    embeddings: Array | None = None
+    weights: Tensor | None = None
+    recall: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name, table in (("distances", self.distances), ("weights", self.weights)):
+            if table is not None and table.shape != self.indices.shape:
+                raise InputError(
+                    f"graph: {name} have shape {list(table.shape)} but indices {list(self.indices.shape)}; "
+                    "both are [N, k]"
+                )
+        if self.embeddings is not None and len(self.embeddings) != self.n:
+            raise InputError(
+                f"graph has {self.n} samples but {len(self.embeddings)} embeddings; give one each"
+            )
+
+    @property
+    def n(self) -> int:
+        """Number of samples."""
+        return len(self.indices)
+
+    @property
+    def k(self) -> int:
+        """Neighbours per sample."""
+        return self.indices.shape[1]
+
+    @classmethod
+    def build(
+        cls,
+        embeddings: Array,
+        k: int = 20,
+        *,
+        metric: Metric = "euclidean",
+        backend: Backend = "auto",
+        labels: Array | None = None,
+        label_weight: float = 1.0,
+        block_size: int = 1024,
+        device: torch.device | str | None = None,
+        seed: int = 0,
+    ) -> KNNGraph:
+        """The k nearest other samples of every sample; ties go to the lower row.
+
+        Args:
+            embeddings: ``[N, D]`` array, memory map or tensor; computed with as float32.
+            k: Neighbours, from 1 to N - 1.
+            metric: ``euclidean``, ``cosine`` (distance 1 - cos) or ``inner`` (distance minus the product).
+            backend: ``exact``, ``ivf`` (FAISS, approximate, recall sampled) or ``auto``: exact up to 200,000
+                samples, ``ivf`` beyond where FAISS is installed.
+            labels: Class labels ``[N]``; with them links prefer the same label, because ``label_weight`` times the
+                one-hot label is appended to the embeddings (default: none).
+            label_weight: See ``labels``; in the embeddings' units, or relative to length 1 under ``cosine``.
+            block_size: Rows per matrix product; the result does not depend on it.
+            device: Where to search (default: the tensor's own device, else the CPU).
+            seed: Of the k-means cells of ``ivf``.
+
+        Raises:
+            InputError: k outside 1..N-1, NaN or infinite embeddings, zero vectors under ``cosine``, wrong shapes.
+
+        Cost: O(N^2 D) time for ``exact``, about O(N^1.5 D) for ``ivf``; O(N k) memory beside the embeddings.
+        """
+        if labels is not None:
+            Points(embeddings, metric)
+            embeddings = search_features(
+                embeddings, labels=labels, normalize=metric == "cosine", label_weight=label_weight
+            )
+        points = Points(embeddings, metric, device=device)
+        if not 1 <= k < points.n:
+            raise InputError(f"k is {k} but there are {points.n} samples; k must be from 1 to {points.n - 1}")
+        if backend not in ("auto", "exact", "ivf"):
+            raise InputError(f"backend is '{backend}'; use one of auto, exact, ivf")
+        recall = 1.0
+        if backend == "ivf" or (backend == "auto" and points.n > EXACT_UP_TO and ivf.available()):
+            distances, rows, recall = ivf.ivf_search(points, k, seed=seed)
+        else:
+            everyone = torch.arange(points.n)
+            distances, rows = exact_search(points, points, k, own=everyone, block_size=block_size)
+        return cls(_compact(rows, points.n), distances, metric, embeddings, recall=recall)
+
+    def query(
+        self, *, among: Tensor | None = None, points: Array | None = None, k: int = 20, block_size: int = 1024
+    ) -> tuple[Tensor, Tensor]:
+        """Exact nearest neighbours in the graph's embeddings and metric.
+
+        Args:
+            among: Rows ``[M]`` int64, unique, that may be neighbours (default: all).
+            points: Other vectors ``[Q, D]`` to find neighbours of (default: all samples, of which none is its own
+                neighbour).
+            k: Neighbours. With ``among`` holding just k rows, these have k - 1 others and one padding entry: their
+                own position at distance ``inf``.
+            block_size: Queries per matrix product; the result does not depend on it.
+
+        Returns:
+            Distances ``[Q, k]`` float32 ascending, and positions ``[Q, k]`` int64 in ``among`` (rows without it).
+
+        Raises:
+            InputError: the graph was loaded without embeddings, or k exceeds the rows that may be neighbours.
+
+        Cost: O(Q M D) time.
+        """
+        everyone = self._points()
+        among = torch.arange(self.n) if among is None else torch.as_tensor(among, dtype=torch.int64)
+        if not 1 <= k <= len(among):
+            raise InputError(
+                f"k is {k} but only {len(among)} samples may be neighbours; lower k or give more"
+            )
+        if len(among) and not (0 <= int(among.min()) and int(among.max()) < self.n):
+            raise InputError(f"among holds rows outside 0..{self.n - 1}; pass rows of this graph")
+        database = everyone if len(among) == self.n else everyone.subset(among)
+        if points is not None:
+            return exact_search(database, everyone.beside(points), k, block_size=block_size)
+        own = torch.full((self.n,), -1, dtype=torch.int64)
+        own[among] = torch.arange(len(among))
+        return exact_search(database, everyone, k, own=own, block_size=block_size)
+
+    def extend(self, new_embeddings: Array) -> KNNGraph:
+        """A graph with the ``new_embeddings [M, D]`` as rows N..N+M-1, equal to a rebuilt one, without rebuilding.
+
+        Cost: O(M (N + M) D) time for the new rows, O(N M D) for old rows whose neighbours they become.
+        """
+        old = self._points()
+        new = old.beside(new_embeddings)
+        assert self.embeddings is not None
+        joined = torch.cat(
+            [torch.as_tensor(np.asarray(self.embeddings)), torch.as_tensor(np.asarray(new_embeddings))]
+        )
+        points = Points(joined, self.metric, device=old.device)
+        fresh = torch.arange(self.n, self.n + new.n)
+        below = exact_search(points, points.subset(fresh), self.k, own=fresh)
+        beside = exact_search(points.subset(fresh), points.subset(torch.arange(self.n)), min(self.k, new.n))
+        distances = torch.cat([self.distances, beside[0]], dim=1)
+        rows = torch.cat([self.indices.to(torch.int64), beside[1] + self.n], dim=1)
+        distances, order = distances.sort(dim=1, stable=True)
+        rows = torch.cat([rows.gather(1, order)[:, : self.k], below[1]])
+        distances = torch.cat([distances[:, : self.k], below[0]])
+        return KNNGraph(_compact(rows, points.n), distances, self.metric, joined, recall=self.recall)
+
+    def link_weights(self) -> Tensor:
+        """Link weights ``[N, k]`` float32: ``weights``, or ``exp(-distance / 2)``; 0 for padding."""
+        return torch.exp(self.distances / -2) if self.weights is None else self.weights
+
+    def components(self) -> tuple[int, npt.NDArray[np.int32]]:
+        """Number of connected components, links taken both ways, and each sample's component ``[N]`` int32."""
+        from scipy.sparse.csgraph import connected_components
+
+        count, labels = connected_components(self.to_csr(), directed=False)
+        return int(count), labels
+
+    def symmetrize(
+        self, how: Literal["union", "mutual"] = "union", *, max_degree: int | None = None
+    ) -> KNNGraph:
+        """The undirected graph: a link stands if either sample (``union``) or each (``mutual``) has the other.
+
+        Rows are padded to the largest degree; ``max_degree`` keeps each sample's nearest links only, which bounds
+        the table where hubs have thousands of them.
+        """
+        return export.symmetrize(self, how, max_degree)
+
+    def to_csr(self, *, values: Literal["distance", "weight"] = "weight") -> csr_array:
+        """SciPy CSR ``[N, N]``: row = sample, columns = its neighbours."""
+        return export.to_csr(self, values)
+
+    def to_pyg(self) -> Data:
+        """PyTorch Geometric ``Data``: ``x``, ``edge_index [2, L]`` (neighbour, sample) and ``edge_weight [L]``."""
+        return export.to_pyg(self)
+
+    def to_networkx(self) -> networkx.DiGraph:
+        """networkx graph with edges neighbour -> sample that carry ``distance`` and ``weight``."""
+        return export.to_networkx(self)
+
+    @classmethod
+    def from_csr(
+        cls, matrix: Any, *, metric: Metric = "euclidean", embeddings: Array | None = None
+    ) -> KNNGraph:
+        """Graph from a sparse matrix of distances, such as scikit-learn's ``kneighbors_graph(mode="distance")``."""
+        return export.from_csr(matrix, metric, embeddings)
+
+    def save(self, folder: Path | str) -> None:
+        """Writes ``indices.npy``, ``distances.npy``, ``weights.npy`` (if given) and, last, ``graph.json``."""
+        folder = Path(folder)
+        write_npy(folder / "indices.npy", self.indices.numpy())
+        write_npy(folder / "distances.npy", self.distances.numpy())
+        if self.weights is not None:
+            write_npy(folder / "weights.npy", self.weights.numpy())
+        facts = {
+            "components": self.components()[0],
+            "k": self.k,
+            "metric": self.metric,
+            "n": self.n,
+            "recall": self.recall,
+            "weights": self.weights is not None,
+        }
+        write_json(folder / "graph.json", facts)
+
+    @classmethod
+    def load(cls, folder: Path | str, embeddings: Array | None = None, *, mmap: bool = True) -> KNNGraph:
+        """Reads a saved graph, the tables memory-mapped on request; `query` needs the ``embeddings`` it was built on."""
+        folder = Path(folder)
+        facts = read_json(folder / "graph.json")
+        names = ["indices", "distances", *(["weights"] if facts.get("weights") else [])]
+        tables = {name: _table(folder / f"{name}.npy", mmap) for name in names}
+        for name, table in tables.items():
+            if table.ndim != 2 or table.is_floating_point() == (name == "indices"):
+                raise InputError(
+                    f"{folder / name}.npy is {table.dtype} {list(table.shape)}; write the graph anew"
+                )
+        n = len(tables["indices"])
+        if n and not (0 <= int(tables["indices"].min()) and int(tables["indices"].max()) < n):
+            raise InputError(f"{folder}/indices.npy points outside its {n} samples; write the graph anew")
+        return cls(
+            **tables,
+            metric=facts.get("metric", "euclidean"),
+            embeddings=embeddings,
+            recall=facts.get("recall", 1.0),
+        )
+
+    def _points(self) -> Points:
+        if self.embeddings is None:
+            raise InputError("this graph has no embeddings to search in; load it with embeddings=")
+        if "points" not in self.__dict__:
+            self.__dict__["points"] = Points(self.embeddings, self.metric)
+        points: Points = self.__dict__["points"]
+        return points
+
+
+def _compact(rows: Tensor, n: int) -> Tensor:
+    return rows.to(torch.int32) if n < 2**31 else rows
+
+
+def _table(path: Path, mmap: bool) -> Tensor:
+    array = read_npy(path, mmap=mmap)
+    if isinstance(array, np.memmap):
+        # Private writable pages: torch refuses read-only memory, and nothing reaches the file.
+        array = np.memmap(path, array.dtype, "c", array.offset, array.shape)
+    return torch.from_numpy(array)

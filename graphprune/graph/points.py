@@ -1,0 +1,153 @@
+"""Embeddings as the neighbour search reads them: checked once, then float32 blocks in the metric's own space."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from graphprune.errors import InputError
+
+Metric = Literal["euclidean", "cosine", "inner"]
+Array = npt.NDArray[Any] | Tensor
+
+BLOCK = 65_536
+RESIDENT_BYTES = 2**30
+
+
+class Points:
+    """``[N, D]`` vectors, read in blocks; under ``cosine`` every row is scaled to length 1.
+
+    Up to 1 GiB of float32 is kept in memory, larger arrays are converted block by block, so that memory-mapped
+    embeddings stay on disk. Values beyond 2^40 or all below 2^-40 are divided by a power of two (exact), because
+    their squares would leave the range of float32.
+
+    Args:
+        array: ``[N, D]`` floating or integer array, memory map or tensor.
+        metric: ``euclidean``, ``cosine`` or ``inner``.
+        device: Where blocks are put (default: the tensor's own device, else the CPU).
+
+    Attributes:
+        scale: What the vectors were divided by.
+        centre: Mean vector ``[D]`` of the blocks; distances do not change when it is subtracted, roundings shrink.
+
+    Raises:
+        InputError: wrong shape or type, NaN or infinite values, zero vectors under ``cosine``.
+    """
+
+    def __init__(self, array: Array, metric: Metric, *, device: torch.device | str | None = None) -> None:
+        if metric not in get_args(Metric):
+            raise InputError(f"metric is '{metric}'; use one of {', '.join(get_args(Metric))}")
+        shape = tuple(array.shape)
+        if len(shape) != 2 or 0 in shape:
+            raise InputError(
+                f"embeddings have shape {list(shape)}; give [N, D] with at least one row and column"
+            )
+        kind = array.dtype if isinstance(array, Tensor) else np.dtype(array.dtype)
+        real = not kind.is_complex if isinstance(kind, torch.dtype) else kind.kind in "fiu"
+        if not real or kind in (torch.bool,):
+            raise InputError(f"embeddings are {kind}; give real numbers such as float32")
+        self.metric = metric
+        self.n, self.dim = shape
+        own = array.device if isinstance(array, Tensor) else "cpu"
+        self.device = torch.device(own if device is None else device)
+        self._array = array
+        self._resident: Tensor | None = None
+        self.scale = 1.0
+        self.scale, self.centre = self._inspect()
+        if self.n * self.dim * 4 <= RESIDENT_BYTES:
+            self._resident = self._prepare(array)
+
+    def block(self, start: int, stop: int) -> Tensor:
+        """Rows ``start`` to ``stop`` as float32 ``[stop - start, D]`` on the device."""
+        if self._resident is not None:
+            return self._resident[start:stop]
+        return self._prepare(self._array[start:stop])
+
+    def take(self, rows: Tensor) -> Tensor:
+        """Rows ``rows [...]`` int64 as float32 ``[..., D]`` on the device."""
+        if self._resident is not None:
+            return self._resident[rows.to(self.device)]
+        flat = rows.reshape(-1)
+        picked = self._array[
+            flat.to(self._array.device) if isinstance(self._array, Tensor) else flat.cpu().numpy()
+        ]
+        return self._prepare(picked).view(*rows.shape, self.dim)
+
+    def subset(self, rows: Tensor) -> Points:
+        """The points ``rows [M]`` int64 alone, in memory, in the same scale."""
+        part = copy.copy(self)
+        part._resident = self.take(rows)
+        part.n = len(rows)
+        return part
+
+    def beside(self, array: Array) -> Points:
+        """Other vectors ``[M, D]``, e.g. to query with, in the scale and around the centre of these."""
+        if array.ndim != 2 or array.shape[1] != self.dim:
+            raise InputError(
+                f"points have shape {list(array.shape)}; give [M, {self.dim}] like the embeddings"
+            )
+        other = Points(array, self.metric, device=self.device)
+        other.centre = self.centre
+        if other.scale != self.scale:
+            other.scale = self.scale
+            other._resident = other._prepare(array)
+        return other
+
+    def _inspect(self) -> tuple[float, Tensor]:
+        """Scale and centre; refuses values that no distance can be computed from."""
+        largest, bad, zeros = 0.0, 0, 0
+        first_bad = first_zero = -1
+        total = torch.zeros(self.dim, dtype=torch.float64, device=self.device)
+        for start in range(0, self.n, BLOCK):
+            x = _float32(self._array[start : start + BLOCK], self.device)
+            size = x.abs().amax(dim=1)
+            broken = ~size.isfinite()
+            if (count := int(broken.sum())) and not bad:
+                first_bad = start + int(broken.nonzero()[0])
+            bad += count
+            empty = size == 0
+            if (count := int(empty.sum())) and not zeros:
+                first_zero = start + int(empty.nonzero()[0])
+            zeros += count
+            largest = max(largest, float(size.max()))
+            total += (unit(x) if self.metric == "cosine" else x).sum(dim=0, dtype=torch.float64)
+        if bad:
+            raise InputError(
+                f"embeddings: {bad} of {self.n} samples hold NaN or infinite values, the first is row {first_bad}; "
+                "drop or repair them"
+            )
+        if zeros and self.metric == "cosine":
+            raise InputError(
+                f"embeddings: {zeros} of {self.n} samples are zero vectors, which have no cosine, "
+                f"the first is row {first_zero}; drop them or use metric 'euclidean'"
+            )
+        plain = self.metric == "cosine" or largest == 0 or 2.0**-40 < largest < 2.0**40
+        # Both the scale and its reciprocal must be normal float32 numbers.
+        scale = 1.0 if plain else 2.0 ** min(max(int(np.frexp(largest)[1]), -126), 126)
+        return scale, (total / (self.n * scale)).to(torch.float32)
+
+    def _prepare(self, part: Array) -> Tensor:
+        x = _float32(part, self.device)
+        if self.metric == "cosine":
+            return unit(x)
+        return x if self.scale == 1.0 else x / self.scale
+
+
+def unit(x: Tensor) -> Tensor:
+    """Rows of ``x [N, D]`` at length 1, zero rows left zero; lengths that overflow float32 are no problem."""
+    size = x.abs().amax(dim=1, keepdim=True)
+    x = x / torch.where(size > 0, size, 1)
+    length = torch.linalg.vector_norm(x, dim=1, keepdim=True)
+    return x / torch.where(length > 0, length, 1)
+
+
+def _float32(part: Array, device: torch.device) -> Tensor:
+    if not isinstance(part, Tensor):
+        # A copy, because torch wants writable memory and memory maps are read-only.
+        part = torch.from_numpy(np.array(part, dtype=np.float32))
+    return part.detach().to(device=device, dtype=torch.float32)
