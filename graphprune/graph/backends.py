@@ -29,18 +29,19 @@ def exact_search(
 ) -> tuple[Tensor, Tensor]:
     r"""The ``k`` nearest rows of ``database`` for each row of ``queries``.
 
-    A block of :math:`-\tfrac12\lVert q-y\rVert^2` comes from one matrix product (half norms as extra columns, in
-    bfloat16 or float32); its ``fetch > k`` best are re-ranked by float32 distances of the differences, ties to the
-    lower row. A row is accepted when every point outside its candidates lies beyond the k-th neighbour by more
-    than twice the largest error seen among them; other rows are searched again with a proven bound.
-    So the result depends neither on the block size nor, but for chance below 1e-5 per row, on the precision.
+    A block of :math:`-\tfrac12\lVert q-y\rVert^2` comes from one matrix product (half norms as extra columns,
+    in bfloat16 or float32); its ``fetch > k`` best are re-ranked by float32 distances of the differences,
+    ties to the lower row. A row is accepted when every point outside its candidates lies beyond the k-th
+    neighbour by more than twice the largest error seen among them; other rows are searched again with a
+    proven bound. So the result depends neither on the block size nor, but for chance below 1e-5 per row, on
+    the precision.
 
     Args:
         database: The points searched, ``n`` rows.
         queries: The points asked for, ``Q`` rows, same metric and scale.
         k: Neighbours, at most ``database.n``.
-        own: Row of the database that each query is, ``[Q]`` int64, -1 for none (default: none); never returned.
-            Where fewer than ``k`` others exist, the rest holds the own row at distance ``inf``.
+        own: Row of the database that each query is, ``[Q]`` int64, -1 for none (default: none); never
+            returned. Where fewer than ``k`` others exist, the rest holds the own row at distance ``inf``.
         block_size: Queries per matrix product.
         precision: ``auto`` follows `fast_dtype`.
 
@@ -76,8 +77,9 @@ def exact_search(
 def fast_dtype(database: Points, precision: Precision = "auto") -> torch.dtype:
     """Number format of the proposing product.
 
-    ``auto`` takes bfloat16 where the hardware multiplies it natively (CPU flags ``avx512_bf16`` or ``amx_bf16``;
-    CUDA capability 8.0 on) and the product outweighs the re-ranking: at least 4,096 points of 64 dimensions.
+    ``auto`` takes bfloat16 where the hardware multiplies it natively (CPU flags ``avx512_bf16`` or
+    ``amx_bf16``; CUDA capability 8.0 on) and the product outweighs the re-ranking: at least 4,096 points of
+    64 dimensions.
     """
     if precision != "auto":
         return torch.bfloat16 if precision == "bfloat16" else torch.float32
@@ -92,7 +94,7 @@ def fast_dtype(database: Points, precision: Precision = "auto") -> torch.dtype:
 def _search_slab(
     database: Points, q: Tensor, k: int, own: Tensor | None, block_size: int, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Distances and rows of the neighbours of ``q [B, D]``, both ``[B, k]``, and which of them are doubtful."""
+    """Distances and rows ``[B, k]`` of the neighbours of ``q [B, D]``, and which rows are doubtful."""
     scores, candidates = _propose(database, q, k, own, block_size, dtype)
     exact = exact_distances(database, q, candidates, excluded=scores == -torch.inf)
     found, nearest = order_by_distance(exact, candidates, k)
@@ -135,10 +137,10 @@ def _propose(
 
 
 def _operand(x: Tensor, database: Points, dtype: torch.dtype, *, query: bool) -> Tensor:
-    """``x [B, D]`` with columns appended so that the product of both sides is minus half the squared distance.
+    """``x [B, D]`` with columns appended, so that both sides' product is minus half the squared distance.
 
-    The half norms are those of the rounded vectors, split into as many numbers of the format as hold them, so the
-    error is relative to the distance and not to the norms.
+    The half norms are those of the rounded vectors, split into as many numbers of the format as hold them, so
+    the error is relative to the distance and not to the norms.
     """
     if database.metric == "inner":
         return x.to(dtype)

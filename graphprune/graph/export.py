@@ -31,7 +31,7 @@ def to_csr(graph: KNNGraph, values: Literal["distance", "weight"]) -> csr_array:
 
 
 def to_pyg(graph: KNNGraph) -> Data:
-    """``Data`` whose ``edge_index`` rows are neighbours and samples, so that messages flow as in the table."""
+    """``Data`` whose ``edge_index`` rows are neighbours and samples; messages flow as in the table."""
     from torch_geometric.data import Data
 
     real = graph.distances.isfinite()

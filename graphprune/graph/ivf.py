@@ -27,8 +27,8 @@ def available() -> bool:
 def ivf_search(points: Points, k: int, *, seed: int = 0) -> tuple[Tensor, Tensor, float]:
     """The ``k`` nearest other rows of every row, nearly: inverted lists of k-means cells.
 
-    There are about ``4 sqrt(N)`` cells, learned on 64 rows each. The number of cells probed doubles from 8 until
-    256 sampled rows reach a recall of 0.98. Distances are re-computed exactly, ties to the lower row.
+    There are about ``4 sqrt(N)`` cells, learned on 64 rows each. The number of cells probed doubles from 8
+    until 256 sampled rows reach a recall of 0.98. Distances are re-computed exactly, ties to the lower row.
 
     Args:
         points: ``N`` rows.

@@ -31,15 +31,15 @@ EXACT_UP_TO = 200_000
 
 @dataclass(frozen=True, eq=False)
 class KNNGraph:
-    """Nearest neighbours of N samples as two tables; links go from each neighbour to the sample in whose row it is.
+    """Nearest neighbours of N samples as two tables; a link goes from a neighbour to the sample of its row.
 
-    A sample with fewer than k neighbours has its own row as index, distance ``inf`` and weight 0 in the rest of
-    its row.
+    A sample with fewer than k neighbours has its own row as index, distance ``inf`` and weight 0 in the rest
+    of its row.
 
     Args:
         indices: Neighbours ``[N, k]``, int32 (int64 from 2^31 samples on), nearest first.
-        distances: Their distances ``[N, k]`` float32: euclidean lengths (not squared), 1 - cosine, or minus the
-            inner product.
+        distances: Their distances ``[N, k]`` float32: euclidean lengths (not squared), 1 - cosine, or minus
+            the inner product.
         metric: ``euclidean``, ``cosine`` or ``inner``.
         embeddings: ``[N, D]``, needed by `query` and `extend`; may be a memory map.
         weights: Link weights ``[N, k]`` float32 (default: ``exp(-distance / 2)``).
@@ -103,15 +103,16 @@ class KNNGraph:
             metric: ``euclidean``, ``cosine`` (distance 1 - cos) or ``inner`` (distance minus the product).
             backend: ``exact``, ``ivf`` (FAISS, approximate, recall sampled) or ``auto``: exact up to 200,000
                 samples, ``ivf`` beyond where FAISS is installed.
-            labels: Class labels ``[N]``; with them links prefer the same label, because ``label_weight`` times the
-                one-hot label is appended to the embeddings (default: none).
+            labels: Class labels ``[N]``; with them links prefer the same label, because ``label_weight``
+                times the one-hot label is appended to the embeddings (default: none).
             label_weight: See ``labels``; in the embeddings' units, or relative to length 1 under ``cosine``.
             block_size: Rows per matrix product; the result does not depend on it.
             device: Where to search (default: the tensor's own device, else the CPU).
             seed: Of the k-means cells of ``ivf``.
 
         Raises:
-            InputError: k outside 1..N-1, NaN or infinite embeddings, zero vectors under ``cosine``, wrong shapes.
+            InputError: k outside 1..N-1, NaN or infinite embeddings, zero vectors under ``cosine``, wrong
+                shapes.
 
         Cost: O(N^2 D) time for ``exact``, about O(N^1.5 D) for ``ivf``; O(N k) memory beside the embeddings.
         """
@@ -140,14 +141,15 @@ class KNNGraph:
 
         Args:
             among: Rows ``[M]`` int64, unique, that may be neighbours (default: all).
-            points: Other vectors ``[Q, D]`` to find neighbours of (default: all samples, of which none is its own
-                neighbour).
-            k: Neighbours. With ``among`` holding just k rows, these have k - 1 others and one padding entry: their
-                own position at distance ``inf``.
+            points: Other vectors ``[Q, D]`` to find neighbours of (default: all samples, of which none is its
+                own neighbour).
+            k: Neighbours. With ``among`` holding just k rows, these have k - 1 others and one padding entry:
+                their own position at distance ``inf``.
             block_size: Queries per matrix product; the result does not depend on it.
 
         Returns:
-            Distances ``[Q, k]`` float32 ascending, and positions ``[Q, k]`` int64 in ``among`` (rows without it).
+            Distances ``[Q, k]`` float32 ascending, and positions ``[Q, k]`` int64 in ``among`` (rows without
+            it).
 
         Raises:
             InputError: the graph was loaded without embeddings, or k exceeds the rows that may be neighbours.
@@ -160,7 +162,7 @@ class KNNGraph:
             raise InputError(
                 f"k is {k} but only {len(among)} samples may be neighbours; lower k or give more"
             )
-        if len(among) and not (0 <= int(among.min()) and int(among.max()) < self.n):
+        if len(among) and not (int(among.min()) >= 0 and int(among.max()) < self.n):
             raise InputError(f"among holds rows outside 0..{self.n - 1}; pass rows of this graph")
         database = everyone if len(among) == self.n else everyone.subset(among)
         if points is not None:
@@ -170,7 +172,7 @@ class KNNGraph:
         return exact_search(database, everyone, k, own=own, block_size=block_size)
 
     def extend(self, new_embeddings: Array) -> KNNGraph:
-        """A graph with the ``new_embeddings [M, D]`` as rows N..N+M-1, equal to a rebuilt one, without rebuilding.
+        """A graph with the ``new_embeddings [M, D]`` as rows N..N+M-1, equal to a rebuilt one.
 
         Cost: O(M (N + M) D) time for the new rows, O(N M D) for old rows whose neighbours they become.
         """
@@ -196,19 +198,21 @@ class KNNGraph:
         return torch.exp(self.distances / -2) if self.weights is None else self.weights
 
     def components(self) -> tuple[int, npt.NDArray[np.int32]]:
-        """Number of connected components, links taken both ways, and each sample's component ``[N]`` int32."""
+        """Number of connected components, links taken both ways, and each sample's one ``[N]`` int32."""
         from scipy.sparse.csgraph import connected_components
 
-        count, labels = connected_components(self.to_csr(), directed=False)
+        links = self.to_csr()
+        links.data[:] = 1  # far links have weight 0, duplicates distance 0
+        count, labels = connected_components(links, directed=False)
         return int(count), labels
 
     def symmetrize(
         self, how: Literal["union", "mutual"] = "union", *, max_degree: int | None = None
     ) -> KNNGraph:
-        """The undirected graph: a link stands if either sample (``union``) or each (``mutual``) has the other.
+        """Undirected links, where either sample (``union``) or each (``mutual``) has the other.
 
-        Rows are padded to the largest degree; ``max_degree`` keeps each sample's nearest links only, which bounds
-        the table where hubs have thousands of them.
+        Rows are padded to the largest degree; ``max_degree`` keeps each sample's nearest links only, which
+        bounds the table where hubs have thousands of them.
         """
         return export.symmetrize(self, how, max_degree)
 
@@ -217,7 +221,7 @@ class KNNGraph:
         return export.to_csr(self, values)
 
     def to_pyg(self) -> Data:
-        """PyTorch Geometric ``Data``: ``x``, ``edge_index [2, L]`` (neighbour, sample) and ``edge_weight [L]``."""
+        """PyTorch Geometric ``Data``: ``x``, ``edge_index [2, L]`` (neighbour, sample) and ``edge_weight``."""
         return export.to_pyg(self)
 
     def to_networkx(self) -> networkx.DiGraph:
@@ -228,7 +232,7 @@ class KNNGraph:
     def from_csr(
         cls, matrix: Any, *, metric: Metric = "euclidean", embeddings: Array | None = None
     ) -> KNNGraph:
-        """Graph from a sparse matrix of distances, such as scikit-learn's ``kneighbors_graph(mode="distance")``."""
+        """Graph from sparse distances such as scikit-learn's ``kneighbors_graph(mode="distance")``."""
         return export.from_csr(matrix, metric, embeddings)
 
     def save(self, folder: Path | str) -> None:
@@ -250,7 +254,7 @@ class KNNGraph:
 
     @classmethod
     def load(cls, folder: Path | str, embeddings: Array | None = None, *, mmap: bool = True) -> KNNGraph:
-        """Reads a saved graph, the tables memory-mapped on request; `query` needs the ``embeddings`` it was built on."""
+        """Reads a saved graph, memory-mapped on request; `query` needs the ``embeddings`` it was built on."""
         folder = Path(folder)
         facts = read_json(folder / "graph.json")
         names = ["indices", "distances", *(["weights"] if facts.get("weights") else [])]
@@ -261,7 +265,7 @@ class KNNGraph:
                     f"{folder / name}.npy is {table.dtype} {list(table.shape)}; write the graph anew"
                 )
         n = len(tables["indices"])
-        if n and not (0 <= int(tables["indices"].min()) and int(tables["indices"].max()) < n):
+        if n and not (int(tables["indices"].min()) >= 0 and int(tables["indices"].max()) < n):
             raise InputError(f"{folder}/indices.npy points outside its {n} samples; write the graph anew")
         return cls(
             **tables,

@@ -1,4 +1,4 @@
-"""Embeddings as the neighbour search reads them: checked once, then float32 blocks in the metric's own space."""
+"""Embeddings as the neighbour search reads them: checked once, then float32 blocks in the metric's space."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ RESIDENT_BYTES = 2**30
 class Points:
     """``[N, D]`` vectors, read in blocks; under ``cosine`` every row is scaled to length 1.
 
-    Up to 1 GiB of float32 is kept in memory, larger arrays are converted block by block, so that memory-mapped
-    embeddings stay on disk. Values beyond 2^40 or all below 2^-40 are divided by a power of two (exact), because
-    their squares would leave the range of float32.
+    Up to 1 GiB of float32 is kept in memory, larger arrays are converted block by block, so that
+    memory-mapped embeddings stay on disk. Values beyond 2^40 or all below 2^-40 are divided by a power of two
+    (exact), because their squares would leave the range of float32.
 
     Args:
         array: ``[N, D]`` floating or integer array, memory map or tensor.
@@ -33,7 +33,8 @@ class Points:
 
     Attributes:
         scale: What the vectors were divided by.
-        centre: Mean vector ``[D]`` of the blocks; distances do not change when it is subtracted, roundings shrink.
+        centre: Mean vector ``[D]`` of the blocks; distances do not change when it is subtracted, roundings
+            shrink.
 
     Raises:
         InputError: wrong shape or type, NaN or infinite values, zero vectors under ``cosine``.
@@ -118,8 +119,8 @@ class Points:
             total += (unit(x) if self.metric == "cosine" else x).sum(dim=0, dtype=torch.float64)
         if bad:
             raise InputError(
-                f"embeddings: {bad} of {self.n} samples hold NaN or infinite values, the first is row {first_bad}; "
-                "drop or repair them"
+                f"embeddings: {bad} of {self.n} samples hold NaN or infinite values, "
+                f"the first is row {first_bad}; drop or repair them"
             )
         if zeros and self.metric == "cosine":
             raise InputError(

@@ -14,10 +14,10 @@ _GATHERED = 1_500_000
 def exact_distances(
     database: Points, q: Tensor, candidates: Tensor, *, excluded: Tensor | None = None
 ) -> Tensor:
-    """Distances between ``q [B, D]`` and its ``candidates [B, m]``, float32 ``[B, m]``, in the database's scale.
+    """Distances ``[B, m]`` float32 between ``q [B, D]`` and its ``candidates [B, m]``, in the database's scale.
 
-    Differences are taken first, so duplicates are at exactly 0 and each number depends on its two points only.
-    ``inner`` gives minus the product; ``cosine`` half the squared difference of unit vectors, which is 1 - cos.
+    Differences are taken first, so duplicates are at 0 and each number depends on its two points only.
+    ``inner`` gives minus the product; ``cosine`` half the squared difference of unit vectors (1 - cos).
     """
     step = max(1, _GATHERED // (candidates.shape[1] * database.dim))
     parts = []
@@ -38,8 +38,8 @@ def order_by_distance(exact: Tensor, candidates: Tensor, k: int) -> tuple[Tensor
 class Repair:
     """Searches single rows again so that no rounding can hide a neighbour.
 
-    The k-th distance of the candidates bounds the true one from above. Every point that a float64 product puts
-    within that bound plus its proven rounding error is measured exactly. Rows with more than ``k`` exact
+    The k-th distance of the candidates bounds the true one from above. Every point that a float64 product
+    puts within that bound plus its proven rounding error is measured exactly. Rows with more than ``k`` exact
     duplicates are answered from groups of equal rows.
 
     Cost: O(n D) time per row; O(n) memory per row and O(ties).
@@ -73,7 +73,7 @@ class Repair:
         # Float32 roundings of the exact distances that the bound comes from, and of this product.
         limit = comparable(bound[:, None].to(torch.float64), self.database)
         limit = limit + (self.database.dim + 8) * 2.0**-23 * limit.abs()
-        slack = (self.database.dim + 8) * 2.0**-52
+        slack = (self.database.dim + 8) * (2.0**-23 if inner else 2.0**-52)
         wide = q.to(torch.float64) if inner else q.to(torch.float64) - self.database.centre
         norms = wide.square().sum(dim=1, keepdim=True)
         for first in range(0, self.database.n, BLOCK):
@@ -93,7 +93,7 @@ class Repair:
         return _first_of_each(pair, length[order], len(q), self.k)
 
     def _duplicates(self, q: Tensor, own: Tensor) -> tuple[Tensor, Tensor]:
-        """Rows of ``q`` with at least ``k`` other exact duplicates ``[B]`` bool, and their ``k`` lowest ones."""
+        """Which rows of ``q`` have more than ``k`` duplicates ``[B]`` bool, and the ``k`` lowest of each."""
         if self._groups is None:
             starts = range(0, self.database.n, BLOCK)
             parts = [_hash(self.database.block(s, s + BLOCK)) for s in starts]
@@ -117,7 +117,7 @@ class Repair:
 def _distance(y: Tensor, q: Tensor, database: Points) -> Tensor:
     if database.metric == "inner":
         return -(y * q).sum(dim=-1)
-    length = torch.linalg.vector_norm(y - q, dim=-1)
+    length: Tensor = torch.linalg.vector_norm(y - q, dim=-1)
     return length.square() / 2 if database.metric == "cosine" else length
 
 
