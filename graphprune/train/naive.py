@@ -35,7 +35,7 @@ def last_value(test: WindowSamples) -> float:
 def historical_average(train: WindowSamples, test: WindowSamples) -> float:
     """Masked MAE in original units of each sensor's mean over the training part at the same time of the week.
 
-    Where training covers no such time, at the same time of day, else the sensor's mean, else the overall mean.
+    Where training covers no such time: at the same time of day, else the sensor's mean, else the overall one.
     The time of the week counts only where training covers all weekdays of the test part, as for models.
     """
     series = train.series
@@ -49,16 +49,14 @@ def historical_average(train: WindowSamples, test: WindowSamples) -> float:
     table = np.zeros((len(series), series.n_sensors), dtype=np.float32)
     values = series.block(0, stop)[:, :, train.target].astype(np.float64)
     seen = ~np.isnan(values)
-    values = (np.where(seen, values, 0) - train.scaler.mean[train.target].item()) / train.scaler.std[
-        train.target
-    ].item()
+    mean, std = (float(part[train.target]) for part in train.scaler)
+    values = np.where(seen, (values - mean) / std, 0)
     for key in keys:
         count = np.zeros((key.max() + 1, series.n_sensors))
         total = np.zeros_like(count)
         np.add.at(count, key[:stop], seen)
-        np.add.at(total, key[:stop], values * seen)
-        mean = total / np.maximum(count, 1)
-        table = np.where(count[key] > 0, mean[key], table).astype(np.float32)
+        np.add.at(total, key[:stop], values)
+        table = np.where(count[key] > 0, (total / np.maximum(count, 1))[key], table).astype(np.float32)
     averages = torch.from_numpy(table)
 
     def forecast(rows: Tensor) -> Tensor:
@@ -74,7 +72,7 @@ def historical_average(train: WindowSamples, test: WindowSamples) -> float:
 
 def _masked_mae(test: WindowSamples, forecast: Forecast) -> float:
     total, count = 0.0, 0
-    for rows in torch.arange(len(test)).split(_BLOCK):
+    for rows in torch.split(torch.arange(len(test)), _BLOCK):
         errors = (forecast(rows) - test.readings(rows, past=False)).abs()
         total += float(errors.double().nansum())
         count += int((~errors.isnan()).sum())

@@ -1,0 +1,40 @@
+"""Forecasting with missing values."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from graphprune.data.base import TaskInfo
+from graphprune.registry import register
+from graphprune.train.paradigms.base import Paradigm
+
+
+@register("paradigm", "forecasting", source="masked mean absolute error", status="confirmed")
+class Forecasting(Paradigm):
+    """Masked mean absolute error of forecasts ``[B, T, S]`` against targets ``[B, T, S]``, NaN where missing.
+
+    A sample's loss is the mean over its observed targets, 0 if there is none. The metric is the mean over all
+    observed targets of all samples, in original units.
+
+    Args:
+        info: The task; ``target_std`` brings errors back into original units.
+    """
+
+    metric = "mae"
+
+    def __init__(self, *, info: TaskInfo) -> None:
+        self.info = info
+
+    def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        observed = ~targets.isnan()
+        # The missing targets are replaced before subtracting: NaN times 0 would poison the gradient.
+        errors = (outputs.float() - targets.masked_fill(~observed, 0)).abs() * observed
+        return errors.flatten(1).sum(dim=1) / observed.flatten(1).sum(dim=1).clamp(min=1)
+
+    def signals(self, outputs: Tensor, targets: Tensor, losses: Tensor) -> dict[str, Tensor]:
+        return {"loss": losses.detach(), "errors": (outputs.detach().float() - targets).abs()}
+
+    def tally(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        errors = (outputs.detach().double() - targets).abs()
+        return torch.stack([errors.nansum() * self.info.target_std, (~errors.isnan()).sum()])
