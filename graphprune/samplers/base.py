@@ -4,75 +4,261 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.utils.data import Sampler
 
 from graphprune.errors import InputError
+from graphprune.rng import generator
+from graphprune.samplers.exchange import gather_rows
+from graphprune.select.base import count_kept
+from graphprune.table import ScoreTable
 
 
 class EpochSampler(Sampler[int]):
     """A plain ``torch.utils.data`` sampler whose order depends on ``(seed, epoch, history)`` alone.
 
-    It yields positions 0..N-1 of the data set whose ids it was given. The training loop calls
-    ``set_epoch`` before an epoch and ``update`` after each step.
+    **Rows, not ids.** A sampler yields rows: the positions 0..n-1 that ``dataset[row]`` takes. Every method
+    speaks rows. Ids exist only at the border: `scores_by_row` turns a table of ids into scores by row, and
+    ``StaticSampler.from_selection`` a selection into rows. A data set that shows its rows to the loop
+    (``return row, x, y``) is all that ``update`` and ``weights`` need, with any number of workers.
+
+    One step of a training loop, in full::
+
+        sampler.set_epoch(epoch)
+        for rows, x, y in loader:                      # DataLoader(data, meta_batch, sampler=sampler)
+            if sampler.chooses:                        # forward pass without gradient
+                kept = sampler.choose(rows, losses, features)
+                rows, x, y = rows[kept], x[kept], y[kept]
+            weights = sampler.weights(rows)            # None means all ones
+            ...                                        # mean of losses * weights, backward, optimizer
+            sampler.update(rows, losses)               # detached inside; ignored if of no use
+
+    Learned state lives on the device of the first rows that come in, so that a step never waits for the
+    device; give all later ones on the same device. The order itself is drawn once an epoch on the CPU.
 
     Args:
         n: Number of samples in the data set.
         epochs: Planned epochs (samplers that anneal need it).
-        seed: Of its own generator; the global one is never touched.
+        seed: Of its own generators; the global one is never touched.
 
     Attributes:
-        needs_losses: Whether ``update`` must be fed, so that a loop can skip it.
-        chooses: Whether ``choose`` drops part of each batch after a forward pass.
+        requires: Constructor arguments that must be given besides ``n`` (arrays over the n samples).
+        needs_losses: Whether ``update`` must be fed losses.
+        needs_errors: Whether ``update`` must also be fed forecast errors ``[B, T, S]``.
+        needs_features: Whether ``choose`` reads the learner's features ``[B, H]``.
+        needs_forward: Whether ``choose`` reads the learner's losses or features at all.
     """
 
-    needs_losses: ClassVar[bool] = False
-    chooses: ClassVar[bool] = False
+    requires: ClassVar[tuple[str, ...]] = ()
+    # Per-row state learned from training, ``[n]`` float32: saved, and exchanged between ranks.
+    _learned: ClassVar[tuple[str, ...]] = ()
+
+    needs_losses: bool = False
+    needs_errors: bool = False
+    needs_features: bool = False
+    needs_forward: bool = True
 
     def __init__(self, n: int, *, epochs: float, seed: int = 0) -> None:
         if n < 1:
             raise InputError("a sampler needs at least one sample")
         self.n, self.epochs, self.seed = n, epochs, seed
-        self.epoch = 0
-        self._order: Tensor | None = None
+        self.epoch, self.step = 0, 0
+        self.rank, self.world_size = 0, 1
+        self._rows: Tensor | None = None
+        self._loss_weights: Tensor | None = None
+        self._consumed = 0
+        self._heard = False
+        self._device: torch.device | None = None
+
+    def shard(self, rank: int, world_size: int) -> Self:
+        """Makes this process train every ``world_size``-th row of the common order; call on every rank.
+
+        All ranks get the same number of rows, so at most ``world_size - 1`` rows sit an epoch out (other ones
+        each epoch). What ranks learned is exchanged at the next ``set_epoch``, through torch.distributed.
+        """
+        if not 0 <= rank < world_size or world_size > self.n:
+            raise InputError(
+                f"rank {rank} of {world_size} does not fit {self.n} samples; use 0 <= rank < ranks"
+            )
+        self.rank, self.world_size = rank, world_size
+        return self
 
     def set_epoch(self, epoch: int) -> None:
-        """Fixes the order of epoch ``epoch`` from (seed, epoch, history); ``len`` then tells its true length."""
-        self.epoch = epoch
-        self._order = self._epoch_order(epoch)
+        """Fixes the order of an epoch; ``len`` is then its true length. The epoch under way is left alone."""
+        if self._rows is not None and epoch == self.epoch:
+            return
+        self.synchronise()
+        self.epoch, self.step, self._consumed = epoch, 0, 0
+        self._loss_weights = None
+        rows = self._epoch_order(epoch)
+        if len(rows) < self.world_size:
+            raise InputError(f"epoch {epoch} has {len(rows)} rows for {self.world_size} ranks; keep more")
+        self._rows = rows
 
     @property
     def order(self) -> Tensor:
-        """Rows of the current epoch ``[len(self)]`` int64, in training order."""
-        if self._order is None:
-            self.set_epoch(self.epoch)
-        assert self._order is not None
-        return self._order
+        """Rows of the whole current epoch on this rank, int64 on the CPU, in training order."""
+        rows = self._common_order()
+        even = len(rows) - len(rows) % self.world_size
+        return rows[self.rank : even : self.world_size]
 
     def __len__(self) -> int:
-        return len(self.order)
+        return len(self.order) - self._consumed
 
     def __iter__(self) -> Iterator[int]:
-        return iter(self.order.tolist())
+        return iter(self.order[self._consumed :].tolist())
 
-    @abstractmethod
-    def _epoch_order(self, epoch: int) -> Tensor:
-        """Rows of one epoch ``[L]`` int64 in training order."""
+    @property
+    def chosen_share(self) -> float:
+        """Fraction of each batch that ``choose`` keeps in this epoch; 1 when batches are plain."""
+        return 1.0
 
-    def update(self, rows: Tensor, losses: Tensor) -> None:
-        """Takes the losses ``[B]`` of rows ``[B]`` after a step; ignored unless ``needs_losses``."""
+    @property
+    def chooses(self) -> bool:
+        """Whether ``choose`` drops part of each batch in this epoch."""
+        return self.chosen_share < 1
+
+    def meta_batch(self, batch_size: int) -> int:
+        """Rows to take from the order so that ``choose`` leaves ``batch_size`` of them."""
+        return max(1, round(batch_size / self.chosen_share))
+
+    def choose(self, rows: Tensor, losses: Tensor | None = None, features: Tensor | None = None) -> Tensor:
+        """Positions of the batch to train on, ascending int64.
+
+        Args:
+            rows: ``[B]`` int64.
+            losses: ``[B]`` from a forward pass, or None if ``needs_forward`` is False.
+            features: ``[B, H]`` penultimate features, or None unless ``needs_features``.
+        """
+        if not self.chooses:
+            return torch.arange(len(rows), device=rows.device)
+        if self.needs_forward and losses is None and features is None:
+            raise InputError(f"{type(self).__name__}.choose needs losses or features of a forward pass")
+        with torch.no_grad():
+            rows = self._place(rows)
+            losses = None if losses is None else losses.detach().to(rows.device, torch.float32)
+            kept = self._choose(rows, losses, features, self._kept_of(len(rows)))
+            self.step, self._heard = self.step + 1, True
+            return kept.sort().values
+
+    def update(self, rows: Tensor, losses: Tensor | None = None, errors: Tensor | None = None) -> None:
+        """Takes what a step showed; a sampler that ``chooses`` in this epoch has already heard its losses.
+
+        Args:
+            rows: ``[B]`` int64 without repetition.
+            losses: ``[B]``; NaN and infinite ones count as not seen.
+            errors: Absolute forecast errors ``[B, T, S]``, NaN where missing, if ``needs_errors``.
+        """
+        if self.chooses or not (self.needs_losses or self.needs_errors):
+            return
+        for needed, name, value in (
+            (self.needs_losses, "losses", losses),
+            (self.needs_errors, "errors", errors),
+        ):
+            if needed and (value is None or len(value) != len(rows)):
+                got = "none" if value is None else f"{len(value)}"
+                raise InputError(f"{type(self).__name__}.update needs {name} of {len(rows)} rows, got {got}")
+        with torch.no_grad():
+            rows = self._place(rows)
+            losses = None if losses is None else losses.detach().to(rows.device, torch.float32)
+            self._hear(rows, losses, None if errors is None else errors.detach().to(rows.device))
+            self._heard = True
 
     def weights(self, rows: Tensor) -> Tensor | None:
         """Loss weights ``[B]`` float32 of rows ``[B]``, or None for all ones."""
-        return None
+        self._common_order()
+        if self._loss_weights is None:
+            return None
+        return self._loss_weights[self._place(rows)]
 
-    def state_dict(self) -> dict[str, Any]:
-        """Tensors and numbers that continue in the middle of an epoch."""
-        return {"epoch": self.epoch, "order": self.order}
+    def synchronise(self) -> None:
+        """Makes common what the ranks learned in this epoch; all must call it (``set_epoch`` does)."""
+        if self.world_size == 1 or not self._learned or not self._heard:
+            return
+        mine = self.order.to(self._device)
+        columns = torch.stack([getattr(self, name)[mine] for name in self._learned], dim=1)
+        rows, values = gather_rows(mine, columns)
+        for name, column in zip(self._learned, values.unbind(1), strict=True):
+            getattr(self, name)[rows] = column
+        self._heard = False
+
+    def state_dict(self, consumed: int = 0) -> dict[str, Any]:
+        """Tensors and numbers that continue in the middle of an epoch.
+
+        Args:
+            consumed: Rows of this epoch's order that are trained on: after loading, iteration and ``len``
+                go on behind them. 0 for loops that skip by themselves.
+
+        With several ranks, call ``synchronise`` on all of them first; one rank's state then serves all.
+        """
+        state: dict[str, Any] = {name: getattr(self, name) for name in self._learned}
+        state |= {"rows": self._common_order(), "loss_weights": self._loss_weights}
+        state = {name: None if value is None else value.clone() for name, value in state.items()}
+        return state | {"n": self.n, "epoch": self.epoch, "step": self.step, "consumed": consumed}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continues from `state_dict`."""
-        self.epoch, self._order = int(state["epoch"]), torch.as_tensor(state["order"])
+        """Continues from `state_dict` of a sampler made with the same arguments."""
+        missing = {"rows", "loss_weights", "n", "epoch", "step", "consumed", *self._learned} - state.keys()
+        if missing or state["n"] != self.n:
+            fault = f"lacks {sorted(missing)[0]}" if missing else f"is of {state['n']} samples, not {self.n}"
+            raise InputError(f"the state of {type(self).__name__} {fault}; load that of the same sampler")
+        for name in self._learned:
+            setattr(self, name, torch.as_tensor(state[name]).clone().to(self._device or "cpu"))
+        self._rows = torch.as_tensor(state["rows"]).clone().cpu()
+        weights = state["loss_weights"]
+        self._loss_weights = None if weights is None else torch.as_tensor(weights).clone()
+        self.epoch, self.step, self._consumed = (int(state[key]) for key in ("epoch", "step", "consumed"))
+        self._place_state()
+
+    @abstractmethod
+    def _epoch_order(self, epoch: int) -> Tensor:
+        """Rows of one epoch ``[L]`` int64 on the CPU, in training order, for all ranks together."""
+
+    def _choose(self, rows: Tensor, losses: Tensor | None, features: Tensor | None, count: int) -> Tensor:
+        """``count`` kept positions in any order, for samplers whose ``chosen_share`` is below 1."""
+        raise NotImplementedError
+
+    def _hear(self, rows: Tensor, losses: Tensor | None, errors: Tensor | None) -> None:
+        """Learns from a step, for samplers that need losses or errors."""
+
+    def _kept_of(self, size: int) -> int:
+        return count_kept(size, self.chosen_share)
+
+    def _common_order(self) -> Tensor:
+        if self._rows is None:
+            self.set_epoch(self.epoch)
+        assert self._rows is not None
+        return self._rows
+
+    def _shuffle(self, rows: Tensor) -> Tensor:
+        draws = generator(self.seed, "epoch", self.epoch)
+        return rows[torch.randperm(len(rows), generator=draws)]
+
+    def _step_generator(self) -> torch.Generator:
+        return generator(self.seed, "choose", self.epoch, self.step, self.rank)
+
+    def _place(self, rows: Tensor) -> Tensor:
+        if self._device is None:
+            self._device = rows.device
+            self._place_state()
+        return rows.to(self._device, non_blocking=True)
+
+    def _place_state(self) -> None:
+        device = self._device or torch.device("cpu")
+        for name in (*self._learned, "_loss_weights"):
+            value = getattr(self, name)
+            setattr(self, name, None if value is None else value.to(device))
+
+
+def scores_by_row(table: ScoreTable, ids: npt.NDArray[np.int64]) -> Tensor:
+    """Scores ``[n]`` float32 in the order of the data's ``ids [n]``, each of which must have one.
+
+    >>> scores_by_row(ScoreTable([7, 3], [0.5, 0.25], True), np.array([3, 7])).tolist()
+    [0.25, 0.5]
+    """
+    return torch.from_numpy(table.values[table.rows_of(ids, "training samples")])

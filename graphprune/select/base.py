@@ -110,8 +110,7 @@ class SelectionRule(ABC):
         Raises:
             InputError: ``keep`` is out of range, an input is missing or covers other samples.
         """
-        if not 0 < keep <= 1:
-            raise InputError(f"keep is {keep:g}; it is the fraction kept, above 0 and at most 1")
+        check_keep(keep)
         if not len(table):
             raise InputError("the score table is empty; there is nothing to select from")
         if embeddings is None and graph is not None and graph.embeddings is not None:
@@ -146,6 +145,13 @@ class SelectionRule(ABC):
     def get_params(self) -> dict[str, Any]:
         """The arguments this rule was made with."""
         return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+
+
+def check_keep(keep: float) -> float:
+    """``keep`` itself if it is a fraction above 0 and at most 1."""
+    if not 0 < keep <= 1:
+        raise InputError(f"keep is {keep:g}; it is the fraction kept, above 0 and at most 1")
+    return keep
 
 
 def count_kept(n: int, keep: float) -> int:

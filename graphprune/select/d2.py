@@ -50,8 +50,8 @@ class D2(SelectionRule):
             )
         scores = candidates.scores.double()
         scores = scores - scores.min().clamp_max(0)
-        neighbours = torch.as_tensor(graph.indices)[:, : self.k].long()
-        distances = torch.as_tensor(graph.distances)[:, : self.k].double()
+        neighbours = graph.indices[:, : self.k].long()
+        distances = graph.distances[:, : self.k].double()
         potential = scores + (torch.exp(-distances) * scores[neighbours]).sum(dim=1)
         # inf * 0 would be NaN: a padded link (distance inf) takes nothing back, whatever gamma is.
         taken = torch.exp(-self.gamma * distances).masked_fill_(distances.isinf(), 0)

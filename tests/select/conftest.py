@@ -22,7 +22,7 @@ def brute_force_graph(points: np.ndarray, k: int) -> KNNGraph:
     order = np.argsort(gaps, axis=1, kind="stable")[:, :k]
     distances = np.take_along_axis(gaps, order, axis=1).astype(np.float32)
     order = np.where(np.isinf(distances), np.arange(len(points))[:, None], order)
-    return KNNGraph(indices=order, distances=distances, metric="euclidean", embeddings=None)
+    return KNNGraph(torch.from_numpy(order), torch.from_numpy(distances))
 
 
 def make_data(n: int = 120, seed: int = 0) -> SimpleNamespace:

@@ -87,13 +87,13 @@ def slow_d2(scores: np.ndarray, graph: KNNGraph, k: int, gamma: float, count: in
     scores = scores - min(scores.min(), 0)
     phi = scores.copy()
     for i in range(len(scores)):
-        for j, d in zip(graph.indices[i, :k], graph.distances[i, :k], strict=True):
+        for j, d in zip(graph.indices[i, :k].tolist(), graph.distances[i, :k].tolist(), strict=True):
             phi[i] += np.exp(-d) * scores[j]
     kept: list[int] = []
     for _ in range(count):
         i = max((r for r in range(len(phi)) if r not in kept), key=lambda r: (phi[r], -r))
         kept.append(i)
-        for j, d in zip(graph.indices[i, :k], graph.distances[i, :k], strict=True):
+        for j, d in zip(graph.indices[i, :k].tolist(), graph.distances[i, :k].tolist(), strict=True):
             phi[j] -= np.exp(-gamma * d) * phi[i]
     return sorted(kept)
 
@@ -113,10 +113,7 @@ def test_d2_equals_the_slow_greedy(
 
 def test_d2_ignores_padded_links() -> None:
     """Isolated samples: every link is the own row at distance inf, so D2 is plain top."""
-    indices = np.repeat(np.arange(6)[:, None], 5, axis=1)
-    graph = KNNGraph(
-        indices=indices, distances=np.full((6, 5), np.inf, np.float32), metric="euclidean", embeddings=None
-    )
+    graph = KNNGraph(torch.arange(6)[:, None].repeat(1, 5), torch.full((6, 5), torch.inf))
     scores = np.array([3.0, 1.0, 4.0, 1.5, 9.0, 2.0])
     for gamma in (0.0, 0.1):
         assert rows_kept("d2", scores, 0.5, options={"gamma": gamma}, graph=graph) == [0, 2, 4]
@@ -124,10 +121,7 @@ def test_d2_ignores_padded_links() -> None:
 
 def test_d2_spreads_over_twins() -> None:
     """Two pairs of near twins with scores 10, 9 and 5, 4: top keeps one pair, D2 one of each."""
-    indices = np.array([[1], [0], [3], [2]])
-    graph = KNNGraph(
-        indices=indices, distances=np.full((4, 1), 0.01, np.float32), metric="euclidean", embeddings=None
-    )
+    graph = KNNGraph(torch.tensor([[1], [0], [3], [2]]), torch.full((4, 1), 0.01))
     scores = np.array([10.0, 9.0, 5.0, 4.0])
     assert rows_kept("d2", scores, 0.5, options={"k": 1}, graph=graph) == [0, 2]
     assert rows_kept("top", scores, 0.5, options={}) == [0, 1]

@@ -1,0 +1,56 @@
+"""Evolved sampling that also leaves out part of the data each epoch."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from graphprune.errors import InputError
+from graphprune.registry import register
+from graphprune.rng import generator
+from graphprune.samplers.es import ESSampler, draw_by_weight
+from graphprune.select.base import count_kept
+
+
+@register("sampler", "eswp", source="Cheng, Li & Bian, arXiv 2509.23461 (2025)", status="abstract")
+class ESWPSampler(ESSampler):
+    """Evolved sampling with pruning: an epoch starts from ``(1 - r) n`` samples drawn with probability ~ w.
+
+    Everything else is as in `ESSampler`; the plain epochs at either end take all samples, so that none stays
+    unseen.
+
+    Args:
+        n: Number of samples.
+        r: Fraction of the samples left out of an epoch, in [0, 1) (default: 0.2).
+        keep: Fraction of a meta-batch that is trained on (default: 1/4).
+        b1, b2: Smoothing (default: 0.2 and 0.8).
+        anneal: Fraction of plain epochs at either end (default: 0.05).
+        scores: Warm-start scores ``[n]``, as in `ESSampler`.
+
+    Cost: O(n log n) an epoch, O(B log B) a step, two float32 per sample.
+    """
+
+    def __init__(
+        self,
+        n: int,
+        *,
+        r: float = 0.2,
+        keep: float = 0.25,
+        b1: float = 0.2,
+        b2: float = 0.8,
+        anneal: float = 0.05,
+        scores: Tensor | None = None,
+        epochs: float = 1,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(n, keep=keep, b1=b1, b2=b2, anneal=anneal, scores=scores, epochs=epochs, seed=seed)
+        if not 0 <= r < 1:
+            raise InputError(f"r is {r:g}; it is the fraction of samples left out of an epoch, in [0, 1)")
+        self.r = r
+
+    def _epoch_order(self, epoch: int) -> Tensor:
+        if self.is_plain(epoch):
+            return self._shuffle(torch.arange(self.n))
+        count = count_kept(self.n, 1 - self.r)
+        rows = draw_by_weight(self.w.cpu(), count, generator(self.seed, "eswp", epoch))
+        return self._shuffle(rows.sort().values)

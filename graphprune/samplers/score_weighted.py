@@ -1,0 +1,80 @@
+"""Predicted scores as the prior of a random draw."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from graphprune.errors import InputError
+from graphprune.registry import register
+from graphprune.rng import generator
+from graphprune.samplers.base import EpochSampler
+from graphprune.samplers.es import draw_by_weight
+from graphprune.samplers.warm import check_scores, relative_ranks
+from graphprune.select.base import check_keep, count_kept
+
+
+@register("sampler", "score_weighted", source="graphprune", status="ours")
+class ScoreWeightedSampler(EpochSampler):
+    r"""A fresh draw every epoch, without replacement, with probability ~ a prior made of the scores.
+
+    .. math:: p_i \propto (1 - \text{uniform}) \, \pi_i / \bar \pi + \text{uniform}
+
+    graphprune formulation. :math:`\pi` is the score's rank (``rank``: scale-free), the softmax of its
+    standardised value (``softmax``) or its distance from the smallest score (``linear``). The uniform part
+    keeps a chance for everybody: no sample starves, however wrong its predicted score is.
+
+    Args:
+        n: Number of samples.
+        scores: Scores ``[n]``, larger ones are drawn more often.
+        keep: Fraction of the samples trained on per epoch, in (0, 1] (default: 0.5).
+        prior: ``rank``, ``softmax`` or ``linear`` (default: rank).
+        uniform: Share of the uniform part, in [0, 1] (default: 0.1).
+
+    Cost: O(n log n) an epoch.
+    """
+
+    requires = ("scores",)
+
+    def __init__(
+        self,
+        n: int,
+        *,
+        scores: Tensor | None = None,
+        keep: float = 0.5,
+        prior: Literal["rank", "softmax", "linear"] = "rank",
+        uniform: float = 0.1,
+        epochs: float = 1,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(n, epochs=epochs, seed=seed)
+        known = check_scores(scores, n)
+        if known is None:
+            raise InputError("score_weighted needs scores; pass a score table (--scores P.parquet)")
+        if prior not in ("rank", "softmax", "linear") or not 0 <= uniform <= 1:
+            raise InputError(
+                f"prior is '{prior}' and uniform {uniform:g}; "
+                "use 'rank', 'softmax' or 'linear', and a share in [0, 1]"
+            )
+        self.keep, self.prior, self.uniform = check_keep(keep), prior, uniform
+        self.probabilities = self._mix(known)
+
+    def _mix(self, scores: Tensor) -> Tensor:
+        values = scores.double()
+        if self.prior == "rank":
+            values = relative_ranks(scores).double()
+        elif self.prior == "softmax":
+            spread = values.std(correction=0).clamp_min(torch.finfo(torch.float64).tiny)
+            values = torch.softmax((values - values.mean()) / spread, dim=0)
+        else:
+            values = values - values.min()
+        total = values.sum()
+        values = values / total if total > 0 else torch.full_like(values, 1 / self.n)
+        return ((1 - self.uniform) * values + self.uniform / self.n).float()
+
+    def _epoch_order(self, epoch: int) -> Tensor:
+        draws = generator(self.seed, "score_weighted", epoch)
+        rows = draw_by_weight(self.probabilities, count_kept(self.n, self.keep), draws)
+        return self._shuffle(rows.sort().values)

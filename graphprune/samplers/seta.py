@@ -1,0 +1,89 @@
+"""Slide from easy to hard groups of losses."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from graphprune.errors import InputError
+from graphprune.graph.kmeans import kmeans
+from graphprune.registry import register
+from graphprune.rng import generator
+from graphprune.samplers.base import EpochSampler
+from graphprune.select.base import count_kept
+
+_FIT_ON = 65_536
+
+
+@register("sampler", "seta", source="Zhou et al., CVPR 2025, arXiv 2503.13385", status="confirmed")
+class SeTaSampler(EpochSampler):
+    """SeTa: a random part of the data, and of it a window of loss groups that slides from easy to hard.
+
+    Each epoch draws ``(1 - r) n`` samples, splits their last losses into ``groups`` by k-means and trains on
+    ``round(window * groups)`` neighbouring groups; the window starts at group ``epoch mod (positions)``, so
+    it slides from easy to hard and then begins again. The first epoch, in which losses become known, and all
+    after epoch ``delta * epochs`` (partial annealing) train on the whole random part. Weights are 1.
+
+    The authors fit k-means on all drawn losses; here on 65,536 of them, which is enough for ten groups.
+
+    Args:
+        n: Number of samples.
+        r: Fraction left out at random each epoch, in [0, 1) (default: 0.1).
+        groups: k-means groups of the losses (default: 10).
+        window: Fraction of the groups trained on, in (0, 1] (default: 0.5).
+        delta: Fraction of the epochs after which the window is open (default: 0.875).
+
+    The share that is trained on follows from the sizes of the groups and is not fixed in advance. A sample
+    whose loss is not known counts as hardest.
+
+    Cost: O(n groups) an epoch, O(B) a step, one float32 per sample.
+    """
+
+    needs_losses = True
+    _learned = ("losses",)
+
+    def __init__(
+        self,
+        n: int,
+        *,
+        r: float = 0.1,
+        groups: int = 10,
+        window: float = 0.5,
+        delta: float = 0.875,
+        epochs: float = 1,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(n, epochs=epochs, seed=seed)
+        if not 0 <= r < 1 or groups < 1 or not 0 < window <= 1:
+            raise InputError(
+                f"r is {r:g}, groups {groups} and window {window:g}; "
+                "use r in [0, 1), at least one group and a window in (0, 1]"
+            )
+        self.r, self.groups, self.window, self.delta = r, groups, window, delta
+        self.losses = torch.full((n,), torch.inf)
+
+    def _hear(self, rows: Tensor, losses: Tensor | None, errors: Tensor | None) -> None:
+        assert losses is not None
+        self.losses[rows] = losses.nan_to_num(nan=torch.inf)
+
+    def _epoch_order(self, epoch: int) -> Tensor:
+        draws = generator(self.seed, "seta", epoch)
+        rows = torch.randperm(self.n, generator=draws)[: count_kept(self.n, 1 - self.r)]
+        if epoch == 0 or epoch + 1 > self.delta * self.epochs:
+            return rows
+        losses = self.losses.cpu()[rows]
+        if not bool(losses.isfinite().any()):
+            raise InputError(
+                f"no losses were heard before epoch {epoch}; call update(rows, losses) in each step"
+            )
+        return rows[self._in_window(losses, epoch, draws)]
+
+    def _in_window(self, losses: Tensor, epoch: int, draws: torch.Generator) -> Tensor:
+        losses = losses.clamp_max(losses[losses.isfinite()].max())[:, None]
+        groups = min(self.groups, len(torch.unique(losses[:_FIT_ON])))
+        centres, labels = kmeans(losses, groups, generator=draws, max_points=_FIT_ON)
+        size = max(1, round(groups * self.window))
+        start = epoch % (groups - size + 1)
+        inside = torch.zeros(groups, dtype=torch.bool)
+        inside[centres[:, 0].argsort()[start : start + size]] = True
+        return inside[labels]

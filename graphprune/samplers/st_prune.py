@@ -1,0 +1,129 @@
+"""Leave out simple windows of sensor series, and weigh the rest by how stationary they are."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from graphprune.errors import InputError
+from graphprune.registry import register
+from graphprune.rng import generator
+from graphprune.samplers.base import EpochSampler
+from graphprune.samplers.warm import check_scores, fill_unseen
+
+
+@register("sampler", "st_prune", source="after Chen et al., arXiv 2602.19113 (2026)", status="ours")
+class STPruneSampler(EpochSampler):
+    r"""Dynamic pruning of spatio-temporal windows by complexity, with stationarity-aware weights.
+
+    graphprune formulation, after Chen et al. (2026), of which only the abstract was available; no parity is
+    claimed. Of the absolute errors e of a window, T x S, refreshed whenever it is trained on:
+
+    .. math:: c = z(\mathrm{mean}\, e) + a\, z(\mathrm{std}_S\, \mathrm{mean}_T\, e)
+        + b\, z(\mathrm{std}_T\, \mathrm{mean}_S\, e)
+
+    z standardises over all seen windows (0 where constant). :math:`L = \{i : c_i < \bar c\}`; each of L is
+    left out with probability r, and its kept ones get the weight :math:`1 + q_i (1 / (1 - r) - 1)`. With q = 1
+    and without rescaling the expected loss is exact; otherwise window i of L counts ``(1 - q_i) r`` too
+    little, and rescaling multiplies all by one common factor. Nothing is left out in the first epoch, in
+    which errors become known, nor after epoch ``delta * epochs``.
+
+    Args:
+        n: Number of windows.
+        r: Probability that a simple window is left out, in [0, 1) (default: 0.5).
+        a, b: Weights of spatial and temporal heterogeneity; with a = b = 0 losses alone are needed (default:
+            1 and 1).
+        stationarity: q ``[n]`` in [0, 1], see `graphprune.samplers.stationarity` (default: 1 for all).
+        weigh: Whether kept windows of L are weighed up at all (default: True).
+        rescale: Whether an epoch's weights are scaled to mean 1 (default: True).
+        anneal: Whether pruning ends after ``delta * epochs`` (default: True).
+        delta: Fraction of the epochs that prune (default: 0.875).
+        scores: Warm-start scores ``[n]`` (larger: more complex); then the first epoch prunes too.
+
+    Cost: O(n) an epoch, O(B T S) a step, four float32 per window.
+    """
+
+    _learned = ("level", "spatial", "temporal")
+
+    def __init__(
+        self,
+        n: int,
+        *,
+        r: float = 0.5,
+        a: float = 1.0,
+        b: float = 1.0,
+        stationarity: Tensor | None = None,
+        weigh: bool = True,
+        rescale: bool = True,
+        anneal: bool = True,
+        delta: float = 0.875,
+        scores: Tensor | None = None,
+        epochs: float = 1,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(n, epochs=epochs, seed=seed)
+        if not 0 <= r < 1:
+            raise InputError(f"r is {r:g}; it is the probability that a simple window is left out, in [0, 1)")
+        self.r, self.a, self.b, self.delta = r, a, b, delta
+        self.weigh, self.rescale, self.anneal = weigh, rescale, anneal
+        self.scores = check_scores(scores, n)
+        q = check_scores(stationarity, n, "stationarity")
+        self.stationarity = torch.ones(n) if q is None else q
+        if bool(((self.stationarity < 0) | (self.stationarity > 1)).any()):
+            raise InputError("stationarity must lie in [0, 1] for every window")
+        self.needs_errors = bool(a or b)
+        self.needs_losses = not self.needs_errors
+        self.level = torch.full((n,), torch.inf)
+        self.spatial, self.temporal = torch.zeros(n), torch.zeros(n)
+
+    def _hear(self, rows: Tensor, losses: Tensor | None, errors: Tensor | None) -> None:
+        if errors is None:
+            assert losses is not None
+            self.level[rows] = losses.nan_to_num(nan=torch.inf)
+            return
+        level, spatial, temporal = complexity_parts(errors)
+        self.level[rows] = level.nan_to_num(nan=torch.inf)
+        self.spatial[rows] = spatial.nan_to_num(nan=0.0)
+        self.temporal[rows] = temporal.nan_to_num(nan=0.0)
+
+    def complexity(self) -> Tensor:
+        """Complexity ``[n]`` float32 of every window, ``inf`` where none is known."""
+        seen = self.level.isfinite().cpu()
+        total = torch.zeros(self.n, dtype=torch.float64)
+        for factor, part in ((1.0, self.level), (self.a, self.spatial), (self.b, self.temporal)):
+            values = part.cpu().double()
+            spread = values[seen].std(correction=0) if factor and bool(seen.any()) else torch.zeros(())
+            if spread > 0:
+                total += factor * (values - values[seen].mean()) / spread
+        return total.masked_fill_(~seen, torch.inf).float()
+
+    def _epoch_order(self, epoch: int) -> Tensor:
+        ended = self.anneal and epoch + 1 > self.delta * self.epochs
+        if ended or (epoch == 0 and self.scores is None):
+            return self._shuffle(torch.arange(self.n))
+        complexity = fill_unseen(self.complexity(), self.scores)
+        known = complexity[complexity.isfinite()]
+        if not len(known):
+            needed = "errors" if self.needs_errors else "losses"
+            raise InputError(f"no {needed} were heard before epoch {epoch}; call update in each step")
+        simple = complexity < known.double().mean()
+        draws = torch.rand(self.n, generator=generator(self.seed, "st_prune", epoch))
+        kept = torch.nonzero(~simple | (draws >= self.r)).squeeze(1)
+        if self.weigh:
+            weights = torch.where(simple, 1 + self.stationarity * (1 / (1 - self.r) - 1), 1.0)
+            if self.rescale:
+                weights = weights / weights[kept].double().mean().float()
+            self._loss_weights = weights
+            self._place_state()
+        return self._shuffle(kept)
+
+
+def complexity_parts(errors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Level, spatial and temporal heterogeneity ``[B]`` of errors ``[B, T, S]`` (NaN where missing)."""
+    errors = errors.to(torch.float32)
+    level = errors.flatten(1).nanmean(dim=1)
+    return level, _nanstd(errors.nanmean(dim=1)), _nanstd(errors.nanmean(dim=2))
+
+
+def _nanstd(x: Tensor) -> Tensor:
+    return (x - x.nanmean(dim=1, keepdim=True)).square().nanmean(dim=1).sqrt()

@@ -1,0 +1,55 @@
+"""Predicted scores where losses are not known yet."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from graphprune.errors import InputError
+
+
+def check_scores(scores: Tensor | None, n: int, what: str = "scores") -> Tensor | None:
+    """Scores ``[n]`` as float32 on the CPU, or an `InputError` that calls them ``what``."""
+    if scores is None:
+        return None
+    scores = torch.as_tensor(scores).detach().to("cpu", torch.float32)
+    if scores.shape != (n,) or not bool(scores.isfinite().all()):
+        raise InputError(
+            f"{what}: shape {list(scores.shape)} for {n} samples; give one finite value per sample"
+        )
+    return scores
+
+
+def fill_unseen(losses: Tensor, scores: Tensor | None) -> Tensor:
+    """Losses ``[n]`` in which unseen (infinite) ones are estimated from warm-start ``scores [n]``.
+
+    Scores need not be in units of a loss: an unseen sample gets the loss at the quantile that its score
+    has among the scores of the seen ones. Before anything is seen the scores themselves are returned.
+    Cost: O(n log n).
+
+    >>> inf = float("inf")
+    >>> fill_unseen(torch.tensor([2.0, inf, 6.0]), torch.tensor([10.0, 15.0, 20.0])).tolist()
+    [2.0, 6.0, 6.0]
+    """
+    seen = losses.isfinite()
+    if scores is None or bool(seen.all()):
+        return losses
+    if not bool(seen.any()):
+        return scores
+    known = losses[seen].sort().values
+    place = torch.searchsorted(scores[seen].sort().values, scores[~seen])
+    filled = losses.clone()
+    filled[~seen] = known[place.clamp_max(len(known) - 1)]
+    return filled
+
+
+def relative_ranks(values: Tensor) -> Tensor:
+    """Ranks of ``values [n]`` divided by n - 1, so 0 to 1 ascending; ties share their mean rank.
+
+    >>> relative_ranks(torch.tensor([3.0, 1.0, 3.0])).tolist()
+    [0.75, 0.0, 0.75]
+    """
+    _, group, sizes = torch.unique(values, return_inverse=True, return_counts=True)
+    ends = sizes.cumsum(0).double()
+    ranks: Tensor = (ends - (sizes - 1) / 2 - 1)[group]
+    return (ranks / max(len(values) - 1, 1)).to(torch.float32)
