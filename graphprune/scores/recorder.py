@@ -11,6 +11,7 @@ from torch import Tensor
 from graphprune.errors import InputError
 from graphprune.scores.base import Phase, Score, Signals
 
+_NONE = torch.iinfo(torch.int64).max
 _DERIVED = {"log_probs": ("logits",), "p_true": ("logits", "targets"), "loss": ("logits", "targets")}
 
 
@@ -58,7 +59,7 @@ class Recorder:
         self._rows_are_ids = bool(self.ids[0] == 0) and bool(self.ids[-1] == self.n - 1)
         self._last_visit = {phase: self._integers(-1) for phase in self.phases}
         self._position = self._integers(0)
-        self._foreign = torch.zeros(2, dtype=torch.int64, device=self.ids.device)
+        self._foreign = self._no_foreign()
         self._epoch = -1
         for score in self.scores.values():
             score.start(self.n, epochs=epochs, num_classes=num_classes, device=device)
@@ -99,7 +100,7 @@ class Recorder:
         Raises:
             InputError: a signal that a score needs is missing or of another length; an id is not recorded.
         """
-        if phase not in self.phases:
+        if phase not in self.phases or not len(ids):
             return
         if epoch != self._epoch:
             self._refuse_foreign()
@@ -147,21 +148,23 @@ class Recorder:
         else:
             rows = torch.searchsorted(self.ids, ids).clamp_(max=self.n - 1)
             known = self.ids[rows] == ids
-        if len(ids):
-            an_id = torch.where(self._foreign[0] > 0, self._foreign[1], ids[known.to(torch.int8).argmin()])
-            self._foreign = torch.stack([self._foreign[0] + (~known).sum(), an_id])
+        lowest = torch.where(known, _NONE, ids).amin()
+        self._foreign = torch.stack([self._foreign[0] + (~known).sum(), self._foreign[1].minimum(lowest)])
         if self.ids.device.type == "cpu":
             self._refuse_foreign()
         return torch.where(known, rows, self.n)
 
     def _refuse_foreign(self) -> None:
-        count, first = self._foreign.tolist()
+        count, lowest = self._foreign.tolist()
         if count:
-            self._foreign.zero_()
+            self._foreign = self._no_foreign()
             raise InputError(
-                f"recorder: {count} observed ids are not among the {self.n} recorded samples, the first is "
-                f"{first}; observe only ids that the recorder was made for"
+                f"recorder: {count} observed ids are not among the {self.n} recorded samples, the lowest is "
+                f"{lowest}; observe only ids that the recorder was made for"
             )
+
+    def _no_foreign(self) -> Tensor:
+        return torch.tensor([0, _NONE], device=self.ids.device)
 
     def _first_visits(self, phase: Phase, rows: Tensor, epoch: int) -> Tensor:
         """``rows`` with every visit but a sample's first in this epoch sent to the spare row."""

@@ -1,0 +1,70 @@
+"""Numbers worked out by hand (Python's statistics and math modules) for 3 samples x 12 epochs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from graphprune.registry import create
+from graphprune.scores.recorder import Recorder
+
+# Class probabilities of each sample, epoch by epoch: one is learned, one wavers, one never moves.
+LEARNED = [
+    [0.40, 0.35, 0.25],
+    [0.45, 0.35, 0.20],
+    [0.55, 0.30, 0.15],
+    [0.60, 0.25, 0.15],
+    [0.70, 0.20, 0.10],
+    [0.75, 0.15, 0.10],
+    [0.80, 0.15, 0.05],
+    [0.85, 0.10, 0.05],
+    [0.90, 0.06, 0.04],
+    [0.92, 0.05, 0.03],
+    [0.95, 0.03, 0.02],
+    [0.96, 0.02, 0.02],
+]
+WAVERING = [
+    [0.30, 0.40, 0.30],
+    [0.20, 0.60, 0.20],
+    [0.50, 0.30, 0.20],
+    [0.15, 0.70, 0.15],
+    [0.55, 0.25, 0.20],
+    [0.25, 0.65, 0.10],
+    [0.60, 0.30, 0.10],
+    [0.10, 0.80, 0.10],
+    [0.45, 0.35, 0.20],
+    [0.30, 0.60, 0.10],
+    [0.05, 0.85, 0.10],
+    [0.40, 0.50, 0.10],
+]
+CONSTANT = [[0.25, 0.25, 0.50]] * 12
+LABELS = [0, 1, 2]
+
+EXPECTED = [
+    # statistics.stdev of p[0:10] and p[1:11], averaged: two windows, the 12th visit only closes the second.
+    ("dynamic_uncertainty", {"window": 10}, [0.17724915533159272, 0.20926874511695848, 0.0]),
+    ("dynamic_uncertainty", {"window": 4}, [0.07461926755720914, 0.22955054962685906, 0.0]),
+    # statistics.pstdev of the windows of p[2:12]: six of them.
+    ("dynamic_uncertainty_online", {"window": 4}, [0.05796362118997328, 0.2067729341614093, 0.0]),
+    # One window: 0.9 times the norm of nine divergences minus their mean.
+    ("tdds", {}, [0.13325820413036654, 0.5949994357156131, 0.0]),
+    ("tdds", {"T": 12, "window": 5}, [0.052746312650621435, 0.6497971502765274, 0.0]),
+    ("tdds", {"T": "all", "window": 5}, [0.052746312650621435, 0.6497971502765274, 0.0]),
+    ("tdds", {"T": 8, "window": 4, "decay": 0.5}, [0.04160189832382437, 0.1665098346313006, 0.0]),
+]
+
+
+@pytest.mark.parametrize(("name", "options", "expected"), EXPECTED)
+def test_hand_computed_scores(name, options, expected):
+    logits = torch.tensor([LEARNED, WAVERING, CONSTANT]).log()
+    recorder = Recorder({name: create("score", name, **options)}, torch.arange(3), epochs=12, num_classes=3)
+    for epoch in range(12):
+        recorder.observe(
+            create("score", name).phase,
+            torch.arange(3),
+            epoch,
+            logits=logits[:, epoch],
+            targets=torch.tensor(LABELS),
+        )
+    np.testing.assert_allclose(recorder.values()[name].numpy(), expected, rtol=2e-6, atol=1e-6)
