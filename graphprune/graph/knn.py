@@ -221,7 +221,7 @@ class KNNGraph:
         return export.to_csr(self, values)
 
     def to_pyg(self) -> Data:
-        """PyTorch Geometric ``Data``: ``x``, ``edge_index [2, L]`` (neighbour, sample) and ``edge_weight``."""
+        """PyTorch Geometric ``Data``: ``x``, ``edge_index [2, L]`` (neighbour, sample) and weights."""
         return export.to_pyg(self)
 
     def to_networkx(self) -> networkx.DiGraph:

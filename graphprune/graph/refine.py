@@ -14,7 +14,7 @@ _GATHERED = 1_500_000
 def exact_distances(
     database: Points, q: Tensor, candidates: Tensor, *, excluded: Tensor | None = None
 ) -> Tensor:
-    """Distances ``[B, m]`` float32 between ``q [B, D]`` and its ``candidates [B, m]``, in the database's scale.
+    """Distances ``[B, m]`` float32 between ``q [B, D]`` and its ``candidates [B, m]``, in scaled units.
 
     Differences are taken first, so duplicates are at 0 and each number depends on its two points only.
     ``inner`` gives minus the product; ``cosine`` half the squared difference of unit vectors (1 - cos).

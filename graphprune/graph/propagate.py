@@ -1,0 +1,144 @@
+"""Weighted sums over a fixed-degree neighbour table: the one kernel of all graph networks here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import embedding_bag
+
+
+class Propagator:
+    r"""The sparse matrix of a neighbour table, ready to multiply and to be differentiated through.
+
+    .. math:: y_i = \sum_{m=1}^{k} w_{im}\, x_{\mathrm{indices}_{im}}
+
+    Forward is ``embedding_bag`` on the table, backward the same bag on the transpose, whose CSR form is
+    computed once. Both gather rows in a fixed order, so results are reproducible. The rule is the same on the
+    CPU and on CUDA; entries of weight 0 (padding) cost time but change nothing.
+
+    Args:
+        indices: Neighbours ``[N, k]`` int32 or int64.
+        weights: Link weights ``[N, k]`` float32.
+        sources: Rows of ``x`` (default: N). A table for some samples only has fewer rows than ``x``.
+
+    Cost: O(N k log(N k)) once, then O(N k F) per product; O(N k) memory.
+
+    >>> ring = Propagator(torch.tensor([[1], [2], [0]]), torch.tensor([[1.0], [2.0], [3.0]]))
+    >>> ring(torch.tensor([[1.0], [10.0], [100.0]])).flatten().tolist()
+    [10.0, 200.0, 3.0]
+    """
+
+    def __init__(self, indices: Tensor, weights: Tensor, *, sources: int | None = None) -> None:
+        self.n, self.k = indices.shape
+        self.sources = self.n if sources is None else sources
+        small = max(self.n * self.k, self.sources) < 2**31
+        kind = torch.int32 if small else torch.int64
+        self.indices = indices.to(kind).contiguous()
+        self.weights = weights.to(torch.float32).contiguous()
+        order = torch.argsort(self.indices.flatten(), stable=True)
+        self._targets = torch.div(order, self.k, rounding_mode="floor").to(kind)
+        self._target_weights = self.weights.flatten()[order]
+        degree = torch.bincount(self.indices.flatten(), minlength=self.sources)
+        self._starts = torch.cat([degree.new_zeros(1), degree.cumsum(0)[:-1]]).to(kind)
+        self._rounded: dict[torch.dtype, tuple[Tensor, Tensor]] = {}
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Product ``[N, F]`` with ``x [sources, F]`` in float32 or bfloat16 (summed in float32, rounded)."""
+        product: Tensor = _Propagate.apply(x, self)  # type: ignore[no-untyped-call]
+        return product
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The product without a graph of derivatives."""
+        weights, _ = self._weights_in(x.dtype)
+        return embedding_bag(self.indices, x.contiguous(), per_sample_weights=weights, mode="sum")
+
+    def transposed(self, g: Tensor) -> Tensor:
+        """Product ``[sources, F]`` of the transpose with ``g [N, F]``."""
+        _, weights = self._weights_in(g.dtype)
+        return embedding_bag(
+            self._targets, g.contiguous(), self._starts, per_sample_weights=weights, mode="sum"
+        )
+
+    def _weights_in(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        if dtype == torch.float32:
+            return self.weights, self._target_weights
+        if dtype not in self._rounded:
+            self._rounded[dtype] = self.weights.to(dtype), self._target_weights.to(dtype)
+        return self._rounded[dtype]
+
+
+class _Propagate(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, propagator: Propagator) -> Tensor:
+        ctx.propagator = propagator
+        return propagator.forward(x)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        return ctx.propagator.transposed(gradients[0]), None
+
+
+def propagate(indices: Tensor, weights: Tensor, x: Tensor) -> Tensor:
+    """``y[i] = sum_m weights[i, m] * x[indices[i, m]]``; for repeated products keep a `Propagator`."""
+    return Propagator(indices, weights, sources=len(x))(x)
+
+
+def gcn_table(indices: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    r"""Table with self loops and the symmetric normalisation of graph convolutions.
+
+    .. math:: \tilde w_{ij} = w_{ij} / \sqrt{d_i d_j}, \qquad d_i = 1 + \sum_j w_{ij}
+
+    A link runs from neighbour j to sample i; the degree counts what arrives at i, as in PyTorch Geometric's
+    ``GCNConv``. The self loop has weight 1.
+
+    Args:
+        indices: ``[N, k]``.
+        weights: ``[N, k]`` float32, not negative.
+
+    Returns:
+        Indices and weights ``[N, k + 1]``, the sample itself first.
+
+    Reference: Kipf and Welling (2017), arXiv 1609.02907.
+    """
+    own = torch.arange(len(indices), dtype=indices.dtype, device=indices.device)[:, None]
+    scale = (1 + weights.sum(dim=1)).rsqrt()
+    scaled = weights * scale[:, None] * scale[indices.to(torch.int64)]
+    return torch.cat([own, indices], dim=1), torch.cat([scale.square()[:, None], scaled], dim=1)
+
+
+def mean_table(indices: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """The table with each row's weights divided by their sum; a row of zeros becomes the sample itself.
+
+    Rows whose weights underflow are thereby no dead ends: they keep their own value.
+    """
+    total = weights.sum(dim=1, keepdim=True)
+    own = torch.arange(len(indices), dtype=indices.dtype, device=indices.device)[:, None]
+    alone = (total == 0).to(weights.dtype)
+    scaled = weights / torch.where(total > 0, total, 1)
+    return torch.cat([own, indices], dim=1), torch.cat([alone, scaled], dim=1)
+
+
+def locality_order(indices: Tensor) -> Tensor:
+    """Reverse Cuthill-McKee order ``[N]`` int64: position -> sample, linked samples close together.
+
+    Products gather rows that were gathered shortly before, so large graphs run faster in this order. Cost:
+    O(N k log k).
+    """
+    from scipy.sparse import csr_matrix
+    from scipy.sparse.csgraph import reverse_cuthill_mckee
+
+    n, k = indices.shape
+    ones = np.ones(n * k, dtype=np.int8)
+    links = csr_matrix((ones, indices.cpu().numpy().reshape(-1), np.arange(0, n * k + 1, k)), shape=(n, n))
+    order = reverse_cuthill_mckee((links + links.T).tocsr(), symmetric_mode=True)
+    return torch.from_numpy(order.astype(np.int64))
+
+
+def reorder(indices: Tensor, weights: Tensor, order: Tensor) -> tuple[Tensor, Tensor]:
+    """The table of the samples in another ``order [N]``: multiplies ``x[order]`` and gives ``y[order]``."""
+    place = torch.empty_like(order)
+    place[order] = torch.arange(len(order), device=order.device)
+    return place.to(indices.dtype)[indices[order].to(torch.int64)], weights[order]
