@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from graphprune.data.links import link_strengths
 from graphprune.errors import InputError, unknown_name
 from graphprune.files import must_exist, read_npz
 
@@ -126,6 +127,12 @@ class SensorSeries:
     def head(self, steps: int) -> SensorSeries:
         """The first ``steps`` time steps."""
         return replace(self, values=self.values[:steps], timestamps=self.timestamps[:steps])
+
+    def links(self) -> npt.NDArray[np.float32] | None:
+        """Link strengths ``[N, N]`` in [0, 1], see `link_strengths`; None where the series brings none."""
+        return link_strengths(
+            adjacency=self.adjacency, distance_km=self.distance_km, correlation=self.correlation
+        )
 
     def channel(self, which: str | int) -> int:
         """Index of a channel given by name or index."""
