@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from graphprune.errors import InputError
 from graphprune.extrapolate.bootstrap import Ranking, pearson, percentiles, resamples
+from graphprune.extrapolate.kendall import Kendall
 from graphprune.files import require_finite
 
 Array = npt.NDArray[np.float64]
@@ -28,7 +29,7 @@ class Agreement:
     Attributes:
         n: Samples compared.
         spearman, pearson, kendall: Correlations (Kendall's is tau-b), None when undefined.
-        spearman_ci95, pearson_ci95: Percentile bootstrap intervals ``[low, high]``.
+        spearman_ci95, pearson_ci95, kendall_ci95: Percentile bootstrap intervals ``[low, high]``.
         mse: Mean squared error, in squared units of the score.
         overlap: By keep fraction, the part of the truly best that is also predicted best; chance gives
             the keep fraction itself.
@@ -44,6 +45,7 @@ class Agreement:
     pearson: float | None
     pearson_ci95: list[float] | None
     kendall: float | None
+    kendall_ci95: list[float] | None
     mse: float | None
     overlap: dict[str, float | None]
     calibration: list[dict[str, float]]
@@ -101,6 +103,7 @@ def evaluate(
         pearson=figures.pearson,
         pearson_ci95=figures.pearson_ci95,
         kendall=figures.kendall,
+        kendall_ci95=figures.kendall_ci95,
         mse=float(np.mean((p - t) ** 2)) if n else None,
         overlap={f"{keep:g}": overlap(p, t, keep) for keep in KEEPS},
         calibration=_calibration(p, t),
@@ -239,30 +242,31 @@ class _Correlations:
     pearson: float | None = None
     pearson_ci95: list[float] | None = None
     kendall: float | None = None
+    kendall_ci95: list[float] | None = None
 
 
 def _correlations(p: Array, t: Array, n_bootstrap: int, seed: int) -> _Correlations:
-    from scipy.stats import kendalltau
-
     # In the order of p its ranks are plain cumulative sums, without a gather and a scatter.
     order = np.argsort(p, kind="stable")
     p, t = p[order], t[order]
-    of_p, of_t = Ranking(p), Ranking(t)
+    of_p, of_t, pairs = Ranking(p), Ranking(t), Kendall(p, t)
 
-    def both(weights: Array) -> tuple[float, float]:
+    def all_three(weights: Array) -> tuple[float, float, float]:
         ranks = of_p.centred_ranks(weights), of_t.centred_ranks(weights)
         spearman = pearson(*ranks, weights)
         # Equal values may leave a rounding error for a variance; their ranks do not.
-        return spearman, math.nan if math.isnan(spearman) else pearson(p, t, weights)
+        linear = math.nan if math.isnan(spearman) else pearson(p, t, weights)
+        return spearman, linear, pairs.tau(weights)
 
-    exact = both(np.ones(len(p)))
-    drawn = np.array([both(weights) for weights in resamples(len(p), n_bootstrap, seed)]).reshape(-1, 2)
+    exact = all_three(np.ones(len(p)))
+    drawn = np.array([all_three(weights) for weights in resamples(len(p), n_bootstrap, seed)]).reshape(-1, 3)
     return _Correlations(
         spearman=exact[0],
         spearman_ci95=percentiles(drawn[:, 0]),
         pearson=exact[1],
         pearson_ci95=percentiles(drawn[:, 1]),
-        kendall=float(kendalltau(p, t).statistic),
+        kendall=exact[2],
+        kendall_ci95=percentiles(drawn[:, 2]),
     )
 
 

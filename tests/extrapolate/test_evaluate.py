@@ -1,0 +1,271 @@
+"""The judge itself is judged: scipy, resamples ranked anew, simulated runs, and every degenerate input."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import kendalltau, pearsonr, rankdata, spearmanr
+
+from graphprune.errors import InputError
+from graphprune.extrapolate import kendall
+from graphprune.extrapolate.bootstrap import Ranking, pearson, resamples
+from graphprune.extrapolate.evaluate import evaluate, noise_ceiling, overlap, paired_bootstrap
+from graphprune.extrapolate.kendall import Kendall
+
+FIXED_KEYS = ["n", "spearman", "spearman_ci95", "pearson", "kendall", "mse", "overlap"]
+
+
+def pair(n, seed=0, decimals=6):
+    rng = np.random.default_rng(seed)
+    truth = rng.normal(size=n)
+    return np.round(truth + rng.normal(size=n), decimals), np.round(truth, decimals)
+
+
+def expanded(weights):
+    """The positions that a resample holds, repeated."""
+    return np.repeat(np.arange(len(weights)), weights.astype(int))
+
+
+@settings(max_examples=40, deadline=None)
+@given(n=st.integers(3, 60), seed=st.integers(0, 10**6), decimals=st.integers(0, 3))
+def test_correlations_equal_scipy(n, seed, decimals):
+    predicted, truth = pair(n, seed, decimals)
+    agreement = evaluate(predicted, truth, n_bootstrap=0)
+    if len(set(predicted)) == 1 or len(set(truth)) == 1:
+        assert agreement.reason
+        return
+    assert agreement.reason is None
+    assert agreement.spearman_ci95 is None
+    for name, peer in (("spearman", spearmanr), ("pearson", pearsonr), ("kendall", kendalltau)):
+        assert getattr(agreement, name) == pytest.approx(peer(predicted, truth).statistic, abs=1e-9), name
+    assert agreement.mse == pytest.approx(np.mean((predicted - truth) ** 2))
+
+
+@pytest.mark.parametrize("decimals", [0, 1, 6])
+def test_a_resample_is_ranked_exactly_without_sorting_again(decimals):
+    predicted, truth = pair(50, decimals=decimals)
+    of_predicted, of_truth, pairs = Ranking(predicted), Ranking(truth), Kendall(predicted, truth)
+    for weights in resamples(50, 30, seed=3):
+        assert weights.sum() == 50
+        rows = expanded(weights)
+        for ranking, values in ((of_predicted, predicted), (of_truth, truth)):
+            ranks = ranking.centred_ranks(weights)
+            np.testing.assert_array_equal(ranks[rows], rankdata(values[rows]) - 25.5)
+        weighted = pearson(of_predicted.centred_ranks(weights), of_truth.centred_ranks(weights), weights)
+        assert weighted == pytest.approx(spearmanr(predicted[rows], truth[rows]).statistic, abs=1e-12)
+        assert pearson(predicted, truth, weights) == pytest.approx(pearsonr(predicted[rows], truth[rows])[0])
+        assert pairs.tau(weights) == pytest.approx(
+            kendalltau(predicted[rows], truth[rows]).statistic, abs=1e-12
+        )
+
+
+def test_intervals_equal_a_bootstrap_that_ranks_every_resample_anew():
+    predicted, truth = pair(120, decimals=1)
+    agreement = evaluate(predicted, truth, n_bootstrap=2000)
+    rng = np.random.default_rng(0)
+    draws = [rng.integers(0, 120, 120) for _ in range(2000)]
+    for name, peer in (("spearman", spearmanr), ("pearson", pearsonr), ("kendall", kendalltau)):
+        naive = np.quantile([peer(predicted[i], truth[i]).statistic for i in draws], [0.025, 0.975])
+        interval = getattr(agreement, f"{name}_ci95")
+        # Two bootstraps of 2000 resamples differ in a quantile by a few percent of the width.
+        assert np.abs(interval - naive).max() < 0.08 * (naive[1] - naive[0]), name
+
+
+@settings(max_examples=15, deadline=None)
+@given(n=st.integers(3, 40), seed=st.integers(0, 10**6), decimals=st.integers(0, 2))
+def test_concordance_by_queries_equals_the_matrix_of_signs(n, seed, decimals):
+    predicted, truth = pair(n, seed, decimals)
+    ranks = [np.unique(v, return_inverse=True)[1] for v in (predicted, truth)]
+    signs = [np.sign(r[:, None] - r) for r in ranks]
+    np.testing.assert_array_equal(kendall.concordance(*ranks), (signs[0] * signs[1]).sum(1))
+
+
+def test_kendall_of_many_samples_keeps_the_interval(monkeypatch):
+    predicted, truth = pair(600, decimals=1)
+    linear = Kendall(predicted, truth)
+    monkeypatch.setattr(kendall, "_EXACT", 600)
+    exact = Kendall(predicted, truth)
+    assert linear.tau(np.ones(600)) == pytest.approx(exact.tau(np.ones(600)), abs=1e-12)
+    taus = np.array([[linear.tau(w), exact.tau(w)] for w in resamples(600, 400, 0)])
+    low, high = np.quantile(taus, [0.025, 0.975], axis=0)
+    assert np.abs(low[0] - low[1]) + np.abs(high[0] - high[1]) < 0.1 * (high[1] - low[1])
+
+
+def test_the_dictionary_is_json_with_the_fixed_keys_first():
+    predicted, truth = pair(100)
+    answer = evaluate(predicted, truth, std=np.ones(100), labels=np.arange(100) % 3).to_dict()
+    assert set(FIXED_KEYS) <= answer.keys()
+    assert list(answer["overlap"]) == ["0.1", "0.3", "0.5", "0.7"]
+    low, high = answer["spearman_ci95"]
+    assert low < answer["spearman"] < high
+    assert json.loads(json.dumps(answer, allow_nan=False)) == answer
+    assert evaluate(predicted, truth, std=np.ones(100), labels=np.arange(100) % 3).to_dict() == answer
+    other = evaluate(predicted, truth, seed=1).to_dict()
+    assert other["spearman"] == answer["spearman"]
+    assert other["spearman_ci95"] != answer["spearman_ci95"]
+
+
+@pytest.mark.parametrize(
+    ("predicted", "truth", "reason"),
+    [
+        ([], [], "0 samples are too few"),
+        ([1.0], [2.0], "1 samples are too few"),
+        ([1.0, 2.0], [2.0, 1.0], "2 samples are too few"),
+        ([1.0, 1.0, 1.0], [1.0, 2.0, 3.0], "the predicted scores are constant"),
+        ([1.0, 2.0, 3.0], [0.1, 0.1, 0.1], "the scores of truth are constant"),
+    ],
+)
+def test_undefined_correlations_are_none_with_a_reason(predicted, truth, reason):
+    answer = evaluate(predicted, truth).to_dict()
+    json.dumps(answer, allow_nan=False)
+    assert reason in answer["reason"]
+    correlations = ("spearman", "pearson", "kendall")
+    assert all(answer[k] is None and answer[f"{k}_ci95"] is None for k in correlations)
+    assert (answer["mse"] is None) == (not predicted)
+    assert all((value is None) == (not predicted) for value in answer["overlap"].values())
+
+
+def test_resamples_that_are_constant_leave_an_interval_of_the_others():
+    # One differing value: about a third of the resamples miss it, and some hold nothing else.
+    answer = evaluate([0.1, 0.1, 0.1, 0.1, 5.0], [1.0, 2.0, 3.0, 4.0, 5.0])
+    assert all(np.isfinite(answer.spearman_ci95))
+    assert all(np.isfinite(answer.pearson_ci95))
+
+
+def test_a_lone_giant_does_not_spoil_the_interval():
+    predicted, truth = pair(40)
+    predicted[7] = 1e9
+    answer = evaluate(predicted, truth, n_bootstrap=400)
+    draws = [expanded(w) for w in resamples(40, 400, 0)]
+    order = np.argsort(predicted, kind="stable")
+    naive = [pearsonr(predicted[order][i], truth[order][i])[0] for i in draws]
+    np.testing.assert_allclose(answer.pearson_ci95, np.quantile(naive, [0.025, 0.975]), atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            {"predicted": [1.0, np.nan, 2.0]},
+            "predicted: 1 of 3 samples hold NaN or infinite values, the first is id 1",
+        ),
+        ({"truth": [1.0, 2.0, np.inf]}, "truth: 1 of 3"),
+        ({"truth": [1.0, 2.0]}, "truth covers 2 samples but the first 3"),
+        ({"truth": [[1.0, 2.0, 3.0]]}, r"truth has shape \(1, 3\)"),
+        ({"predicted": ["a", "b", "c"]}, "give one number per sample"),
+        ({"std": [1.0, 1.0]}, "std covers 2"),
+        ({"std": [1.0, -1.0, 1.0]}, "std: 1 values are negative"),
+        ({"labels": [1]}, "labels covers 1"),
+    ],
+)
+def test_bad_input_is_refused(arguments, message):
+    with pytest.raises(InputError, match=message):
+        evaluate(**{"predicted": [1.0, 2.0, 3.0], "truth": [1.0, 3.0, 2.0], **arguments})
+
+
+@settings(max_examples=40, deadline=None)
+@given(n=st.integers(1, 40), seed=st.integers(0, 10**6), keep=st.sampled_from([0.1, 0.25, 0.5, 1.0]))
+def test_overlap_counts_common_members_of_both_tops(n, seed, keep):
+    predicted, truth = pair(n, seed, decimals=0)
+    count = max(1, int(keep * n + 0.5))
+
+    def top(values):
+        return set(sorted(range(n), key=lambda i: (-values[i], i))[:count])
+
+    assert overlap(predicted, truth, keep) == len(top(predicted) & top(truth)) / count
+    assert overlap(truth, truth, keep) == 1
+
+
+def test_overlap_of_independent_scores_is_the_keep_fraction():
+    rng = np.random.default_rng(0)
+    answer = evaluate(rng.normal(size=20_000), rng.normal(size=20_000), n_bootstrap=0).overlap
+    for keep, value in answer.items():
+        assert value == pytest.approx(float(keep), abs=0.02)
+
+
+def test_calibration_coverage_and_bias_by_class():
+    rng = np.random.default_rng(0)
+    predicted = rng.normal(size=5000)
+    labels = rng.integers(0, 2, 5000)
+    truth = 2 * predicted + np.where(labels == 1, 1.0, 0.0) + 0.5 * rng.normal(size=5000)
+    centred = 2 * predicted
+    answer = evaluate(centred, truth - labels, std=np.full(5000, 0.5), n_bootstrap=0)
+    assert answer.coverage90 == pytest.approx(0.9, abs=0.02)
+    answer = evaluate(predicted, truth, labels=labels, n_bootstrap=0)
+    assert answer.coverage90 is None
+    expected = [np.mean((predicted - truth)[labels == c]) for c in (0, 1)]
+    assert [answer.class_bias["0"], answer.class_bias["1"]] == pytest.approx(expected)
+    assert [part["n"] for part in answer.calibration] == [500] * 10
+    order = np.argsort(predicted)
+    assert answer.calibration[9]["predicted"] == pytest.approx(predicted[order[-500:]].mean())
+    assert answer.calibration[9]["truth"] == pytest.approx(truth[order[-500:]].mean())
+    assert len(evaluate(predicted[:4], truth[:4]).calibration) == 4
+
+
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_the_noise_ceiling_is_what_simulated_runs_reach(count):
+    rng = np.random.default_rng(count)
+    true = rng.normal(size=20_000)
+    runs = [true + 0.6 * rng.normal(size=20_000) for _ in range(count + 1)]
+    mean = np.mean(runs[:count], axis=0)
+    ceiling = noise_ceiling(runs[:count])
+    assert ceiling["runs"] == count
+    assert ceiling["reason"] is None
+    assert ceiling["pearson"] == pytest.approx(1 / 1.36, abs=0.01)
+    assert ceiling["perfect_pearson"] == pytest.approx(pearsonr(true, mean)[0], abs=0.01)
+    assert ceiling["further_run_vs_mean_pearson"] == pytest.approx(pearsonr(runs[-1], mean)[0], abs=0.01)
+    assert ceiling["perfect"] == pytest.approx(spearmanr(true, mean)[0], abs=0.02)
+    assert ceiling["further_run_vs_mean"] == pytest.approx(spearmanr(runs[-1], mean)[0], abs=0.02)
+
+
+def test_the_noise_ceiling_of_two_runs_is_the_published_formula():
+    a, b = pair(200)
+    ceiling = noise_ceiling([a, b])
+    r = spearmanr(a, b).statistic
+    assert ceiling["spearman"] == pytest.approx(r)
+    assert ceiling["perfect"] == pytest.approx((2 * r / (1 + r)) ** 0.5)
+    assert noise_ceiling([a, a])["perfect"] == pytest.approx(1)
+
+
+def test_a_noise_ceiling_that_does_not_exist_has_a_reason():
+    a, b = pair(50)
+    with pytest.raises(InputError, match="at least 2"):
+        noise_ceiling([a])
+    with pytest.raises(InputError, match="run 1 covers 49"):
+        noise_ceiling([a, b[:49]])
+    assert "constant" in noise_ceiling([a, np.ones(50)])["reason"]
+    opposite = noise_ceiling([a, -a])
+    assert opposite["perfect"] is None
+    assert "do not agree" in opposite["reason"]
+    json.dumps(opposite, allow_nan=False)
+
+
+def test_the_paired_interval_is_narrower_than_two_separate_ones():
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=400)
+    a = truth + rng.normal(size=400)
+    b = a + 0.3 * rng.normal(size=400)
+    answer = paired_bootstrap(a, b, truth)
+    assert answer["difference"] == pytest.approx(
+        spearmanr(a, truth).statistic - spearmanr(b, truth).statistic
+    )
+    low, high = answer["ci95"]
+    assert low < answer["difference"] < high
+    alone = evaluate(a, truth).spearman_ci95
+    assert high - low < 0.7 * (alone[1] - alone[0])
+    swapped = paired_bootstrap(b, a, truth)
+    np.testing.assert_allclose(swapped["ci95"], [-high, -low], atol=1e-12)
+    same = paired_bootstrap(a, a, truth)
+    assert same["ci95"] == [0.0, 0.0]
+    undefined = paired_bootstrap(a, np.ones(400), truth)
+    assert undefined["ci95"] is None
+    assert "constant" in undefined["reason"]
+    naive = []
+    for weights in resamples(400, 1000, 0):
+        i = expanded(weights)
+        naive.append(spearmanr(a[i], truth[i]).statistic - spearmanr(b[i], truth[i]).statistic)
+    np.testing.assert_allclose(answer["ci95"], np.quantile(naive, [0.025, 0.975]), atol=1e-9)
