@@ -140,9 +140,9 @@ def heldout_blocks(
             held.append(block[-missing:])
     heldout = np.sort(np.concatenate(held))
     at = np.searchsorted(heldout, distinct)
-    before = distinct - heldout[np.maximum(at - 1, 0)]
-    after = heldout[np.minimum(at, len(heldout) - 1)] - distinct
-    fit = distinct[(np.abs(before) >= span) & (np.abs(after) >= span)]
+    until = heldout[np.minimum(at, len(heldout) - 1)] - distinct
+    # Only what comes before a cut can overlap it: cuts end where their block ends, and blocks lie apart.
+    fit = distinct[(at == len(heldout)) | (until >= span)]
     if not len(fit):
         raise InputError(
             f"{len(distinct)} seed starts are too few to hold out {fraction:g} with a gap of {span} steps; "

@@ -87,9 +87,12 @@ def test_temporal_rows_respect_gaps_hops_and_sensors():
     ]
 
 
-@pytest.mark.parametrize("metric", ["euclidean", "cosine", "inner"])
-def test_new_links_are_measured_as_the_search_measures(metric):
-    points = torch.randn(60, 5, generator=torch.Generator().manual_seed(0))
+@pytest.mark.parametrize(
+    ("metric", "size"),
+    [("euclidean", 1), ("euclidean", 2.0**50), ("cosine", 1), ("inner", 1), ("inner", 2.0**45)],
+)
+def test_new_links_are_measured_as_the_search_measures(metric, size):
+    points = size * torch.randn(60, 5, generator=torch.Generator().manual_seed(0))
     few = KNNGraph.build(points, k=3, metric=metric)
     all_pairs = KNNGraph.build(points, k=59, metric=metric)
     graph = spatiotemporal_graph(few, np.arange(60), n_sensors=2, temporal_hops=2)
@@ -100,7 +103,7 @@ def test_new_links_are_measured_as_the_search_measures(metric):
         wanted = {int(j) for j in few.indices[row]} | {row + o for o in (-2, -1, 1, 2) if 0 <= row + o < 60}
         assert set(found) == wanted
         for j, (distance, _) in found.items():
-            assert distance == pytest.approx(expected[j], abs=1e-4)
+            assert distance == pytest.approx(expected[j], rel=1e-4, abs=1e-4)
     assert torch.equal(graph.distances, graph.distances.sort(dim=1).values)
 
 
