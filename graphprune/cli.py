@@ -26,9 +26,13 @@ ConfigFile = Annotated[Path, typer.Argument(help="YAML file of the job.", show_d
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", metavar="a.b=value", help="Override one config key; repeatable.")
 ]
-SeedOption = Annotated[int | None, typer.Option("--seed", min=0, help="Seed of all random choices (default: 0).")]
+SeedOption = Annotated[
+    int | None, typer.Option("--seed", min=0, help="Seed of all random choices (default: 0).")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
-IdsOption = Annotated[Path | None, typer.Option("--ids", help="Sample ids [N] .npy (default: row i has id i).")]
+IdsOption = Annotated[
+    Path | None, typer.Option("--ids", help="Sample ids [N] .npy (default: row i has id i).")
+]
 OutFile = Annotated[Path, typer.Option("--out", help="Where to write.", show_default=False)]
 
 
@@ -131,10 +135,13 @@ def embed(
     _print_json(result) if as_json else _say(f"wrote {out}: {result['n']} x {result['dimensions']}")
 
 
-@app.command(epilog="Example: graphprune score --trajectories T.npz --score dynamic_uncertainty --out S.parquet")
+@app.command(
+    epilog="Example: graphprune score --trajectories T.npz --score dynamic_uncertainty --out S.parquet"
+)
 def score(
     trajectories: Annotated[
-        Path, typer.Option("--trajectories", help="npz: probs [E,N,C] or p_true [E,N], labels [N], optional ids.")
+        Path,
+        typer.Option("--trajectories", help="npz: probs [E,N,C] or p_true [E,N], labels [N], optional ids."),
     ],
     name: Annotated[str, typer.Option("--score", help="Name of the score.")],
     out: OutFile,
@@ -163,8 +170,12 @@ def graph(
     """Build the kNN graph of precomputed embeddings."""
     from graphprune.stages.alone import graph_alone
 
-    result = graph_alone(embeddings, out, k=k, metric=metric, backend=backend, seed=seed or 0, options=options or [])
-    _print_json(result) if as_json else _say(f"wrote {out}: {result['n']} nodes, {result['components']} components")
+    result = graph_alone(
+        embeddings, out, k=k, metric=metric, backend=backend, seed=seed or 0, options=options or []
+    )
+    _print_json(result) if as_json else _say(
+        f"wrote {out}: {result['n']} nodes, {result['components']} components"
+    )
 
 
 @app.command(
@@ -181,7 +192,8 @@ def extrapolate(
         Path | None, typer.Option("--probes", help="npz: probs [P,N,C] out-of-sample class probabilities.")
     ] = None,
     short_run: Annotated[
-        Path | None, typer.Option("--short-run", help="npz: p_true [E,N] (or probs and labels) of a short run.")
+        Path | None,
+        typer.Option("--short-run", help="npz: p_true [E,N] (or probs and labels) of a short run."),
     ] = None,
     ids: IdsOption = None,
     options: SetOption = None,
@@ -204,7 +216,9 @@ def extrapolate(
         options=options or [],
         seed=seed or 0,
     )
-    _print_json(result) if as_json else _say(f"wrote {out}: {result['predicted']} predicted, {result['measured']} measured")
+    _print_json(result) if as_json else _say(
+        f"wrote {out}: {result['predicted']} predicted, {result['measured']} measured"
+    )
 
 
 @app.command(epilog="Example: graphprune evaluate P.parquet TRUTH.parquet --json")
@@ -259,7 +273,9 @@ def select(
 def train(
     config: ConfigFile,
     out: Annotated[Path, typer.Option("--out", help="Run folder to write.")],
-    selection: Annotated[Path | None, typer.Option("--selection", help="sample_id, weight: train on these.")] = None,
+    selection: Annotated[
+        Path | None, typer.Option("--selection", help="sample_id, weight: train on these.")
+    ] = None,
     sampler: Annotated[str | None, typer.Option("--sampler", help="Name of a sampler that chooses.")] = None,
     scores: Annotated[Path | None, typer.Option("--scores", help="Scores that the sampler may use.")] = None,
     overrides: SetOption = None,
@@ -272,14 +288,18 @@ def train(
     from graphprune.stages.alone import train_alone
 
     with ConsoleReporter() as reporter:
-        metrics = train_alone(job, out, selection=selection, sampler=sampler, scores=scores, reporter=reporter)
+        metrics = train_alone(
+            job, out, selection=selection, sampler=sampler, scores=scores, reporter=reporter
+        )
     _print_json(metrics) if as_json else print(summary(metrics))
 
 
 @app.command(epilog="Example: graphprune report runs/digits")
 def report(
     runs: Annotated[list[Path], typer.Argument(help="Run folders.", show_default=False)],
-    out: Annotated[Path | None, typer.Option("--out", help="Page to write (default: in the first run).")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Page to write (default: in the first run).")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write the report page of a run anew, or one that compares several."""

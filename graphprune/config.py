@@ -43,9 +43,15 @@ class Method(BaseModel):
 
 
 class _Source(Strict):
-    limit: Annotated[int | None, Field(ge=4, description="Use a class-balanced draw of so many samples.")] = None
-    test_fraction: Annotated[float, Field(gt=0, lt=1, description="Held out for testing when there is no test part.")] = 0.2
-    faults: Annotated[tuple[str, ...], Field(description="Known faults of the data, printed beside every figure.")] = ()
+    limit: Annotated[int | None, Field(ge=4, description="Use a class-balanced draw of so many samples.")] = (
+        None
+    )
+    test_fraction: Annotated[
+        float, Field(gt=0, lt=1, description="Held out for testing when there is no test part.")
+    ] = 0.2
+    faults: Annotated[
+        tuple[str, ...], Field(description="Known faults of the data, printed beside every figure.")
+    ] = ()
 
 
 class SklearnData(_Source):
@@ -56,8 +62,12 @@ class SklearnData(_Source):
 
 
 class _ImageSource(_Source):
-    image: Annotated[str | None, Field(description="Column of the images (default: the one image column).")] = None
-    label: Annotated[str | None, Field(description="Column of the labels (default: the one label column).")] = None
+    image: Annotated[
+        str | None, Field(description="Column of the images (default: the one image column).")
+    ] = None
+    label: Annotated[
+        str | None, Field(description="Column of the labels (default: the one label column).")
+    ] = None
     image_size: Annotated[int | None, Field(ge=4, description="Resize to a square of so many pixels.")] = None
 
 
@@ -106,7 +116,9 @@ class SensorsData(Strict):
     delay: Annotated[int, Field(ge=0)] = 0
     target: int | str = 0
     granularity: Literal["network", "sensor"] = "network"
-    missing: Annotated[float | None, Field(description="A value that stands for 'missing', besides NaN.")] = None
+    missing: Annotated[float | None, Field(description="A value that stands for 'missing', besides NaN.")] = (
+        None
+    )
     test_fraction: Fraction = 0.2
     limit: Annotated[int | None, Field(ge=4, description="Use only the first so many time steps.")] = None
     faults: tuple[str, ...] = ()
@@ -139,7 +151,9 @@ class SeedsConfig(Strict):
         Literal["stratified", "uniform", "time_blocks"] | None,
         Field(description="Default: stratified by class, time_blocks for windows."),
     ] = None
-    heldout: Annotated[float, Field(gt=0, lt=1, description="Share of the seeds that judges the extrapolators.")] = 0.2
+    heldout: Annotated[
+        float, Field(gt=0, lt=1, description="Share of the seeds that judges the extrapolators.")
+    ] = 0.2
 
 
 class OptimisationConfig(Strict):
@@ -163,12 +177,18 @@ class TrainingConfig(OptimisationConfig):
     """The final trainings: every arm, once per random state."""
 
     random_states: Annotated[tuple[int, ...], Field(min_length=1)] = (0, 1, 2)
-    sampler: Annotated[Method | None, Field(description="Adds an arm that trains with this dynamic sampler.")] = None
+    sampler: Annotated[
+        Method | None, Field(description="Adds an arm that trains with this dynamic sampler.")
+    ] = None
     budget: Annotated[
         Literal["passes", "seconds"],
-        Field(description="What the equal-cost arms equal: sample passes (reproducible) or measured seconds."),
+        Field(
+            description="What the equal-cost arms equal: sample passes (reproducible) or measured seconds."
+        ),
     ] = "passes"
-    baselines_keep: Annotated[Keep | None, Field(description="Keep of random and rs2 (default: of the first arm).")] = None
+    baselines_keep: Annotated[
+        Keep | None, Field(description="Keep of random and rs2 (default: of the first arm).")
+    ] = None
 
 
 class EmbeddingConfig(Strict):
@@ -177,7 +197,9 @@ class EmbeddingConfig(Strict):
     source: Literal["seed_model", "reference", "file", "statistics"] = "seed_model"
     path: Annotated[Path | None, Field(description="[N, D] .npy of source: file.")] = None
     weights: Annotated[Path | None, Field(description=".safetensors or .npz of source: reference.")] = None
-    model: Annotated[Method | None, Field(description="Model of source: reference (default: `model`).")] = None
+    model: Annotated[Method | None, Field(description="Model of source: reference (default: `model`).")] = (
+        None
+    )
 
     @model_validator(mode="after")
     def _complete(self) -> EmbeddingConfig:
@@ -194,7 +216,9 @@ class GraphConfig(Strict):
     k: Count = 20
     metric: Literal["euclidean", "cosine", "inner"] = "cosine"
     backend: Literal["auto", "exact", "ivf"] = "auto"
-    temporal_weight: Annotated[float, Field(ge=0, description="Weight of links to the windows before and after.")] = 1.0
+    temporal_weight: Annotated[
+        float, Field(ge=0, description="Weight of links to the windows before and after.")
+    ] = 1.0
     sensor_weight: Annotated[float, Field(ge=0, description="Weight of links between linked sensors.")] = 1.0
 
 
@@ -332,7 +356,11 @@ def _explain(error: ValidationError) -> str:
     fault = error.errors(include_url=False)[0]
     # Tags of discriminated unions and list positions are part of the location; keys are what users typed.
     tags = {"sklearn", "hub", "parquet", "imagefolder", "npz", "sensors", "object"}
-    location = [str(part) for i, part in enumerate(fault["loc"]) if not (i == 1 and fault["loc"][0] == "data" and part in tags)]
+    location = [
+        str(part)
+        for i, part in enumerate(fault["loc"])
+        if not (i == 1 and fault["loc"][0] == "data" and part in tags)
+    ]
     key = ".".join(location)
     if fault["type"] == "extra_forbidden":
         known = _known_keys(fault["loc"])

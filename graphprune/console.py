@@ -69,7 +69,10 @@ def agreement_table(result: dict[str, Any]) -> str:
     """One agreement as text."""
     rows = [(key, _number(result.get(key))) for key in ("n", "spearman", "pearson", "kendall", "mse")]
     rows.insert(2, ("spearman 95 %", _interval(result.get("spearman_ci95"))))
-    rows += [(f"overlap at keep {keep}", f"{share:.3f} (chance {keep})") for keep, share in result["overlap"].items()]
+    rows += [
+        (f"overlap at keep {keep}", f"{share:.3f} (chance {keep})")
+        for keep, share in result["overlap"].items()
+    ]
     if result.get("reason"):
         rows.append(("note", result["reason"]))
     return _table(None, ["", ""], rows)
@@ -134,10 +137,14 @@ def _training(metrics: dict[str, Any]) -> str:
 def _table(title: str | None, columns: list[str], rows: Iterable[tuple[str, ...]]) -> str:
     table = Table(title=title, title_justify="left", show_header=any(columns), box=None, pad_edge=False)
     for position, column in enumerate(columns):
-        table.add_column(column, justify="left" if position == 0 or column in ("status", "source") else "right")
+        table.add_column(
+            column, justify="left" if position == 0 or column in ("status", "source") else "right"
+        )
     for row in rows:
         table.add_row(*row)
-    console = Console(width=None if sys.stdout.isatty() else 140, no_color=True, highlight=False, markup=False)
+    console = Console(
+        width=None if sys.stdout.isatty() else 140, no_color=True, highlight=False, markup=False
+    )
     with console.capture() as capture:
         console.print(table)
     return "\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n"

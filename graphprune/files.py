@@ -33,7 +33,21 @@ def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Writes indented JSON with sorted keys; NaN and infinity are refused."""
     text = json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n"
-    write_atomic(path, lambda p: p.write_text(text) and None)
+    write_text(path, text)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes UTF-8 text."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Writes bytes."""
+
+    def write(temporary: Path) -> None:
+        temporary.write_bytes(content)
+
+    write_atomic(path, write)
 
 
 def write_npy(path: Path, array: npt.NDArray[Any]) -> None:
@@ -72,7 +86,9 @@ def read_npz(path: Path, *, limit_gib: float = 64.0) -> dict[str, npt.NDArray[An
     except (zipfile.BadZipFile, ValueError, OSError, EOFError, KeyError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"{path} is not a readable .npz archive ({error}); save it with numpy.savez") from error
+        raise InputError(
+            f"{path} is not a readable .npz archive ({error}); save it with numpy.savez"
+        ) from error
 
 
 def must_exist(path: Path) -> Path:

@@ -55,7 +55,7 @@ def open_job(
 ) -> Job:
     """Loads the data and makes the job; the folder must be locked."""
     from graphprune.data.load import load_data
-    from graphprune.stages.report import write_provenance
+    from graphprune.stages.provenance import write_provenance
     from graphprune.train.precision import resolve_device
 
     loaded = data if data is not None else load_data(config.data)

@@ -97,7 +97,12 @@ def create(kind: str, name: str, **options: Any) -> Any:
 
 def describe() -> dict[str, list[dict[str, str]]]:
     """What the user can choose: name, source, status, and for scores the direction."""
-    listed = {"scores": "score", "extrapolators": "extrapolator", "selections": "selection", "samplers": "sampler"}
+    listed = {
+        "scores": "score",
+        "extrapolators": "extrapolator",
+        "selections": "selection",
+        "samplers": "sampler",
+    }
     described = {
         plural: [{"name": e.name, "source": e.source, "status": e.status} for e in entries(kind).values()]
         for plural, kind in listed.items()

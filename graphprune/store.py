@@ -19,7 +19,6 @@ from graphprune.files import fingerprint, sha256, write_json
 from graphprune.ledger import Cost
 
 
-
 @dataclass
 class Attempt:
     """One try at a stage.
@@ -60,9 +59,13 @@ class RunFolder:
             lock = FileLock(self.path / ".lock")
             lock.acquire(timeout=0)
         except Timeout as error:
-            raise InputError(f"{self.path} is in use by another run; wait for it or choose another --out") from error
+            raise InputError(
+                f"{self.path} is in use by another run; wait for it or choose another --out"
+            ) from error
         except OSError as error:
-            raise InputError(f"{self.path} cannot be written ({error.strerror}); choose another --out") from error
+            raise InputError(
+                f"{self.path} cannot be written ({error.strerror}); choose another --out"
+            ) from error
         try:
             for leftover in self.path.rglob(".tmp-*"):
                 leftover.unlink(missing_ok=True)
@@ -138,7 +141,10 @@ class RunFolder:
             return None
 
     def _intact(self, outputs: dict[str, str]) -> bool:
-        return all((self.path / name).is_file() and sha256(self.path / name) == digest for name, digest in outputs.items())
+        return all(
+            (self.path / name).is_file() and sha256(self.path / name) == digest
+            for name, digest in outputs.items()
+        )
 
     def _relative(self, path: Path) -> str:
         return str(path.relative_to(self.path)) if path.is_relative_to(self.path) else str(path)

@@ -108,7 +108,9 @@ class ScoreTable:
         table = read_parquet(Path(path), required=("sample_id", "value"))
         source = table["source"].to_pylist() if "source" in table.column_names else ["measured"] * len(table)
         if unknown := set(source) - {"measured", "predicted"}:
-            raise InputError(f"{path}: source must be 'measured' or 'predicted', not {sorted(map(str, unknown))[0]!r}")
+            raise InputError(
+                f"{path}: source must be 'measured' or 'predicted', not {sorted(map(str, unknown))[0]!r}"
+            )
         std = None
         if "std" in table.column_names and table["std"].null_count < len(table):
             std = numeric_column(table, "std", path).astype(np.float32)
@@ -125,13 +127,15 @@ class ScoreTable:
             raise InputError(f"{path}: {error}") from error
 
 
-def locate(
-    known: npt.NDArray[np.int64], wanted: npt.NDArray[np.int64], what: str
-) -> npt.NDArray[np.int64]:
+def locate(known: npt.NDArray[np.int64], wanted: npt.NDArray[np.int64], what: str) -> npt.NDArray[np.int64]:
     """Positions of ``wanted`` ids in the ascending ``known`` ones; absent ids are an `InputError`."""
     wanted = np.asarray(wanted, dtype=np.int64)
     rows = np.searchsorted(known, wanted)
-    found = known[np.minimum(rows, max(len(known) - 1, 0))] == wanted if len(known) else np.zeros(len(wanted), bool)
+    found = (
+        known[np.minimum(rows, max(len(known) - 1, 0))] == wanted
+        if len(known)
+        else np.zeros(len(wanted), bool)
+    )
     if not found.all():
         raise InputError(
             f"{what}: {int((~found).sum())} of {len(wanted)} ids are not among the {len(known)} samples, "
@@ -149,7 +153,9 @@ def read_parquet(path: Path, *, required: tuple[str, ...]) -> pa.Table:
         raise InputError(f"{path} is not a readable Parquet file ({first_line}); write it anew") from error
     for name in required:
         if name not in table.column_names:
-            raise InputError(f"{path} has no column '{name}' (it has {', '.join(table.column_names) or 'none'})")
+            raise InputError(
+                f"{path} has no column '{name}' (it has {', '.join(table.column_names) or 'none'})"
+            )
     return table
 
 
@@ -165,5 +171,7 @@ def integer_column(table: pa.Table, name: str, path: Path | str) -> npt.NDArray[
     """An integer column without nulls."""
     kind = table.schema.field(name).type
     if not pa.types.is_integer(kind) or table[name].null_count:
-        raise InputError(f"{path}: column '{name}' is {kind} with {table[name].null_count} nulls; it must be integers")
+        raise InputError(
+            f"{path}: column '{name}' is {kind} with {table[name].null_count} nulls; it must be integers"
+        )
     return np.asarray(table[name].cast(pa.int64()).to_numpy(), dtype=np.int64)

@@ -77,6 +77,8 @@ def classification_data(
     order_ids = np.arange(len(x), dtype=np.int64) if ids is None else np.asarray(ids, dtype=np.int64)
     if len(order_ids) != len(x):
         raise InputError(f"{len(x)} samples but {len(order_ids)} ids; give one id each")
+    if len(np.unique(order_ids)) != len(order_ids):
+        raise InputError("some ids stand more than once; ids must be unique, without repetition")
     order = np.argsort(order_ids, kind="stable")
     x, y, order_ids = x[order], y[order], order_ids[order]
     if limit is not None and limit < len(x):

@@ -53,7 +53,7 @@ def evaluation(model: nn.Module) -> Iterator[None]:
     training = model.training
     model.eval()
     try:
-        with torch.inference_mode():
+        with torch.no_grad():
             yield
     finally:
         model.train(training)
@@ -79,7 +79,7 @@ def embed_samples(
     outputs: Tensor | None = None
     try:
         with evaluation(model):
-            order = torch.arange(len(samples)).split(batch_size)
+            order = torch.split(torch.arange(len(samples)), batch_size)
             for start, batch in enumerate(samples.batches(order, device=device, workers=workers)):
                 with autocast(device, precision):
                     out = model(batch.x)

@@ -21,9 +21,12 @@ def read_embeddings(path: Path, n: int | None = None) -> npt.NDArray[Any]:
     embeddings = read_npy(path, mmap=True)
     if embeddings.ndim != 2 or embeddings.dtype not in (np.float16, np.float32) or 0 in embeddings.shape:
         raise InputError(
-            f"{path} is {embeddings.dtype} {list(embeddings.shape)}; embeddings must be float16 or float32 [N, D]"
+            f"{path} is {embeddings.dtype} {list(embeddings.shape)}; embeddings must be float16 or float32 [N, D]; "
+            "convert them with .astype(numpy.float32)"
         )
     if n is not None and len(embeddings) != n:
-        raise InputError(f"{path} has {len(embeddings)} rows but the data {n} samples; give one row per sample")
+        raise InputError(
+            f"{path} has {len(embeddings)} rows but the data {n} samples; give one row per sample"
+        )
     require_finite(embeddings, str(path))
     return embeddings

@@ -11,10 +11,10 @@ import torch
 import yaml
 
 from graphprune import __version__
-from graphprune.config import Config, Method
+from graphprune.config import Config, Method, load_config
 from graphprune.embed.precomputed import read_embeddings
 from graphprune.errors import InputError
-from graphprune.files import read_json, read_npy, read_npz, write_atomic
+from graphprune.files import read_json, read_npy, read_npz, write_bytes, write_text
 from graphprune.graph.knn import KNNGraph
 from graphprune.registry import create
 from graphprune.select.base import Selection
@@ -41,7 +41,7 @@ def embed_alone(config: Config, out: Path, reporter: Reporter) -> dict[str, Any]
             score_seeds(job)
         embed_data(job)
         raw = (folder / "embeddings.npy").read_bytes()
-    write_atomic(out, lambda p: _write_bytes(p, raw))
+    write_bytes(out, raw)
     n, dimensions = read_npy(out, mmap=True).shape
     return {"n": n, "dimensions": dimensions, "out": str(out), "run": str(folder.path)}
 
@@ -57,7 +57,8 @@ def score_alone(trajectories: Path, name: str, out: Path, options: list[str]) ->
             score, probs=arrays.get("probs"), p_true=arrays.get("p_true"), labels=arrays.get("labels")
         )
         ids = _integers(arrays["ids"], "ids") if "ids" in arrays else np.arange(len(values), dtype=np.int64)
-        table = ScoreTable(ids, np.asarray(values), True, None, {"score": name, "versions": __version__})
+        measured = np.ones(len(values), dtype=bool)
+        table = ScoreTable(ids, np.asarray(values), measured, None, {"score": name, "versions": __version__})
     except InputError as error:
         raise InputError(f"{trajectories}: {error}") from error
     table.to_parquet(out)
@@ -65,7 +66,7 @@ def score_alone(trajectories: Path, name: str, out: Path, options: list[str]) ->
 
 
 def graph_alone(
-    embeddings: Path, out: Path, *, k: int, metric: str, backend: str, seed: int, options: list[str]
+    embeddings: Path, out: Path, *, k: int, metric: Any, backend: Any, seed: int, options: list[str]
 ) -> dict[str, Any]:
     """The kNN graph of a file of embeddings."""
     if options:
@@ -97,7 +98,9 @@ def extrapolate_alone(
     n = len(points)
     sample_ids, order = _sample_ids(ids, n)
     if ids is not None and (np.diff(order) < 0).any():
-        raise InputError(f"{ids}: ids must be ascending, since rows of --embeddings and --graph follow them; sort all")
+        raise InputError(
+            f"{ids}: ids must be ascending, since rows of --embeddings and --graph follow them; sort all"
+        )
     table = ScoreTable.from_parquet(seeds)
     inputs = Inputs(
         graph=KNNGraph.load(graph, embeddings=points),
@@ -112,9 +115,19 @@ def extrapolate_alone(
     )
     values, std = fitted.predict(return_std=True)
     measured = np.isin(sample_ids, table.ids, assume_unique=True)
-    metadata = {**table.metadata, "extrapolator": repr(fitted), "graph": str(graph), "embedding": str(embeddings)}
+    metadata = {
+        **table.metadata,
+        "extrapolator": repr(fitted),
+        "graph": str(graph),
+        "embedding": str(embeddings),
+    }
     ScoreTable(sample_ids, values, measured, std, metadata).to_parquet(out)
-    return {"measured": int(measured.sum()), "predicted": int((~measured).sum()), "method": method, "out": str(out)}
+    return {
+        "measured": int(measured.sum()),
+        "predicted": int((~measured).sum()),
+        "method": method,
+        "out": str(out),
+    }
 
 
 def evaluate_alone(predicted: Path, truth: Path, *, seed: int, options: list[str]) -> dict[str, Any]:
@@ -125,7 +138,9 @@ def evaluate_alone(predicted: Path, truth: Path, *, seed: int, options: list[str
     table.require_same_data(true)
     chosen = table.rows(~table.measured)
     if not len(chosen):
-        raise InputError(f"{predicted} has no row with source = predicted; give the output of graphprune extrapolate")
+        raise InputError(
+            f"{predicted} has no row with source = predicted; give the output of graphprune extrapolate"
+        )
     reference = true.values[true.rows_of(chosen.ids, f"{truth}: predicted ids")]
     return evaluate(chosen.values, reference, std=chosen.std, seed=seed, **parse_options(options)).to_dict()
 
@@ -198,13 +213,22 @@ def train_alone(
 
 def report_alone(runs: list[Path], out: Path | None) -> Path:
     """The page of one run, or one that compares several."""
-    from graphprune.report.html import compare, render
+    from graphprune.data.load import load_data
+    from graphprune.report.compare import compare
+    from graphprune.report.html import render
     from graphprune.stages.report import read_report_input
 
-    inputs = [read_report_input(run) for run in runs]
-    page = render(inputs[0]) if len(inputs) == 1 else compare(inputs)
+    for run in runs:
+        if not (run / "metrics.json").is_file():
+            raise InputError(f"{run} has no metrics.json; give the folder of a finished run")
+    if len(runs) == 1:
+        config = load_config(runs[0] / "config.yaml")
+        data = None if config.data.kind == "object" else load_data(config.data)
+        page = render(read_report_input(runs[0], config, data))
+    else:
+        page = compare([read_report_input(run) for run in runs])
     path = out or runs[0] / ("report.html" if len(runs) == 1 else "comparison.html")
-    write_atomic(path, lambda p: _write_bytes(p, page.encode()))
+    write_text(path, page)
     return path
 
 
@@ -256,7 +280,3 @@ def _true_label_probabilities(path: Path) -> torch.Tensor:
         labels = _integers(arrays["labels"], f"{path}: labels")
         return torch.from_numpy(arrays["probs"][:, np.arange(len(labels)), labels].astype(np.float32))
     raise InputError(f"{path} must hold p_true [E, N], or probs [E, N, C] and labels [N]")
-
-
-def _write_bytes(path: Path, content: bytes) -> None:
-    path.write_bytes(content)

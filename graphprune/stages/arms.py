@@ -94,12 +94,12 @@ def sampled_arm(
 
 def selected_arm(job: Job, config: ArmConfig) -> Arm:
     """An arm that trains on its selection; its overhead is everything that the selection needed."""
-    selection = read_selection(job, config.name)
+    selection = read_selection(job.run, config.name)
     return selection_arm(
         job,
         config.name,
         selection,
-        inputs=(selection_path(job, config.name),),
+        inputs=(selection_path(job.run, config.name),),
         overhead=selection_overhead(job, config),
     )
 
@@ -161,8 +161,12 @@ def equal_cost_arms(job: Job, done: list[tuple[Arm, ArmResult]]) -> list[Arm]:
         epochs = share * training.epochs
         arms += [
             sampled_arm(job, f"full_short{suffix}", "random", {"keep": 1.0}, epochs, training.budget),
-            sampled_arm(job, f"random_equal_cost{suffix}", "random", {"keep": keep}, epochs / keep, training.budget),
-            sampled_arm(job, f"rs2_equal_cost{suffix}", "rs2", {"keep": keep}, epochs / keep, training.budget),
+            sampled_arm(
+                job, f"random_equal_cost{suffix}", "random", {"keep": keep}, epochs / keep, training.budget
+            ),
+            sampled_arm(
+                job, f"rs2_equal_cost{suffix}", "rs2", {"keep": keep}, epochs / keep, training.budget
+            ),
         ]
     return arms
 

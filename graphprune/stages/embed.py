@@ -27,7 +27,12 @@ def embed_data(job: Job) -> None:
     """
     config = job.config.embedding
     weights = job.run / "checkpoints/seed.safetensors"
-    inputs = {"seed_model": [weights], "reference": [config.weights], "file": [config.path], "statistics": []}
+    inputs: dict[str, list[Path | None]] = {
+        "seed_model": [weights],
+        "reference": [config.weights],
+        "file": [config.path],
+        "statistics": [],
+    }
     settings = {
         "data": job.data.fingerprint,
         "embedding": config.model_dump(mode="json"),
@@ -41,7 +46,7 @@ def embed_data(job: Job) -> None:
         with measure(cost):
             return _embed(job, cost)
 
-    existing = [Path(path) for path in inputs[config.source] if path is not None]
+    existing = [path for path in inputs[config.source] if path is not None]
     for path in existing:
         if not path.is_file():
             raise InputError(f"embedding: {path} does not exist; check the path")
@@ -78,7 +83,9 @@ def _embed(job: Job, cost: Cost) -> list[Path]:
         return [path]
     reference = config.source == "reference"
     model = job.make_model("embed", method=config.model if reference else None)
-    load_weights(model, config.weights if reference and config.weights else job.run / "checkpoints/seed.safetensors")
+    load_weights(
+        model, config.weights if reference and config.weights else job.run / "checkpoints/seed.safetensors"
+    )
     precision = job.config.seed_training.precision
     embeddings, outputs = embed_samples(model, train, device=job.device, precision=precision)
     cost.forward_samples += len(train)

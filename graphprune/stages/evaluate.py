@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from graphprune.config import Config
 from graphprune.extrapolate.evaluate import evaluate, noise_ceiling
 from graphprune.files import read_json, write_json
 from graphprune.ledger import Cost, measure
 from graphprune.stages.extrapolate import heldout_path, prediction_path
 from graphprune.stages.job import Job
 from graphprune.stages.score import score_path
-from graphprune.store import Attempt
+from graphprune.store import Attempt, RunFolder
 from graphprune.table import ScoreTable
 
 
@@ -24,9 +25,14 @@ def evaluate_predictions(job: Job) -> None:
     config, path = job.config, job.run / "evaluation.json"
     scores = [score.name for score in config.scores]
     methods = [method.name for method in config.extrapolators]
-    inputs = [score_path(job, score) for score in scores]
-    inputs += [p for s in scores for m in methods for p in (heldout_path(job, s, m), prediction_path(job, s, m))]
-    inputs += [p for score in scores for p in oracle_paths(job, score)]
+    inputs = [score_path(job.run, score) for score in scores]
+    inputs += [
+        p
+        for s in scores
+        for m in methods
+        for p in (heldout_path(job.run, s, m), prediction_path(job.run, s, m))
+    ]
+    inputs += [p for score in scores for p in oracle_paths(job.run, job.config, score)]
 
     def work(attempt: Attempt) -> Iterable[Path]:
         cost = attempt.costs["evaluate"] = Cost()
@@ -42,34 +48,34 @@ def read_evaluation(job: Job) -> dict[str, Any]:
     return read_json(job.run / "evaluation.json")  # type: ignore[no-any-return]
 
 
-def oracle_paths(job: Job, score: str) -> list[Path]:
+def oracle_paths(run: RunFolder, config: Config, score: str) -> list[Path]:
     """The score tables of the oracle's runs; empty without an oracle."""
-    runs = job.config.oracle.runs if job.config.oracle else 0
-    return [job.run / f"oracle/{run}/{score}.parquet" for run in range(runs)]
+    runs = config.oracle.runs if config.oracle else 0
+    return [run / f"oracle/{number}/{score}.parquet" for number in range(runs)]
 
 
-def oracle_truth(job: Job, score: str) -> npt.NDArray[np.float32] | None:
+def oracle_truth(run: RunFolder, config: Config, score: str) -> npt.NDArray[np.float32] | None:
     """The truth ``[N]``: the mean over the oracle's runs."""
-    runs = _oracle_runs(job, score)
-    return None if not runs else np.mean(runs, axis=0, dtype=np.float64).astype(np.float32)
+    runs = _oracle_runs(run, config, score)
+    return None if not runs else np.asarray(np.mean(runs, axis=0, dtype=np.float64), dtype=np.float32)
 
 
-def _oracle_runs(job: Job, score: str) -> list[npt.NDArray[np.float32]]:
-    return [ScoreTable.from_parquet(path).values for path in oracle_paths(job, score)]
+def _oracle_runs(run: RunFolder, config: Config, score: str) -> list[npt.NDArray[np.float32]]:
+    return [ScoreTable.from_parquet(path).values for path in oracle_paths(run, config, score)]
 
 
 def _judge(job: Job, score: str, methods: list[str]) -> dict[str, Any]:
-    measured = ScoreTable.from_parquet(score_path(job, score))
+    measured = ScoreTable.from_parquet(score_path(job.run, score))
     ids, labels = job.data.train.ids, job.data.train.labels
-    truth = oracle_truth(job, score)
+    truth = oracle_truth(job.run, job.config, score)
     judged: dict[str, Any] = {}
     for method in methods:
-        heldout = ScoreTable.from_parquet(heldout_path(job, score, method))
+        heldout = ScoreTable.from_parquet(heldout_path(job.run, score, method))
         reference = measured.values[measured.rows_of(heldout.ids, "held-out seeds")]
         against_seed_run = evaluate(heldout.values, reference, std=heldout.std, seed=job.config.seed)
         against_oracle = None
         if truth is not None:
-            predicted = ScoreTable.from_parquet(prediction_path(job, score, method))
+            predicted = ScoreTable.from_parquet(prediction_path(job.run, score, method))
             unseen = ~predicted.measured
             against_oracle = evaluate(
                 predicted.values[unseen],
@@ -85,7 +91,7 @@ def _judge(job: Job, score: str, methods: list[str]) -> dict[str, Any]:
 def _ceiling(
     job: Job, score: str, measured: ScoreTable, is_seed: npt.NDArray[np.bool_]
 ) -> dict[str, Any] | None:
-    runs, truth = _oracle_runs(job, score), oracle_truth(job, score)
+    runs, truth = _oracle_runs(job.run, job.config, score), oracle_truth(job.run, job.config, score)
     if truth is None:
         return None
     seeds = evaluate(measured.values, truth[is_seed], n_bootstrap=0)

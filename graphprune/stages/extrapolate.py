@@ -19,7 +19,7 @@ from graphprune.stages.graph import load_graph
 from graphprune.stages.job import Job
 from graphprune.stages.score import score_path, table_metadata
 from graphprune.stages.seeds import read_seeds
-from graphprune.store import Attempt
+from graphprune.store import Attempt, RunFolder
 from graphprune.table import ScoreTable
 
 
@@ -39,10 +39,10 @@ def extrapolate(job: Job, inputs: Inputs, score: str, method: Method) -> None:
     """Writes ``predictions/<score>/<method>.parquet`` (all samples, fitted on all seeds) and
     ``heldout/<score>/<method>.parquet`` (the held-out seeds, fitted on the others).
     """
-    final, heldout = prediction_path(job, score, method.name), heldout_path(job, score, method.name)
+    final, heldout = prediction_path(job.run, score, method.name), heldout_path(job.run, score, method.name)
 
     def work(attempt: Attempt) -> Iterable[Path]:
-        measured = ScoreTable.from_parquet(score_path(job, score))
+        measured = ScoreTable.from_parquet(score_path(job.run, score))
         seeds = read_seeds(job)
         fit = measured.rows(seeds.fit)
         judge, cost = Cost(), Cost()
@@ -51,7 +51,8 @@ def extrapolate(job: Job, inputs: Inputs, score: str, method: Method) -> None:
             values, std = model.predict(return_std=True)
         rows = np.searchsorted(inputs.sample_ids, measured.ids[seeds.heldout])
         metadata = table_metadata(job, score, extrapolator=method.model_dump(mode="json"))
-        ScoreTable(inputs.sample_ids[rows], values[rows], False, std[rows], metadata).to_parquet(heldout)
+        predicted = np.zeros(len(rows), dtype=bool)
+        ScoreTable(inputs.sample_ids[rows], values[rows], predicted, std[rows], metadata).to_parquet(heldout)
         with measure(cost):
             model = fit_extrapolator(method, inputs, measured.ids, measured.values, job.config.seed)
         predict = Cost()
@@ -67,8 +68,18 @@ def extrapolate(job: Job, inputs: Inputs, score: str, method: Method) -> None:
     probes = [path for path in [job.run / "probes.npy"] if path.exists()]
     job.run.ensure(
         f"extrapolate/{score}/{method.name}",
-        settings={"method": method.model_dump(mode="json"), "seed": job.config.seed, "data": job.data.fingerprint},
-        inputs=[score_path(job, score), job.run / "seeds.parquet", job.run / "embeddings.npy", *graph, *probes],
+        settings={
+            "method": method.model_dump(mode="json"),
+            "seed": job.config.seed,
+            "data": job.data.fingerprint,
+        },
+        inputs=[
+            score_path(job.run, score),
+            job.run / "seeds.parquet",
+            job.run / "embeddings.npy",
+            *graph,
+            *probes,
+        ],
         work=work,
     )
 
@@ -90,11 +101,11 @@ def fit_extrapolator(
         raise InputError(f"extrapolator '{method.name}': {error}") from error
 
 
-def prediction_path(job: Job, score: str, method: str) -> Path:
+def prediction_path(run: RunFolder, score: str, method: str) -> Path:
     """Where a method's scores of all samples are."""
-    return job.run / f"predictions/{score}/{method}.parquet"
+    return run / f"predictions/{score}/{method}.parquet"
 
 
-def heldout_path(job: Job, score: str, method: str) -> Path:
+def heldout_path(run: RunFolder, score: str, method: str) -> Path:
     """Where a method's predictions of the held-out seeds are."""
-    return job.run / f"heldout/{score}/{method}.parquet"
+    return run / f"heldout/{score}/{method}.parquet"

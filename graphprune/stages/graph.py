@@ -29,7 +29,9 @@ def build_graph(job: Job) -> None:
         with measure(cost):
             embeddings = load_embeddings(job)
             if config.k >= len(embeddings):
-                raise InputError(f"graph.k is {config.k} but there are {len(embeddings)} samples; choose a smaller k")
+                raise InputError(
+                    f"graph.k is {config.k} but there are {len(embeddings)} samples; choose a smaller k"
+                )
             graph = KNNGraph.build(
                 embeddings,
                 k=config.k,

@@ -9,8 +9,9 @@ def reference_forecasts(job: Job) -> dict[str, float]:
     """Masked MAE on the test part, in original units, of ``last_value`` and ``historical_average``; empty for images."""
     from graphprune.data.windows import WindowSamples
 
-    if not isinstance(job.data.test, WindowSamples):
+    train, test = job.data.train, job.data.test
+    if not (isinstance(train, WindowSamples) and isinstance(test, WindowSamples)):
         return {}
-    from graphprune.train.models.references import historical_average, last_value
+    from graphprune.train.naive import historical_average, last_value
 
-    return {"last_value": last_value(job.data), "historical_average": historical_average(job.data)}
+    return {"last_value": last_value(test), "historical_average": historical_average(train, test)}

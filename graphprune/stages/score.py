@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from graphprune.config import OptimisationConfig
 from graphprune.ledger import Cost
 from graphprune.registry import create
 from graphprune.rng import derive_seed
@@ -17,7 +18,7 @@ from graphprune.samplers.static import StaticSampler
 from graphprune.scores.recorder import Recorder
 from graphprune.stages.job import Job
 from graphprune.stages.seeds import read_seeds
-from graphprune.store import Attempt
+from graphprune.store import Attempt, RunFolder
 from graphprune.table import ScoreTable
 from graphprune.train.checkpoint import Checkpoint, save_weights
 from graphprune.train.loop import train_model
@@ -30,24 +31,28 @@ def score_seeds(job: Job) -> None:
     def work(attempt: Attempt) -> Iterable[Path]:
         seeds = read_seeds(job)
         rows = np.searchsorted(job.data.train.ids, seeds.ids)
-        return _train_and_score(job, attempt, rows, "seed", job.run / "scores")
+        return _train_and_score(job, attempt, rows, job.config.seed_training, "seed", job.run / "scores")
 
-    job.run.ensure("score_seeds", settings=_settings(job), inputs=[job.run / "seeds.parquet"], work=work)
+    settings = _settings(job, job.config.seed_training)
+    job.run.ensure("score_seeds", settings=settings, inputs=[job.run / "seeds.parquet"], work=work)
 
 
 def score_everything(job: Job, run: int) -> None:
-    """One full-data run of the oracle; writes ``oracle/<run>/<score>.parquet``."""
+    """One full-data run of the oracle, trained as the arms are; writes ``oracle/<run>/<score>.parquet``."""
+    training = OptimisationConfig.model_validate(
+        job.config.training.model_dump(include=set(OptimisationConfig.model_fields))
+    )
 
     def work(attempt: Attempt) -> Iterable[Path]:
         rows = np.arange(len(job.data.train))
-        return _train_and_score(job, attempt, rows, f"oracle/{run}", job.run / f"oracle/{run}")
+        return _train_and_score(job, attempt, rows, training, f"oracle/{run}", job.run / f"oracle/{run}")
 
-    job.run.ensure(f"oracle/{run}", settings={**_settings(job), "run": run}, inputs=[], work=work)
+    job.run.ensure(f"oracle/{run}", settings={**_settings(job, training), "run": run}, inputs=[], work=work)
 
 
-def score_path(job: Job, score: str) -> Path:
+def score_path(run: RunFolder, score: str) -> Path:
     """Where the seeds' measured scores are."""
-    return job.run / f"scores/{score}.parquet"
+    return run / f"scores/{score}.parquet"
 
 
 def table_metadata(job: Job, score: str, **more: Any) -> dict[str, Any]:
@@ -62,23 +67,27 @@ def table_metadata(job: Job, score: str, **more: Any) -> dict[str, Any]:
     }
 
 
-def _settings(job: Job) -> dict[str, Any]:
+def _settings(job: Job, training: OptimisationConfig) -> dict[str, Any]:
     config = job.config
     return {
         "data": job.data.fingerprint,
         "seed": config.seed,
         "model": job.model_settings,
-        "training": config.seed_training.model_dump(mode="json"),
+        "training": training.model_dump(mode="json"),
         "scores": [score.model_dump(mode="json") for score in config.scores],
         "device": job.device.type,
     }
 
 
 def _train_and_score(
-    job: Job, attempt: Attempt, rows: npt.NDArray[np.int64], purpose: str, folder: Path
+    job: Job,
+    attempt: Attempt,
+    rows: npt.NDArray[np.int64],
+    settings: OptimisationConfig,
+    purpose: str,
+    folder: Path,
 ) -> Iterable[Path]:
     config, data = job.config, job.data
-    settings = config.seed_training
     ids = data.train.ids[rows]
     seed = derive_seed(config.seed, "train", purpose)
     recorder = Recorder(
@@ -106,7 +115,8 @@ def _train_and_score(
     paths = []
     for name, values in recorder.values().items():
         path = folder / f"{name}.parquet"
-        ScoreTable(ids, values.numpy(), True, None, table_metadata(job, name)).to_parquet(path)
+        measured = np.ones(len(ids), dtype=bool)
+        ScoreTable(ids, values.numpy(), measured, None, table_metadata(job, name)).to_parquet(path)
         paths.append(path)
     weights = job.run / f"checkpoints/{purpose}.safetensors"
     save_weights(model, weights)

@@ -68,10 +68,14 @@ def _draw(job: Job) -> tuple[npt.NDArray[np.int64], list[str]]:
     draw = config.seeds.draw or ("time_blocks" if forecasting else "stratified")
     count = round(config.seeds.fraction * len(train))
     if count < 2:
-        raise InputError(f"seeds.fraction {config.seeds.fraction:g} of {len(train)} samples is {count}; raise it")
+        raise InputError(
+            f"seeds.fraction {config.seeds.fraction:g} of {len(train)} samples is {count}; raise it"
+        )
     if draw == "time_blocks":
         if not forecasting:
-            raise InputError("seeds.draw: time_blocks is for windows of sensor data; use stratified or uniform")
+            raise InputError(
+                "seeds.draw: time_blocks is for windows of sensor data; use stratified or uniform"
+            )
         return _draw_blocks(job)
     seed = derive_seed(config.seed, "seeds")
     if draw == "uniform" or labels is None:
@@ -94,7 +98,9 @@ def _draw_blocks(job: Job) -> tuple[npt.NDArray[np.int64], list[str]]:
 
     seeds, train = job.config.seeds, job.data.train
     if not isinstance(train, WindowSamples):
-        raise InputError("seeds.draw: time_blocks needs windows read by graphprune; use uniform for other data")
+        raise InputError(
+            "seeds.draw: time_blocks needs windows read by graphprune; use uniform for other data"
+        )
     span = {"window": train.window, "horizon": train.horizon, "delay": train.delay}
     seed = derive_seed(job.config.seed, "seeds")
     rows = draw_time_blocks(train.starts, seeds.fraction, generator=generator(seed, "blocks"), **span)

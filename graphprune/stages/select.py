@@ -17,13 +17,13 @@ from graphprune.stages.embed import load_embeddings
 from graphprune.stages.extrapolate import prediction_path
 from graphprune.stages.graph import load_graph
 from graphprune.stages.job import Job
-from graphprune.store import Attempt
+from graphprune.store import Attempt, RunFolder
 from graphprune.table import ScoreTable
 
 
 def select_samples(job: Job, arm: ArmConfig) -> None:
     """Writes ``selections/<arm>.parquet``."""
-    source, path = prediction_path(job, arm.score, arm.extrapolator), selection_path(job, arm.name)
+    source, path = prediction_path(job.run, arm.score, arm.extrapolator), selection_path(job.run, arm.name)
     seed = derive_seed(job.config.seed, "select", arm.name)
 
     def work(attempt: Attempt) -> Iterable[Path]:
@@ -46,11 +46,11 @@ def select_samples(job: Job, arm: ArmConfig) -> None:
     job.run.ensure(f"select/{arm.name}", settings=settings, inputs=[source, *graph], work=work)
 
 
-def selection_path(job: Job, arm: str) -> Path:
+def selection_path(run: RunFolder, arm: str) -> Path:
     """Where an arm's selection is."""
-    return job.run / f"selections/{arm}.parquet"
+    return run / f"selections/{arm}.parquet"
 
 
-def read_selection(job: Job, arm: str) -> Selection:
+def read_selection(run: RunFolder, arm: str) -> Selection:
     """An arm's selection."""
-    return Selection.from_parquet(selection_path(job, arm))
+    return Selection.from_parquet(selection_path(run, arm))

@@ -72,7 +72,9 @@ def load_weights(model: nn.Module, path: Path) -> None:
         if name.endswith("num_batches_tracked"):
             state.setdefault(name, tensor)
         if name not in state:
-            raise InputError(f"{path} has no weight '{name}'; it belongs to another model than {type(model).__name__}")
+            raise InputError(
+                f"{path} has no weight '{name}'; it belongs to another model than {type(model).__name__}"
+            )
         if state[name].shape != tensor.shape:
             raise InputError(
                 f"{path}: weight '{name}' has shape {list(state[name].shape)}, the model needs {list(tensor.shape)}"

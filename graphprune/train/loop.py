@@ -58,8 +58,8 @@ def make_optimizer(model: nn.Module, settings: OptimisationConfig) -> torch.opti
         return torch.optim.SGD(
             parameters, settings.lr, settings.momentum, weight_decay=settings.weight_decay, nesterov=nesterov
         )
-    kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
-    return kinds[settings.optimizer](parameters, settings.lr, weight_decay=settings.weight_decay)
+    kind = torch.optim.Adam if settings.optimizer == "adam" else torch.optim.AdamW
+    return kind(parameters, settings.lr, weight_decay=settings.weight_decay)
 
 
 def train_model(
@@ -86,12 +86,17 @@ def train_model(
 
 
 def evaluate_model(
-    model: nn.Module, samples: Samples, paradigm: Paradigm, *, device: torch.device, precision: str = "float32"
+    model: nn.Module,
+    samples: Samples,
+    paradigm: Paradigm,
+    *,
+    device: torch.device,
+    precision: str = "float32",
 ) -> float:
     """The paradigm's metric over all samples."""
     total = torch.zeros(2, dtype=torch.float64, device=device)
     with evaluation(model):
-        for batch in samples.batches(torch.arange(len(samples)).split(EVAL_BATCH), device=device):
+        for batch in samples.batches(torch.split(torch.arange(len(samples)), EVAL_BATCH), device=device):
             with autocast(device, precision):
                 outputs = model(batch.x)
             total += paradigm.tally(outputs.float(), batch.y)
@@ -137,7 +142,11 @@ class _Loop:
                 while self.epoch < self.settings.epochs:
                     with measure(self.result.cost) as watch:
                         self._train_epoch(tap, watch)
-                    if self.recorder and "eval" in self.recorder.phases and self.epoch + 1 <= self.settings.epochs:
+                    if (
+                        self.recorder
+                        and "eval" in self.recorder.phases
+                        and self.epoch + 1 <= self.settings.epochs
+                    ):
                         with measure(self.result.evaluation_cost):
                             self._record_evaluation(self.recorder)
                     self.epoch, self.step_in_epoch = self.epoch + 1, 0
@@ -154,13 +163,15 @@ class _Loop:
         order = self.sampler.order
         share = min(1.0, self.settings.epochs - self.epoch)
         planned = order[: max(1, round(share * len(order)))]
-        steps = planned.split(self.sampler.meta_batch(self.settings.batch_size))
+        steps = torch.split(planned, self.sampler.meta_batch(self.settings.batch_size))
         for batch in self._batches(steps[self.step_in_epoch :]):
             done = self.epoch + share * self.step_in_epoch / len(steps)
             self._step(batch, min(1.0, done / self.settings.epochs), tap)
             self.step_in_epoch += 1
             if self.progress:
-                self.progress(min(1.0, (self.epoch + share * self.step_in_epoch / len(steps)) / self.settings.epochs))
+                self.progress(
+                    min(1.0, (self.epoch + share * self.step_in_epoch / len(steps)) / self.settings.epochs)
+                )
             if self.step_in_epoch < len(steps) and self.checkpoint and self.checkpoint.due:
                 watch.lap()
                 self._save_if_due()
@@ -180,10 +191,7 @@ class _Loop:
         if x.dim() == 4:
             x = x.contiguous(memory_format=torch.channels_last)
         if self.sampler.chooses:
-            with torch.no_grad(), autocast(self.device, settings.precision):
-                losses = self.paradigm.losses(self.model(x), y)
-            self.result.cost.forward_samples += len(rows)
-            kept = self.sampler.choose(rows, losses, tap.features if tap else None)
+            kept = self._choose(rows, x, y, tap)
             rows, x, y = rows[kept], x[kept], y[kept]
         rate = settings.lr * learning_rate(settings.schedule, progress)
         for group in self.optimizer.param_groups:
@@ -202,22 +210,32 @@ class _Loop:
         self.result.cost.trained_samples += len(rows)
         self._tell(rows, outputs, y, losses, tap)
 
+    def _choose(self, rows: Tensor, x: Tensor, y: Tensor, tap: FeatureTap | None) -> Tensor:
+        if not self.sampler.needs_forward:
+            return self.sampler.choose(rows)
+        # Evaluation mode: the look at a batch must not move the running statistics of batch norm.
+        with evaluation(self.model), autocast(self.device, self.settings.precision):
+            losses = self.paradigm.losses(self.model(x), y)
+        self.result.cost.forward_samples += len(rows)
+        return self.sampler.choose(rows, losses, tap.features if tap else None)
+
     def _tell(self, rows: Tensor, outputs: Tensor, y: Tensor, losses: Tensor, tap: FeatureTap | None) -> None:
         watched = self.recorder is not None and "train" in self.recorder.phases
-        if not (watched or self.sampler.needs_losses):
+        listens = self.sampler.needs_losses or self.sampler.needs_errors
+        if not (watched or listens):
             return
         signals = self.paradigm.signals(outputs, y, losses)
         if self.recorder is not None and watched:
             features = tap.features if tap else None
             self.recorder.observe("train", self.ids[rows], self.epoch, features=features, **signals)
-        if self.sampler.needs_losses:
-            self.sampler.update(rows, signals["loss"])
+        if listens:
+            self.sampler.update(rows, signals["loss"], signals.get("errors"))
 
     def _record_evaluation(self, recorder: Recorder) -> None:
         rows = torch.searchsorted(self.ids, recorder.ids.to(self.device)).cpu()
         tap = FeatureTap(self.model) if "features" in recorder.needs("eval") else None
         with evaluation(self.model):
-            for batch in self.samples.batches(rows.split(EVAL_BATCH), device=self.device):
+            for batch in self.samples.batches(torch.split(rows, EVAL_BATCH), device=self.device):
                 with autocast(self.device, self.settings.precision):
                     outputs = self.model(batch.x)
                 signals = self.paradigm.signals(outputs, batch.y, self.paradigm.losses(outputs, batch.y))

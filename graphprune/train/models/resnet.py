@@ -93,7 +93,9 @@ class ResNet20(CifarResNet):
     projection = False
 
 
-@register("model", "resnet18", source="He et al., CVPR 2016, with the 3x3 stem usual on CIFAR", status="confirmed")
+@register(
+    "model", "resnet18", source="He et al., CVPR 2016, with the 3x3 stem usual on CIFAR", status="confirmed"
+)
 class ResNet18(CifarResNet):
     """The 18-layer network with a 3x3 stem and projection shortcuts, 11.2 million parameters."""
 

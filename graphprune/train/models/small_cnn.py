@@ -49,7 +49,9 @@ class SmallCNN(RegisteredModel):
         stages = options.get("stages", 3)
         side = min(info.input_shape[1:])
         if isinstance(stages, int) and side < 2 ** (stages - 1):
-            raise InputError(f"model small_cnn: images of side {side} are too small for {stages} stages; use fewer")
+            raise InputError(
+                f"model small_cnn: images of side {side} are too small for {stages} stages; use fewer"
+            )
         return cls(in_channels=info.input_shape[0], num_classes=info.num_classes or 0, **options)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:

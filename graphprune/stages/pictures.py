@@ -1,0 +1,46 @@
+"""What the report shows of the samples themselves: a plane to lay them out on, images, curves, the clock."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from graphprune.data.base import Data, TensorSamples
+
+
+def principal_plane(embeddings: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """The first two principal components ``[N, 2]`` of embeddings ``[N, D]``; signs are fixed. O(N D^2)."""
+    points = np.asarray(embeddings, dtype=np.float32)
+    centred = points - points.mean(axis=0)
+    _, vectors = np.linalg.eigh(centred.T @ centred)
+    axes = vectors[:, ::-1][:, :2]
+    axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), range(axes.shape[1])])
+    plane = np.zeros((len(points), 2), dtype=np.float32)
+    plane[:, : axes.shape[1]] = centred @ axes
+    return plane
+
+
+def pictures(data: Data) -> dict[str, Any]:
+    """Labels, images, curves and clock of the training samples, as arguments of `SampleMap`."""
+    from graphprune.data.windows import WindowSamples
+
+    train = data.train
+    shown: dict[str, Any] = {"labels": train.labels, "class_names": data.info.class_names}
+    if isinstance(train, TensorSamples) and train.x.dim() == 4:
+        shown["images"] = _bytes(train.x.numpy())
+    if isinstance(train, WindowSamples):
+        stamps = train.series.timestamps[train.starts + train.window].astype("datetime64[h]")
+        hours = stamps.astype(np.int64)
+        # 1970-01-01 was a Thursday, weekday 3.
+        shown |= {"hour": hours % 24, "weekday": (hours // 24 + 3) % 7}
+    return shown
+
+
+def _bytes(x: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    if x.dtype != np.uint8:
+        low, high = float(x.min()), float(x.max())
+        x = ((x - low) * (255 / (high - low or 1))).astype(np.uint8)
+    channels = x.transpose(0, 2, 3, 1)
+    return channels[..., 0] if channels.shape[-1] not in (3, 4) else channels[..., :3]

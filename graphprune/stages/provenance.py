@@ -1,0 +1,73 @@
+"""Record what a run was made with."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from graphprune.files import write_json, write_text
+from graphprune.stages.job import Job
+
+_PACKAGES = (
+    "graphprune",
+    "torch",
+    "torch-geometric",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "accelerate",
+    "pyarrow",
+)
+
+
+def write_provenance(job: Job) -> None:
+    """Writes ``config.yaml`` (resolved) and ``provenance.json`` (versions, git, hardware, data)."""
+    write_text(job.run / "config.yaml", job.config.to_yaml())
+    write_json(
+        job.run / "provenance.json",
+        {
+            "versions": _versions(),
+            "git": _git_commit(),
+            "hardware": _hardware(job),
+            "dataset": {"name": job.data.name, "fingerprint": job.data.fingerprint},
+            "faults": list(job.data.faults),
+        },
+    )
+
+
+def _versions() -> dict[str, str]:
+    return {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}}
+
+
+def _git_commit() -> str | None:
+    """Commit of the source tree that is running, with ``+changes`` if it is not clean; None outside git."""
+    here = Path(__file__).parent
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(
+            ["git", "-C", str(here), *arguments], capture_output=True, text=True, timeout=10
+        )
+        return done.stdout.strip() if done.returncode == 0 else ""
+
+    try:
+        commit = git("rev-parse", "HEAD")
+        return (commit + ("+changes" if git("status", "--porcelain") else "")) if commit else None
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+
+
+def _hardware(job: Job) -> dict[str, Any]:
+    cpu = platform.processor() or platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        cpu = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        pass  # other systems keep no such file
+    device = torch.cuda.get_device_name(job.device) if job.device.type == "cuda" else job.device.type
+    return {"cpu": cpu, "cores": os.cpu_count(), "threads": torch.get_num_threads(), "device": device}

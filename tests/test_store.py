@@ -1,0 +1,106 @@
+"""The run folder: what is kept, what is redone, what is never trusted."""
+
+from pathlib import Path
+
+import pytest
+
+from graphprune.errors import InputError
+from graphprune.ledger import Cost
+from graphprune.store import RunFolder, clear
+
+
+def ensure(run: RunFolder, text: str = "a", *, inputs: list[Path] | None = None, fail: bool = False) -> bool:
+    def work(attempt):
+        attempt.costs["stage"] = Cost(seconds=1.5, trained_samples=3)
+        (run / "artifact").write_text(text)
+        if fail:
+            raise RuntimeError("killed")
+        return [run / "artifact"]
+
+    return run.ensure("stage", settings={"text": text}, inputs=inputs or [], work=work)
+
+
+@pytest.fixture
+def run(tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    with folder.locked():
+        yield folder
+
+
+def test_a_done_stage_is_kept_with_its_costs(run):
+    assert ensure(run)
+    assert not ensure(run)
+    assert run.costs("stage")["stage"] == Cost(seconds=1.5, trained_samples=3)
+    assert run.ledger() == {"stage": Cost(seconds=1.5, trained_samples=3)}
+
+
+def test_changed_settings_inputs_or_artifacts_redo_the_stage(run):
+    source = run / "source"
+    source.write_text("1")
+    ensure(run, inputs=[source])
+    assert not ensure(run, inputs=[source])
+    source.write_text("2")
+    assert ensure(run, inputs=[source])
+    (run / "artifact").write_text("b")
+    assert ensure(run, inputs=[source])
+    (run / "artifact").unlink()
+    assert ensure(run, inputs=[source])
+    assert ensure(run, "other", inputs=[source])
+
+
+def test_an_interrupted_stage_is_not_trusted_even_over_an_older_result(run):
+    ensure(run)
+    with pytest.raises(RuntimeError, match="killed"):
+        ensure(run, "b", fail=True)
+    assert ensure(run, "b")
+
+
+@pytest.mark.parametrize("record", ["", "{", "[]", "{}", "null", '{"key": 1}'])
+def test_a_damaged_record_counts_as_none(run, record):
+    ensure(run)
+    (run / ".stages/stage.json").write_text(record)
+    assert ensure(run)
+
+
+def test_leftovers_are_cleared_and_a_second_run_is_refused(tmp_path):
+    (tmp_path / "run").mkdir()
+    leftover = tmp_path / "run/.tmp-1-metrics.json"
+    leftover.write_text("half")
+    with RunFolder(tmp_path / "run").locked():
+        assert not leftover.exists()
+        with pytest.raises(InputError, match="in use by another run"), RunFolder(tmp_path / "run").locked():
+            pass
+
+
+def test_unfinished_checkpoints_belong_to_one_key(run):
+    seen = []
+
+    def work(attempt):
+        seen.append(attempt.checkpoint)
+        attempt.checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        attempt.checkpoint.write_text("state")
+        (run / "artifact").write_text("x")
+        return [run / "artifact"]
+
+    run.ensure("train", settings=1, inputs=[], work=work)
+    run.ensure("train", settings=2, inputs=[], work=work)
+    assert seen[0] != seen[1]
+    assert not seen[0].exists()
+
+
+def test_clear_deletes_run_folders_only(tmp_path):
+    (tmp_path / "precious").mkdir()
+    with pytest.raises(InputError, match="not a run folder"):
+        clear(tmp_path / "precious")
+    run = RunFolder(tmp_path / "run")
+    with run.locked():
+        ensure(run)
+    clear(tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    clear(tmp_path / "absent")
+
+
+def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path):
+    (tmp_path / "run").write_text("")
+    with pytest.raises(InputError, match="is a file"), RunFolder(tmp_path / "run").locked():
+        pass

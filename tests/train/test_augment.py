@@ -1,0 +1,29 @@
+"""Batch augmentation against a loop over images."""
+
+import torch
+
+from graphprune.train.augment import augment
+
+
+def test_crops_are_windows_of_the_padded_image():
+    x = torch.arange(1.0, 1 + 40 * 2 * 5 * 5).view(40, 2, 5, 5)
+    out = augment(x, ["crop"], torch.Generator().manual_seed(0), padding=2)
+    shifts = set()
+    for image, cropped in zip(x, out, strict=True):
+        padded = torch.zeros(2, 9, 9)
+        padded[:, 2:7, 2:7] = image
+        found = [
+            (i, j) for i in range(5) for j in range(5) if torch.equal(padded[:, i : i + 5, j : j + 5], cropped)
+        ]
+        assert len(found) == 1
+        shifts.add(found[0])
+    assert len(shifts) > 10
+
+
+def test_about_half_are_mirrored_and_nothing_else_changes():
+    x = torch.rand(400, 1, 3, 4, generator=torch.Generator().manual_seed(0))
+    out = augment(x, ["flip"], torch.Generator().manual_seed(1))
+    mirrored = sum(torch.equal(a.flip(2), b) for a, b in zip(x, out, strict=True))
+    same = sum(torch.equal(a, b) for a, b in zip(x, out, strict=True))
+    assert mirrored + same == 400
+    assert 150 < mirrored < 250

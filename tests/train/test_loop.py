@@ -1,0 +1,180 @@
+"""The loop: exact resume, lengths, schedules, and what recorder and samplers see."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import Dataset
+
+from graphprune.config import OptimisationConfig
+from graphprune.data.base import TensorSamples
+from graphprune.data.map_style import MapSamples
+from graphprune.registry import create
+from graphprune.rng import isolated_rng
+from graphprune.samplers.random import RandomSampler
+from graphprune.samplers.static import StaticSampler
+from graphprune.scores.recorder import Recorder
+from graphprune.train.checkpoint import Checkpoint
+from graphprune.train.loop import evaluate_model, learning_rate, train_model
+from graphprune.train.paradigms.supervised import Supervised
+
+CPU = torch.device("cpu")
+N = 50
+
+
+class Killed(Exception):
+    pass
+
+
+def make_samples() -> TensorSamples:
+    draws = torch.Generator().manual_seed(0)
+    labels = np.arange(N) % 3
+    x = torch.randn(N, 2, 6, 6, generator=draws) + torch.from_numpy(labels)[:, None, None, None]
+    return TensorSamples(x, labels, ids=np.arange(N) * 7 + 3)
+
+
+def make_model() -> nn.Module:
+    with isolated_rng(0, "model"):
+        return nn.Sequential(
+            nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Dropout(0.3), nn.Linear(64, 3)
+        )
+
+
+def settings(**changes) -> OptimisationConfig:
+    return OptimisationConfig(**{"epochs": 4, "batch_size": 16, "lr": 0.05, "augment": ("crop", "flip"), **changes})
+
+
+def fit(model, *, checkpoint=None, kill_at=None, sampler=None, samples=None, **changes):
+    samples = samples or make_samples()
+    scores = {"tdds": create("score", "tdds", T=4, window=3), "loss": create("score", "loss")}
+    recorder = Recorder(scores, torch.from_numpy(samples.ids[10:40]), epochs=4, num_classes=3)
+    calls = 0
+
+    def progress(_fraction: float) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == kill_at:
+            raise Killed
+
+    chosen = sampler or StaticSampler(N, rows=torch.arange(10, 40), seed=5)
+    result = train_model(
+        model,
+        samples,
+        Supervised(),
+        chosen,
+        settings(**changes),
+        seed=3,
+        device=CPU,
+        recorder=recorder if sampler is None else None,
+        checkpoint=checkpoint,
+        progress=progress,
+    )
+    return result, recorder
+
+
+@pytest.mark.parametrize("kill_at", [1, 2, 3, 5, 8])
+def test_a_resumed_run_equals_an_uninterrupted_one_bit_by_bit(tmp_path, kill_at):
+    whole = make_model()
+    expected, expected_recorder = fit(whole)
+    checkpoint = Checkpoint(tmp_path / "c.pt", every_seconds=0)
+    with pytest.raises(Killed):
+        fit(make_model(), checkpoint=checkpoint, kill_at=kill_at)
+    resumed = make_model()
+    result, recorder = fit(resumed, checkpoint=checkpoint)
+    for name, tensor in whole.state_dict().items():
+        assert torch.equal(tensor, resumed.state_dict()[name]), name
+    for name, values in expected_recorder.values().items():
+        assert torch.equal(values, recorder.values()[name]), name
+    assert result.losses == expected.losses
+    assert result.cost.trained_samples == expected.cost.trained_samples == 4 * 30
+
+
+def test_a_damaged_checkpoint_starts_over(tmp_path):
+    path = tmp_path / "c.pt"
+    path.write_bytes(b"not a checkpoint")
+    whole, again = make_model(), make_model()
+    fit(whole)
+    fit(again, checkpoint=Checkpoint(path))
+    assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), again.parameters(), strict=True))
+
+
+def test_the_global_generator_is_left_alone():
+    torch.manual_seed(11)
+    before = torch.get_rng_state()
+    fit(make_model())
+    assert torch.equal(before, torch.get_rng_state())
+
+
+@pytest.mark.parametrize(("epochs", "samples"), [(1.0, 50), (2.5, 125), (0.5, 25), (0.02, 1)])
+def test_fractional_epochs_train_that_share_of_the_samples(epochs, samples):
+    result, _ = fit(make_model(), sampler=RandomSampler(N, seed=1), epochs=epochs)
+    assert result.cost.trained_samples == samples
+
+
+def test_evaluation_pass_is_counted_apart_and_leaves_the_model_training():
+    model = make_model()
+    result, _ = fit(model)
+    assert result.evaluation_cost.forward_samples == 4 * 30
+    assert result.cost.forward_samples == 0
+    assert model.training
+
+
+def test_a_sample_of_weight_zero_has_no_influence():
+    samples = make_samples()
+    rows = torch.arange(10, 40)
+    weights = torch.ones(30)
+    weights[:5] = 0
+    changed = TensorSamples(samples.x.clone(), samples.labels, ids=samples.ids)
+    changed.labels = samples.labels.copy()
+    changed.labels[10:15] = (changed.labels[10:15] + 1) % 3
+    plain = {"augment": (), "epochs": 2}
+    models = []
+    for data in (samples, changed):
+        model = nn.Sequential(nn.Flatten(), nn.Linear(72, 3))
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.zero_()
+        sampler = StaticSampler(N, rows=rows, loss_weights=weights, seed=5)
+        fit(model, sampler=sampler, samples=data, **plain)
+        models.append(model)
+    assert torch.equal(models[0][1].weight, models[1][1].weight)
+    assert models[0][1].weight.abs().sum() > 0
+
+
+class Items(Dataset):
+    def __init__(self, samples):
+        self.samples = samples
+
+    def __len__(self):
+        return N
+
+    def __getitem__(self, i):
+        return self.samples.x[i], int(self.samples.labels[i])
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_map_style_dataset_gives_the_same_weights_with_any_number_of_workers(workers):
+    samples = make_samples()
+    expected, model = make_model(), make_model()
+    fit(expected)
+    fit(model, samples=MapSamples(Items(samples), ids=samples.ids), workers=workers)
+    assert all(torch.equal(a, b) for a, b in zip(expected.parameters(), model.parameters(), strict=True))
+
+
+def test_evaluate_model_equals_a_slow_loop():
+    samples, model = make_samples(), make_model().eval()
+    right = sum(int(model(samples.x[i : i + 1]).argmax()) == samples.labels[i] for i in range(N))
+    assert evaluate_model(model.train(), samples, Supervised(), device=CPU) == pytest.approx(right / N)
+    assert model.training
+
+
+@pytest.mark.parametrize("schedule", ["onecycle", "cosine", "constant"])
+def test_schedules_stay_between_zero_and_the_peak(schedule):
+    factors = [learning_rate(schedule, p / 100) for p in range(101)]
+    assert max(factors) == pytest.approx(1.0)
+    assert min(factors) >= 0
+    if schedule != "constant":
+        assert factors[-1] == pytest.approx(0, abs=1e-3)
+        assert all(math.isclose(a, b, abs_tol=0.1) for a, b in zip(factors, factors[1:], strict=False))
