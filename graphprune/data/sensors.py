@@ -128,6 +128,7 @@ class SensorSeries:
         """The first ``steps`` time steps."""
         return replace(self, values=self.values[:steps], timestamps=self.timestamps[:steps])
 
+    @property
     def links(self) -> npt.NDArray[np.float32] | None:
         """Link strengths ``[N, N]`` in [0, 1], see `link_strengths`; None where the series brings none."""
         return link_strengths(
