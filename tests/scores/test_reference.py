@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from graphprune.errors import InputError
@@ -78,12 +78,28 @@ def runs(draw):
         "ddof": draw(st.integers(0, 1)),
         "decay": draw(st.floats(0.05, 1.0)),
         "scale": draw(st.sampled_from([0.1, 2.0, 15.0])),
-        "visited": draw(st.sampled_from([1.0, 0.8])),
+        "visited": draw(st.sampled_from([1.0, 0.8, 0.2])),
     }
+
+
+SELDOM_VISITED = {
+    "seed": 1,
+    "n": 6,
+    "classes": 3,
+    "epochs": 6,
+    "window": 3,
+    "T": 5,
+    "skip": 1,
+    "ddof": 1,
+    "decay": 0.9,
+    "scale": 2.0,
+    "visited": 0.2,
+}
 
 
 @settings(max_examples=40, deadline=None)
 @given(runs())
+@example(SELDOM_VISITED)
 def test_streaming_scores_equal_slow_loops(case):
     rng = np.random.default_rng(case["seed"])
     n, C, E, T = case["n"], case["classes"], case["epochs"], case["T"]
