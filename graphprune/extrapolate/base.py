@@ -57,7 +57,9 @@ class Inputs:
         }
         for name, length in lengths.items():
             if length != n:
-                raise InputError(f"{name} covers {length} samples but the embeddings {n}; compute both on the same data")
+                raise InputError(
+                    f"{name} covers {length} samples but the embeddings {n}; compute both on the same data"
+                )
 
     @property
     def sample_ids(self) -> npt.NDArray[np.int64]:
@@ -74,9 +76,11 @@ class Inputs:
 class Extrapolator(ABC):
     """Base of all extrapolators, with scikit-learn's manners: ``fit``, ``predict``, ``get_params``.
 
-    Subclasses store their arguments in ``__init__`` and implement ``_fit`` and ``_predict``; this class
-    maps ids to rows, validates, and keeps the seeds' measured scores. ``requires`` names the optional
-    inputs without which the method cannot work.
+    Subclasses store their arguments in ``__init__`` and implement ``_fit``, ``_predict`` and
+    ``_predict_std``; this class maps ids to rows, validates, and keeps the seeds' measured scores. Seeds that
+    all have the same
+    score leave nothing to learn: everybody gets that score, with standard deviation 0. ``requires`` names the
+    optional inputs without which the method cannot work.
     """
 
     requires: ClassVar[tuple[str, ...]] = ()
@@ -92,25 +96,43 @@ class Extrapolator(ABC):
         scores = np.asarray(seed_scores, dtype=np.float32)
         if len(seed_ids) != len(scores):
             raise InputError(f"{len(seed_ids)} seed ids but {len(scores)} seed scores; give one each")
-        if len(np.unique(seed_ids)) != len(seed_ids):
-            raise InputError("some seed ids stand more than once; keep one score per seed")
+        unique, counts = np.unique(seed_ids, return_counts=True)
+        if len(unique) != len(seed_ids):
+            raise InputError(
+                f"{int((counts > 1).sum())} seed ids stand more than once, "
+                f"the first is {unique[counts > 1][0]}; keep one score per seed"
+            )
         if len(seed_ids) < 2:
             raise InputError(f"{len(seed_ids)} seeds are too few to extrapolate from; give at least 2")
         if not np.isfinite(scores).all():
             bad = ~np.isfinite(scores)
-            raise InputError(f"{bad.sum()} seed scores are NaN or infinite, the first is id {seed_ids[bad][0]}")
+            raise InputError(
+                f"{bad.sum()} of {len(scores)} seed scores are NaN or infinite, the first is id "
+                f"{seed_ids[bad][0]}; drop or repair them"
+            )
         rows = torch.from_numpy(locate(inputs.sample_ids, seed_ids, "seeds"))
         order = torch.argsort(rows)
         self.n_ = inputs.n
         self.seed_rows_ = rows[order]
         self.seed_scores_ = torch.from_numpy(scores)[order]
-        self._fit(inputs, self.seed_rows_, self.seed_scores_)
+        self.constant_ = bool((self.seed_scores_ == self.seed_scores_[0]).all())
+        if not self.constant_:
+            self._fit(inputs, self.seed_rows_, self.seed_scores_)
         return self
 
     def predict(self, return_std: bool = False) -> Any:
-        """Scores ``[N]`` float32, the seeds' measured ones kept; with ``return_std`` also their std ``[N]`` (seeds 0)."""
+        """Scores ``[N]`` float32, the seeds' measured ones kept.
+
+        With ``return_std`` also their standard deviations ``[N]`` float32, 0 for seeds; what they mean stands
+        in each method's docstring.
+        """
         if not hasattr(self, "n_"):
-            raise InputError(f"{type(self).__name__} is not fitted; call fit(inputs, seed_ids, seed_scores) first")
+            raise InputError(
+                f"{type(self).__name__} is not fitted; call fit(inputs, seed_ids, seed_scores) first"
+            )
+        if self.constant_:
+            constant = np.full(self.n_, self.seed_scores_[0], dtype=np.float32)
+            return (constant, np.zeros_like(constant)) if return_std else constant
         values = self._predict().to(torch.float32).clone()
         values[self.seed_rows_] = self.seed_scores_
         if not return_std:

@@ -83,12 +83,16 @@ def fast_dtype(database: Points, precision: Precision = "auto") -> torch.dtype:
     """
     if precision != "auto":
         return torch.bfloat16 if precision == "bfloat16" else torch.float32
-    if database.device.type == "cuda":
-        native = torch.cuda.get_device_capability(database.device) >= (8, 0)
-    else:
-        flags = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-        native = database.device.type == "cpu" and bool(flags.get("avx512_bf16") or flags.get("amx_bf16"))
-    return torch.bfloat16 if native and database.n >= 4096 and database.dim >= 64 else torch.float32
+    large = database.n >= 4096 and database.dim >= 64
+    return torch.bfloat16 if large and native_bfloat16(database.device) else torch.float32
+
+
+def native_bfloat16(device: torch.device) -> bool:
+    """Whether the hardware multiplies bfloat16 matrices itself: CPU flags or CUDA capability, never a timing."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    flags = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return device.type == "cpu" and bool(flags.get("avx512_bf16") or flags.get("amx_bf16"))
 
 
 def _search_slab(

@@ -1,0 +1,49 @@
+"""Control: everybody gets the mean of the seeds of the same class."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from graphprune.errors import InputError
+from graphprune.extrapolate.base import Extrapolator, Inputs
+from graphprune.registry import register
+
+
+@register("extrapolator", "class_mean", source="control", status="ours")
+class ClassMean(Extrapolator):
+    """The mean score of the seeds of the sample's class, with the standard deviation inside the class.
+
+    A class with one seed takes the deviation pooled over all classes.
+
+    Raises:
+        InputError: no labels, or a class without seeds.
+
+    Cost: O(N).
+    """
+
+    requires: ClassVar[tuple[str, ...]] = ("labels",)
+
+    def _fit(self, inputs: Inputs, seed_rows: Tensor, seed_scores: Tensor) -> None:
+        assert inputs.labels is not None
+        classes, self.codes_ = torch.unique(inputs.labels, return_inverse=True)
+        code = self.codes_[seed_rows]
+        count = torch.bincount(code, minlength=len(classes))
+        if (count == 0).any():
+            missing = int(classes[count == 0][0])
+            raise InputError(
+                f"{int((count == 0).sum())} classes have no seed, the first is {missing}; "
+                "draw stratified seeds or use another extrapolator"
+            )
+        self.means_ = torch.bincount(code, seed_scores).to(torch.float32) / count
+        squares = torch.bincount(code, (seed_scores - self.means_[code]).square()).to(torch.float32)
+        pooled = squares.sum() / max(1, len(code) - len(classes))
+        self.stds_ = torch.where(count > 1, squares / (count - 1).clamp(min=1), pooled).sqrt()
+
+    def _predict(self) -> Tensor:
+        return self.means_[self.codes_]
+
+    def _predict_std(self) -> Tensor:
+        return self.stds_[self.codes_]

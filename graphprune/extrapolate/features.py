@@ -1,0 +1,94 @@
+"""What a sample looks like to an extrapolator: columns put together by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from graphprune.errors import InputError, unknown_name
+from graphprune.graph.features import one_hot
+from graphprune.graph.points import unit
+
+if TYPE_CHECKING:
+    from graphprune.extrapolate.base import Inputs
+
+FEATURES = ("label", "embedding", "density", "agreement", "probes")
+
+
+def node_features(inputs: Inputs, names: Sequence[str], *, normalize: bool = False) -> Tensor:
+    """Columns ``[N, F]`` float32 for every sample, in the order of ``names``.
+
+    ``label``: one-hot class (left out where there are no labels); ``embedding``: as given, or at length 1;
+    ``density``: mean distance to the graph neighbours; ``agreement``: share of them with the sample's label;
+    ``probes``: true-label probability, margin, entropy and loss at every checkpoint (without labels: largest
+    probability, margin and entropy). The last three have mean 0 and standard deviation 1 in each column.
+
+    Args:
+        inputs: All samples.
+        names: Some of the five above.
+        normalize: Scale embeddings to length 1.
+
+    Raises:
+        InputError: an unknown name, or one whose input is missing.
+    """
+    columns = []
+    for name in names:
+        if name not in FEATURES:
+            raise unknown_name("feature", name, FEATURES)
+        if name == "label" and inputs.labels is not None:
+            columns.append(one_hot(inputs.labels, inputs.n))
+        elif name == "embedding":
+            x = torch.as_tensor(inputs.embeddings).to(torch.float32)
+            columns.append(unit(x) if normalize else x)
+        elif name == "density":
+            columns.append(standardize(density(inputs)[:, None]))
+        elif name == "agreement":
+            columns.append(standardize(1 - disagreement(inputs)[:, None]))
+        elif name == "probes":
+            columns.append(standardize(probe_columns(inputs)))
+    if not columns:
+        raise InputError(f"features {list(names)} give no column without labels; add 'embedding'")
+    return torch.cat(columns, dim=1)
+
+
+def density(inputs: Inputs) -> Tensor:
+    """Mean distance to the graph neighbours ``[N]``; 0 for a sample without any."""
+    distances = inputs.graph.distances
+    real = distances.isfinite()
+    return torch.where(real, distances, 0).sum(dim=1) / real.sum(dim=1).clamp(min=1)
+
+
+def disagreement(inputs: Inputs) -> Tensor:
+    """Share of the graph neighbours with another label ``[N]`` float32; 0 for a sample without neighbours."""
+    if inputs.labels is None:
+        raise InputError("feature 'agreement' needs labels; pass labels (--labels Y.npy) or leave it out")
+    real = inputs.graph.distances.isfinite()
+    other = inputs.labels[inputs.graph.indices.to(torch.int64)] != inputs.labels[:, None]
+    return (other & real).sum(dim=1) / real.sum(dim=1).clamp(min=1).to(torch.float32)
+
+
+def probe_columns(inputs: Inputs) -> Tensor:
+    """What the probes' probabilities say of every sample, ``[N, 4 P]`` (``[N, 3 P]`` without labels)."""
+    if inputs.probes is None:
+        raise InputError("feature 'probes' needs probes; pass --probes Q.npz or leave it out")
+    columns = []
+    for p in inputs.probes.to(torch.float32):
+        entropy = torch.special.entr(p).sum(dim=1)
+        if inputs.labels is None:
+            first, second = p.topk(2, dim=1).values.unbind(dim=1)
+            columns += [first, first - second, entropy]
+        else:
+            own = p.gather(1, inputs.labels[:, None])
+            rival = p.scatter(1, inputs.labels[:, None], -1.0).amax(dim=1)
+            own = own.squeeze(1)
+            columns += [own, own - rival, entropy, -own.clamp(min=1e-8).log()]
+    return torch.stack(columns, dim=1)
+
+
+def standardize(x: Tensor) -> Tensor:
+    """Columns of ``x [N, F]`` with mean 0 and standard deviation 1; constant columns become 0."""
+    spread = x.std(dim=0, correction=0)
+    return (x - x.mean(dim=0)) / torch.where(spread > 0, spread, 1)

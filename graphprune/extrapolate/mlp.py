@@ -1,0 +1,33 @@
+"""Control: the same network as the graph's, without a graph."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from graphprune.extrapolate.base import Inputs
+from graphprune.extrapolate.features import node_features
+from graphprune.extrapolate.network import NetworkExtrapolator, Run, mlp
+from graphprune.registry import register
+
+
+@register("extrapolator", "mlp", source="control", status="ours")
+@dataclass(kw_only=True, eq=False, repr=False)
+class MLP(NetworkExtrapolator):
+    """Perceptron features-512-256-1 with ReLU and dropout on the features of each sample alone.
+
+    Arguments, training and standard deviation: see `NetworkExtrapolator`.
+
+    Cost: O(steps * batch_size * F) time, O(N F) memory.
+    """
+
+    def _build(self, inputs: Inputs, seed_rows: Tensor) -> tuple[nn.Module, Run]:
+        x = node_features(inputs, self.features, normalize=self.normalize)
+        network = mlp((x.shape[1], *self.hidden, 1), self.dropout)
+
+        def run(rows: Tensor | None) -> Tensor:
+            output: Tensor = network(x if rows is None else x[rows])
+            return output.squeeze(1)
+
+        return network, run

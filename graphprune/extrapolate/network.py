@@ -1,0 +1,180 @@
+"""Fitting a network to the seeds' scores: one training loop for all of them."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from graphprune.errors import InputError, unknown_name
+from graphprune.extrapolate.base import Extrapolator, Inputs
+from graphprune.rng import generator, isolated_rng
+
+Loss = Literal["mse", "rank"]
+Run = Callable[[Tensor | None], Tensor]
+
+# Held-out seeds are looked at this often, in steps.
+_EVERY = 10
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class NetworkExtrapolator(Extrapolator):
+    """Base of all extrapolators that train a network by Adam on standardised scores.
+
+    10 % of the seeds are held out; the weights with the best Pearson correlation on them are kept, and
+    training stops when it has not improved for ``patience`` steps. With ``loss="rank"`` the loss of random
+    pairs of seeds is ``softplus(-(f_i - f_j) * sign(s_i - s_j))``, and outputs are mapped to scores by a line
+    fitted on the training seeds. The standard deviation of every prediction is the root mean square error on
+    the held-out seeds.
+
+    Args:
+        features: Columns of each sample, see `node_features` (default: one-hot label and embedding).
+        normalize: Scale embeddings to length 1 (default: False, as the paper).
+        hidden: Widths of the hidden layers.
+        dropout: Probability after each hidden layer.
+        steps: Most steps of Adam.
+        batch_size: Seeds per step, None for all.
+        lr: Learning rate of Adam.
+        weight_decay: Of Adam.
+        loss: ``mse`` or ``rank``.
+        patience: Steps without improvement on the held-out seeds before stopping.
+        seed: Of everything random.
+
+    Raises:
+        InputError: fewer than 10 seeds, an unknown feature or loss.
+    """
+
+    features: Sequence[str] = ("label", "embedding")
+    normalize: bool = False
+    hidden: Sequence[int] = (512, 256)
+    dropout: float = 0.5
+    steps: int = 1000
+    batch_size: int | None = 512
+    lr: float = 1e-3
+    weight_decay: float = 0.0
+    loss: Loss = "mse"
+    patience: int = 100
+    seed: int = 0
+
+    @abstractmethod
+    def _build(self, inputs: Inputs, seed_rows: Tensor) -> tuple[nn.Module, Run]:
+        """A network and the function that runs it.
+
+        That function takes seeds' rows ``[B]``, or None for all samples, and gives outputs ``[B]`` float32.
+        """
+
+    def _fit(self, inputs: Inputs, seed_rows: Tensor, seed_scores: Tensor) -> None:
+        if self.loss not in ("mse", "rank"):
+            raise unknown_name("loss", self.loss, ("mse", "rank"))
+        if len(seed_rows) < 10:
+            raise InputError(f"{len(seed_rows)} seeds are too few to train a network on; give at least 10")
+        centre, spread = seed_scores.mean(), seed_scores.std()
+        targets = (seed_scores - centre) / spread
+        shuffled = torch.randperm(len(seed_rows), generator=generator(self.seed, "held out"))
+        held, fit = shuffled.tensor_split([max(2, len(shuffled) // 10)])
+        with isolated_rng(self.seed, "network"):
+            self.network_, run = self._build(inputs, seed_rows)
+            self.steps_ = self._train(run, seed_rows[fit], targets[fit], seed_rows[held], targets[held])
+        self.network_.eval()
+        with torch.no_grad():
+            outputs = run(None)
+        slope, intercept = torch.tensor(1.0), torch.tensor(0.0)
+        if self.loss == "rank":
+            slope, intercept = _line(outputs[seed_rows[fit]], targets[fit])
+        self.values_ = (slope * outputs + intercept) * spread + centre
+        error = self.values_[seed_rows[held]] - seed_scores[held]
+        self.residual_std_ = float(error.square().mean().sqrt())
+        self.heldout_pearson_ = pearson(outputs[seed_rows[held]], targets[held])
+
+    def _predict(self) -> Tensor:
+        return self.values_
+
+    def _predict_std(self) -> Tensor:
+        return torch.full_like(self.values_, self.residual_std_)
+
+    def _train(self, run: Run, rows: Tensor, targets: Tensor, held: Tensor, truth: Tensor) -> int:
+        """Trains in place, restores the best weights and returns their step."""
+        network = self.network_
+        optimizer = torch.optim.Adam(network.parameters(), lr=self.lr, weight_decay=self.weight_decay)
+        draw = generator(self.seed, "batches")
+        best, best_step, kept = -2.0, 0, {}
+        order, at = torch.randperm(len(rows), generator=draw), 0
+        size = len(rows) if self.batch_size is None else min(self.batch_size, len(rows))
+        for step in range(1, self.steps + 1):
+            if at + size > len(rows):
+                order, at = torch.randperm(len(rows), generator=draw), 0
+            batch, at = order[at : at + size], at + size
+            network.train()
+            loss = _loss(self.loss, run(rows[batch]), targets[batch])
+            optimizer.zero_grad()
+            torch.autograd.backward(loss)
+            optimizer.step()
+            if step % _EVERY == 0 or step == self.steps:
+                network.eval()
+                with torch.no_grad():
+                    score = pearson(run(held), truth)
+                if score > best:
+                    best, best_step = score, step
+                    kept = {name: value.clone() for name, value in network.state_dict().items()}
+                elif step - best_step >= self.patience:
+                    break
+        if kept:
+            network.load_state_dict(kept)
+        return best_step
+
+
+def pearson(a: Tensor, b: Tensor) -> float:
+    """Correlation of two vectors ``[M]``, 0 where one is constant."""
+    a, b = (a - a.mean()).to(torch.float64), (b - b.mean()).to(torch.float64)
+    scale = float(a.norm() * b.norm())
+    return float(a @ b) / scale if scale > 0 else 0.0
+
+
+def mlp(sizes: tuple[int, ...], dropout: float) -> nn.Sequential:
+    """Linear layers with ReLU and dropout between them."""
+    layers: list[nn.Module] = []
+    for left, right in pairwise(sizes):
+        layers += [nn.Linear(left, right), nn.ReLU(), Dropout(dropout)]
+    return nn.Sequential(*layers[:-2])
+
+
+class Dropout(nn.Module):
+    """Dropout that spends one random byte per element, so that the draw costs less than the layers around it.
+
+    ``p`` is rounded to a multiple of 1/256; what is kept is scaled accordingly.
+    """
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        if not 0 <= p < 1:
+            raise InputError(f"dropout is {p:g}; it must be at least 0 and below 1")
+        self.threshold = min(255, round(p * 256))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``x`` of any shape, with a share ``p`` of it 0 while training."""
+        if not self.training or not self.threshold:
+            return x
+        words = torch.empty(x.numel() // 8 + 1, dtype=torch.int64, device=x.device).random_(-(2**63), None)
+        kept = words.view(torch.uint8)[: x.numel()].view(x.shape) >= self.threshold
+        return x * kept.to(x.dtype).mul_(256 / (256 - self.threshold))
+
+
+def _loss(kind: Loss, outputs: Tensor, targets: Tensor) -> Tensor:
+    if kind == "mse":
+        return functional.mse_loss(outputs, targets)
+    # Batches are drawn in random order, so neighbours in them are random pairs.
+    gap, sign = outputs - outputs.roll(1), (targets - targets.roll(1)).sign()
+    return functional.softplus(-gap * sign).mean()
+
+
+def _line(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Least-squares slope and intercept of ``y`` on ``x``."""
+    x0 = x - x.mean()
+    slope = (x0 @ y) / x0.square().sum().clamp(min=1e-12)
+    return slope, y.mean() - slope * x.mean()
