@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from importlib import resources
+from importlib import import_module, resources
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +12,20 @@ import numpy.typing as npt
 
 from graphprune.data.links import link_strengths
 from graphprune.errors import InputError, unknown_name
-from graphprune.files import must_exist, read_npz
-
-Arrays = Mapping[str, npt.NDArray[Any]]
+from graphprune.files import must_exist
 
 DAY = np.timedelta64(86_400, "s")
-# Series without a clock start on a Monday at midnight, so that day and week still have their period.
-_UNKNOWN_START = np.datetime64("2001-01-01T00:00:00", "s")
 _BLOCK_VALUES = 1 << 24
+
+# Readers in graphprune.data.formats by suffix.
+_FORMATS = {
+    ".npz": "npz",
+    ".npy": "npy",
+    ".h5": "hdf5",
+    ".hdf5": "hdf5",
+    ".csv": "table",
+    "folder": "basicts",
+}
 
 _EMBEDDED = {
     "traffic_counts": (
@@ -43,7 +47,7 @@ class SensorSeries:
         channels: C names.
         missing: A value that also means missing (a sentinel such as 0), or None.
         adjacency: Link strengths ``[N, N]`` float32, or None.
-        distance_km: Distances ``[N, N]`` float32 in kilometres, or None.
+        distance_km: Distances ``[N, N]`` float32 (in kilometres where the file tells), or None.
         correlation: ``[N, N]`` float32, or None.
         faults: What a reader of any figure must know.
 
@@ -161,24 +165,57 @@ class SensorSeries:
 
 
 def read_sensors(
-    path: Path | str, *, missing: float | None = None, steps_per_day: int | None = None
+    path: Path | str,
+    *,
+    missing: float | None = None,
+    steps_per_day: int | None = None,
+    adjacency: Path | str | None = None,
+    distance: Path | str | None = None,
 ) -> SensorSeries:
-    """A sensor series from a file, whose layout is recognised by its suffix and keys.
+    """A sensor series from a file or folder, whose layout is recognised by its suffix and keys.
 
     Args:
-        path: ``.npz`` with ``values [T, N, C]`` or ``[T, N]`` and optionally ``mask`` (true where observed),
-            ``timestamps``, ``sensor_ids``, ``channels``, ``adjacency``, ``distance_km``, ``correlation``.
+        path: ``.npz`` (ours: ``values [T, N, C]`` or ``[T, N]``, optionally ``mask``, true where observed,
+            ``timestamps``, ``sensor_ids``, ``channels``, ``adjacency``, ``distance_km``, ``correlation``;
+            PEMS03/04/07/08 and LargeST's ``his.npz``: ``data [T, N, C]``), ``.h5`` (pandas frames: METR-LA,
+            PEMS-BAY, LargeST by year, tsl), ``.csv`` (a row per time, a column per sensor: UrbanEV,
+            ST-EVCDP), ``.npy``, or a folder of BasicTS.
         missing: Sentinel that means missing, besides NaN; it holds for all channels.
         steps_per_day: Readings per day, for files without time stamps.
+        adjacency: File of link strengths; or
+        distance: file of distances, in any unit: see `graphprune.data.formats.links.read_matrix`.
 
     Raises:
-        InputError: the file is absent, truncated, of another layout or inconsistent.
+        InputError: the file is absent, truncated, a pickle, of another layout or inconsistent.
     """
-    path = must_exist(Path(path))
-    reader = READERS.get(path.suffix.lower())
-    if reader is None:
-        raise InputError(f"{path}: sensor files end in {', '.join(sorted(READERS))}; convert it to .npz")
-    return reader(path, missing, steps_per_day)
+    path = Path(path)
+    suffix = "folder" if path.is_dir() else must_exist(path).suffix.lower()
+    if suffix in (".pkl", ".pickle"):
+        raise InputError(
+            f"{path} is a pickle, which can run code when it is opened; save the values with numpy.savez"
+        )
+    if suffix not in _FORMATS:
+        raise InputError(f"{path}: sensor files end in {', '.join(sorted(_FORMATS))}; convert it to .npz")
+    reader = import_module(f"graphprune.data.formats.{_FORMATS[suffix]}")
+    series: SensorSeries = reader.read(path, missing=missing, steps_per_day=steps_per_day)
+    return with_links(series, adjacency, distance)
+
+
+def with_links(
+    series: SensorSeries, adjacency: Path | str | None = None, distance: Path | str | None = None
+) -> SensorSeries:
+    """The series with the links of a file in place of its own."""
+    if adjacency is None and distance is None:
+        return series
+    if adjacency is not None and distance is not None:
+        raise InputError("sensor data take an adjacency or a distance file, not both; drop one")
+    from graphprune.data.formats.links import read_matrix
+
+    if adjacency is not None:
+        strengths = read_matrix(adjacency, series.sensor_ids, absent=0)
+        return replace(series, adjacency=strengths, distance_km=None, correlation=None)
+    lengths = read_matrix(distance or "", series.sensor_ids, absent=np.inf)
+    return replace(series, adjacency=None, distance_km=lengths, correlation=None)
 
 
 def embedded(name: str) -> SensorSeries:
@@ -187,78 +224,3 @@ def embedded(name: str) -> SensorSeries:
         raise unknown_name("embedded sensor series", name, _EMBEDDED)
     with resources.as_file(resources.files("graphprune.data") / "embedded" / f"{name}.npz") as path:
         return replace(read_sensors(path), name=name, faults=_EMBEDDED[name])
-
-
-def clock(steps: int, steps_per_day: int) -> npt.NDArray[np.datetime64]:
-    """``[steps]`` equidistant ``datetime64[s]`` from a Monday midnight, for files that tell no time."""
-    return _UNKNOWN_START + np.arange(steps) * np.timedelta64(round(86_400 / steps_per_day), "s")
-
-
-def _read_npz(path: Path, missing: float | None, steps_per_day: int | None) -> SensorSeries:
-    arrays = read_npz(path)
-    if "values" not in arrays:
-        raise InputError(
-            f"{path} has no array 'values' [time, sensor, channel] but {sorted(arrays)}; rename it"
-        )
-    values = _numbers(arrays["values"], "values", path)
-    values = values[:, :, None] if values.ndim == 2 else values
-    if "mask" in arrays:
-        mask = arrays["mask"].astype(bool)
-        mask = mask[:, :, None] if mask.ndim == 2 else mask
-        if mask.ndim != 3 or any(m not in (1, v) for m, v in zip(mask.shape, values.shape, strict=False)):
-            raise InputError(
-                f"{path}: mask is {list(mask.shape)} but values {list(values.shape)}; give the same shape"
-            )
-        values = np.where(mask, values, np.float32(np.nan))
-    if "timestamps" in arrays:
-        timestamps = _times(arrays["timestamps"], path)
-    elif steps_per_day is not None:
-        timestamps = clock(len(values), steps_per_day)
-    else:
-        raise InputError(f"{path} has no 'timestamps'; add them or pass data.steps_per_day")
-    return SensorSeries(
-        name=path.stem,
-        values=values,
-        timestamps=timestamps,
-        sensor_ids=_names(arrays, "sensor_ids", values.shape[1] if values.ndim == 3 else 0),
-        channels=_names(arrays, "channels", values.shape[2] if values.ndim == 3 else 0),
-        missing=missing,
-        adjacency=_matrix(arrays, "adjacency", path),
-        distance_km=_matrix(arrays, "distance_km", path),
-        correlation=_matrix(arrays, "correlation", path),
-    )
-
-
-def _numbers(array: npt.NDArray[Any], what: str, path: Path) -> npt.NDArray[np.float32]:
-    if array.dtype.kind not in "fiub":
-        raise InputError(f"{path}: '{what}' holds {array.dtype} instead of numbers; save it as float32")
-    return array.astype(np.float32, copy=False)
-
-
-def _matrix(arrays: Arrays, what: str, path: Path) -> npt.NDArray[np.float32] | None:
-    return _numbers(arrays[what], what, path) if what in arrays else None
-
-
-def _times(array: npt.NDArray[Any], path: Path) -> npt.NDArray[np.datetime64]:
-    try:
-        # Plain integers are nanoseconds, as pandas writes them, where they are too large for seconds.
-        unit = "ns" if array.dtype.kind in "iu" and array.size and int(np.abs(array).max()) > 10**12 else "s"
-        texts = array.astype(np.str_) if array.dtype.kind == "S" else array
-        times = texts.astype(f"datetime64[{unit}]" if array.dtype.kind in "iu" else "datetime64[s]")
-    except (ValueError, TypeError) as error:
-        raise InputError(
-            f"{path}: timestamps cannot be read ({error}); save them as datetime64[s]"
-        ) from error
-    return times.astype("datetime64[s]")
-
-
-def _names(arrays: Arrays, what: str, count: int) -> tuple[str, ...]:
-    if what not in arrays:
-        prefix = re.sub(r"(_ids|s)$", "", what)
-        return tuple(f"{prefix}_{i}" for i in range(count))
-    return tuple(
-        str(name.decode() if isinstance(name, bytes) else name) for name in arrays[what].reshape(-1).tolist()
-    )
-
-
-READERS: dict[str, Callable[[Path, float | None, int | None], SensorSeries]] = {".npz": _read_npz}

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from graphprune.data.base import Batch, Data, Samples, TaskInfo
 from graphprune.data.scaling import Scaler, calendar, fit_scaler
-from graphprune.data.sensors import SensorSeries, embedded, read_sensors
+from graphprune.data.sensors import SensorSeries, embedded, read_sensors, with_links
 from graphprune.data.timesplit import split_windows
 from graphprune.errors import InputError
 
@@ -185,6 +185,8 @@ def load_sensors(
     test_fraction: float = 0.2,
     limit: int | None = None,
     steps_per_day: int | None = None,
+    adjacency: Path | str | None = None,
+    distance: Path | str | None = None,
     faults: tuple[str, ...] = (),
 ) -> Data:
     """Training and test windows of a series, from a file or embedded in the package.
@@ -202,6 +204,8 @@ def load_sensors(
         test_fraction: The last part of the time, held out for testing (default: 0.2).
         limit: Use only the first so many time steps.
         steps_per_day: For files without time stamps.
+        adjacency: File of link strengths between sensors; or
+        distance: file of their distances.
         faults: Known faults of the data, printed beside every figure.
 
     Raises:
@@ -210,6 +214,7 @@ def load_sensors(
     if (path is None) == (name is None):
         raise InputError("sensor data need either a path or the name of an embedded series; give exactly one")
     series = embedded(name) if name is not None else read_sensors(path or "", steps_per_day=steps_per_day)
+    series = with_links(series, adjacency, distance)
     if missing is not None:
         series = replace(series, missing=missing)
     return window_data(

@@ -11,8 +11,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from graphprune.data.formats.common import clock
 from graphprune.data.scaling import calendar, fit_scaler
-from graphprune.data.sensors import SensorSeries, clock
+from graphprune.data.sensors import SensorSeries
 from graphprune.data.timesplit import draw_time_blocks, heldout_blocks, split_windows
 from graphprune.data.windows import WindowSamples, load_sensors, window_data
 from graphprune.errors import InputError

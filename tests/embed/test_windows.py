@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from graphprune.data.sensors import SensorSeries, clock
+from graphprune.data.formats.common import clock
+from graphprune.data.sensors import SensorSeries
 from graphprune.data.windows import window_data
 from graphprune.embed.windows import node_statistics, window_statistics
 

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from graphprune.data.base import TaskInfo
-from graphprune.data.sensors import SensorSeries, clock
+from graphprune.data.formats.common import clock
+from graphprune.data.sensors import SensorSeries
 from graphprune.data.windows import window_data
 from graphprune.registry import create
 from graphprune.train.naive import historical_average, last_value

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from graphprune.data.base import TaskInfo
-from graphprune.data.sensors import SensorSeries, clock
+from graphprune.data.formats.common import clock
+from graphprune.data.sensors import SensorSeries
 from graphprune.data.windows import window_data
 from graphprune.embed.module import FeatureTap
 from graphprune.errors import InputError
