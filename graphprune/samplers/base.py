@@ -172,9 +172,8 @@ class EpochSampler(Sampler[int]):
     def weights(self, rows: Tensor) -> Tensor | None:
         """Loss weights ``[B]`` float32 of rows ``[B]``, or None for all ones."""
         self._common_order()
-        if self._loss_weights is None:
-            return None
-        return self._loss_weights[self._place(rows)]
+        rows = self._place(rows)
+        return None if self._loss_weights is None else self._loss_weights[rows]
 
     def synchronise(self) -> None:
         """Makes common what the ranks learned in this epoch; all must call it (``set_epoch`` does)."""

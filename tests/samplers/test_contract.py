@@ -1,0 +1,322 @@
+"""What every sampler promises, checked for each registered one."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from graphprune import registry
+from graphprune.errors import InputError
+
+NAMES = sorted(registry.entries("sampler"))
+EPOCHS = 6
+
+
+def history(loop: Any, sampler: Any, epochs: int = EPOCHS) -> list[list[int]]:
+    return [torch.cat(loop.epoch(sampler, epoch)).tolist() for epoch in range(epochs)]
+
+
+def test_all_fixed_names_are_registered() -> None:
+    fixed = "infobatch es eswp gstds jest st_prune seta rs2 random score_weighted"
+    assert set(fixed.split()) <= set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_rows_are_valid_unique_and_counted(name: str, loop: Any) -> None:
+    sampler = loop.make(name)
+    for epoch in range(EPOCHS):
+        trained = torch.cat(loop.epoch(sampler, epoch))
+        order = sampler.order
+        assert order.dtype == torch.int64
+        assert len(sampler) == len(order) == len(list(sampler))
+        assert list(sampler) == order.tolist()
+        for rows in (order, trained):
+            assert len(rows.unique()) == len(rows)
+            assert rows.min() >= 0
+            assert rows.max() < loop.n
+        assert torch.isin(trained, order).all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_same_seed_and_history_same_rows(name: str, loop: Any) -> None:
+    first, again = (history(loop, loop.make(name)) for _ in range(2))
+    assert first == again
+    assert history(loop, loop.make(name, seed=1)) != first
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_epochs_are_shuffled_anew(name: str, loop: Any) -> None:
+    sampler = loop.make(name)
+    orders = [loop.epoch(sampler, epoch) and sampler.order.tolist() for epoch in range(3)]
+    assert orders[0] != orders[1] != orders[2]
+    assert orders[0] != sorted(orders[0])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_global_randomness_is_neither_read_nor_touched(name: str, loop: Any) -> None:
+    torch.manual_seed(1)
+    state = torch.random.get_rng_state()
+    first = history(loop, loop.make(name))
+    assert torch.equal(state, torch.random.get_rng_state())
+    torch.manual_seed(2)
+    assert history(loop, loop.make(name)) == first
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_epoch_under_way_is_not_drawn_again(name: str, loop: Any) -> None:
+    """Frameworks call set_epoch more than once; losses of this epoch must not change its order."""
+    sampler = loop.make(name)
+    for epoch in range(3):
+        loop.epoch(sampler, epoch)
+        order = sampler.order.clone()
+        sampler.set_epoch(epoch)
+        assert torch.equal(sampler.order, order)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("stop", [(0, 2), (2, 1), (3, 0), (19, 3)])
+def test_resume_in_the_middle_of_an_epoch_is_exact(name: str, stop: tuple[int, int], loop: Any) -> None:
+    stop_epoch, stop_step = stop
+
+    def rest(sampler: Any, epoch: int, step: int, until: int) -> list[list[int]]:
+        trained = []
+        for e in range(epoch, until):
+            sampler.set_epoch(e)
+            steps = torch.split(sampler.order, sampler.meta_batch(16))
+            trained += [loop.step(sampler, rows).tolist() for rows in steps[step if e == epoch else 0 :]]
+        return trained
+
+    whole = loop.make(name)
+    rest(whole, 0, 0, stop_epoch)
+    whole.set_epoch(stop_epoch)
+    for rows in torch.split(whole.order, whole.meta_batch(16))[:stop_step]:
+        loop.step(whole, rows)
+    stream = io.BytesIO()
+    torch.save(whole.state_dict(), stream)
+    stream.seek(0)
+    resumed = loop.make(name)
+    resumed.load_state_dict(torch.load(stream, weights_only=True))
+    until = stop_epoch + 3
+    assert rest(resumed, stop_epoch, stop_step, until) == rest(whole, stop_epoch, stop_step, until)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_snapshot_does_not_change_afterwards(name: str, loop: Any) -> None:
+    sampler = loop.make(name)
+    loop.epoch(sampler, 0)
+    state = sampler.state_dict()
+    before = {k: v.clone() if isinstance(v, torch.Tensor) else v for k, v in state.items()}
+    loop.epoch(sampler, 1)
+    loop.epoch(sampler, 2)
+    for key, value in before.items():
+        assert torch.equal(value, state[key]) if isinstance(value, torch.Tensor) else value == state[key]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_iteration_goes_on_behind_consumed_rows(name: str, loop: Any) -> None:
+    sampler = loop.make(name)
+    loop.epoch(sampler, 0)
+    loop.epoch(sampler, 1)
+    order = sampler.order.tolist()
+    resumed = loop.make(name)
+    resumed.load_state_dict(sampler.state_dict(consumed=32))
+    resumed.set_epoch(1)
+    assert list(resumed) == order[32:]
+    assert len(resumed) == len(order) - 32
+    loop.epoch(resumed, 2)
+    loop.epoch(sampler, 2)
+    assert list(resumed) == list(sampler)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_state_of_another_sampler_is_refused(name: str, loop: Any) -> None:
+    state = loop.make(name).state_dict()
+    with pytest.raises(InputError, match="not 60"):
+        loop.make(name, 60).load_state_dict(state)
+    with pytest.raises(InputError, match="lacks rows"):
+        loop.make(name).load_state_dict({k: v for k, v in state.items() if k != "rows"})
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_weights_are_none_or_positive_float32(name: str, loop: Any) -> None:
+    sampler = loop.make(name)
+    for epoch in range(EPOCHS):
+        loop.epoch(sampler, epoch)
+        rows = sampler.order[:10]
+        weights = sampler.weights(rows)
+        if weights is not None:
+            assert weights.shape == rows.shape
+            assert weights.dtype == torch.float32
+            assert (weights > 0).all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_choose_keeps_the_share_that_meta_batches_are_made_for(name: str, loop: Any) -> None:
+    sampler = loop.make(name)
+    for epoch in range(EPOCHS):
+        sampler.set_epoch(epoch)
+        for rows in torch.split(sampler.order, sampler.meta_batch(16)):
+            if len(rows) < sampler.meta_batch(16):
+                continue
+            losses, features = loop.losses(rows, epoch), loop.features(rows, epoch)
+            kept = sampler.choose(rows, losses, features)
+            assert kept.dtype == torch.int64
+            assert (kept.diff() > 0).all()
+            assert kept.max() < len(rows)
+            assert len(kept) == 16
+        loop.epoch(sampler, epoch)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_single_row_and_a_batch_of_one_work(name: str, loop: Any) -> None:
+    sampler = loop.make(name, 1)
+    for epoch in range(3):
+        assert [rows.tolist() for rows in loop.epoch(sampler, epoch)] == [[0]]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_accumulated_micro_batches_teach_the_same(name: str, loop: Any) -> None:
+    """Gradient accumulation calls update several times a step: the next order is the same."""
+    whole, micro = loop.make(name), loop.make(name)
+    for epoch in range(4):
+        for sampler, size in ((whole, 48), (micro, 12)):
+            sampler.set_epoch(epoch)
+            for rows in torch.split(sampler.order, size):
+                sampler.update(rows, loop.losses(rows, epoch), loop.errors(rows, epoch))
+        assert torch.equal(whole.order, micro.order)
+
+
+class Rows(Dataset):
+    def __init__(self, n: int) -> None:
+        self.n = n
+
+    def __len__(self) -> int:
+        return self.n
+
+    def __getitem__(self, row: int) -> tuple[int, float]:
+        return row, row / 2
+
+
+@pytest.mark.parametrize("name", ["infobatch", "es", "rs2"])
+def test_a_real_loader_with_workers_sees_the_order(name: str, loop: Any) -> None:
+    sampler = loop.make(name)
+    loader = DataLoader(Rows(loop.n), batch_size=16, sampler=sampler, num_workers=2, persistent_workers=True)
+    for epoch in range(3):
+        sampler.set_epoch(epoch)
+        seen = []
+        assert len(loader) == -(-len(sampler) // 16)
+        for rows, _ in loader:
+            seen.append(rows)
+            loop.step(sampler, rows)
+        assert torch.equal(torch.cat(seen), sampler.order)
+    del loader
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_drop_last_drops_other_rows_each_epoch(name: str, loop: Any) -> None:
+    sampler = loop.make(name)
+    loader = DataLoader(Rows(loop.n), batch_size=37, sampler=sampler, drop_last=True)
+    left_out = []
+    for epoch in range(2):
+        sampler.set_epoch(epoch)
+        seen = [rows for rows, _ in loader]
+        assert all(len(rows) == 37 for rows in seen)
+        for rows in seen:
+            loop.step(sampler, rows)
+        left_out.append(set(sampler.order.tolist()) - set(torch.cat(seen).tolist()))
+    assert len(left_out[0]) == len(sampler.order) % 37 or left_out[0] != left_out[1]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("world", [2, 3])
+def test_ranks_share_an_epoch_evenly(name: str, world: int, loop: Any) -> None:
+    whole = loop.make(name, 241)
+    parts = [loop.make(name, 241).shard(rank, world) for rank in range(world)]
+    for part in (whole, *parts):
+        part.set_epoch(0)
+    assert len({len(part) for part in parts}) == 1
+    together = torch.cat([part.order for part in parts])
+    assert len(together.unique()) == len(together)
+    assert len(whole) - len(together) < world
+    # Batches of all ranks together are those of one process with the same global batch.
+    globally = whole.order[: len(together)].reshape(-1, world)
+    assert torch.equal(globally, torch.stack([part.order for part in parts], dim=1))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_row_starves(name: str, loop: Any) -> None:
+    """Every row is trained on at least once within 40 epochs, though losses never change their ranks."""
+    sampler = loop.make(name, 120, epochs=40)
+    if name == "random":
+        assert len(sampler) == 120
+    seen: set[int] = set()
+    for epoch in range(40):
+        seen |= set(torch.cat(loop.epoch(sampler, epoch)).tolist())
+    assert seen == set(range(120))
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "gstds"])
+def test_a_step_never_waits_for_the_device(name: str, loop: Any) -> None:
+    """On the meta device there are no values: any read of one, or a tensor left on the host, raises."""
+    options = {"es": {"anneal": 0.0}, "eswp": {"anneal": 0.0}, "infobatch": {"scores": torch.rand(loop.n)}}
+    sampler = loop.make(name, **options.get(name, {}))
+    rows = sampler.order[:16].to("meta")
+    losses, errors = torch.empty(16, device="meta"), torch.empty(16, 4, 3, device="meta")
+    if sampler.chooses:
+        rows = rows[sampler.choose(rows, losses)]
+    weights = sampler.weights(rows)
+    assert (weights is not None) == (name == "infobatch")
+    assert weights is None or weights.device.type == "meta"
+    sampler.update(rows, losses[: len(rows)], errors[: len(rows)])
+    learns = sampler.needs_losses or sampler.needs_errors
+    assert all(getattr(sampler, state).is_meta for state in sampler._learned) or not learns
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"name": "infobatch", "r": 1.0}, "r is 1"),
+        ({"name": "infobatch", "rr": 0.5}, "unknown option of sampler 'infobatch' 'rr'; did you mean 'r'"),
+        ({"name": "infobatch", "scores": torch.ones(3)}, r"scores: shape \[3\] for 240"),
+        ({"name": "es", "keep": 0.0}, "keep is 0"),
+        ({"name": "es", "b1": 1.5}, "b1 is 1.5"),
+        ({"name": "eswp", "r": -0.1}, "r is -0.1"),
+        ({"name": "seta", "window": 0.0}, "window 0"),
+        ({"name": "jest", "draw": "best"}, "draw is 'best'"),
+        ({"name": "rs2", "keep": 1.5}, "keep is 1.5"),
+        ({"name": "random", "keep": float("nan")}, "keep is nan"),
+        ({"name": "st_prune", "stationarity": torch.full((240,), 2.0)}, r"lie in \[0, 1\]"),
+        ({"name": "gstds", "rule": "largest"}, "rule is 'largest'"),
+        ({"name": "infobach"}, "did you mean 'infobatch'"),
+    ],
+)
+def test_bad_options_are_refused(options: dict[str, Any], message: str, loop: Any) -> None:
+    name, rest = options["name"], {k: v for k, v in options.items() if k != "name"}
+    known = loop.inputs(name) if name in NAMES else {}
+    with pytest.raises(InputError, match=message):
+        registry.create("sampler", name, **{"n": loop.n, "epochs": 4, **known, **rest})
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_missing_inputs_and_empty_data_are_refused(name: str, loop: Any) -> None:
+    with pytest.raises(InputError, match="at least one sample"):
+        registry.create("sampler", name, n=0)
+    sampler = loop.make(name)
+    if sampler.needs_losses and not sampler.chooses:
+        with pytest.raises(InputError, match="needs losses of 3 rows, got 2"):
+            sampler.update(torch.arange(3), torch.ones(2))
+    if sampler.needs_errors:
+        with pytest.raises(InputError, match="needs errors of 3 rows, got none"):
+            sampler.update(torch.arange(3), torch.ones(3))
+
+
+@pytest.mark.parametrize("name", ["infobatch", "seta", "st_prune"])
+def test_a_loop_that_forgets_update_is_told(name: str, loop: Any) -> None:
+    sampler = loop.make(name)
+    sampler.set_epoch(0)
+    with pytest.raises(InputError, match="call update"):
+        sampler.set_epoch(1)
