@@ -105,7 +105,7 @@ class NpzData(_Source):
 
 
 class SensorsData(Strict):
-    """Windows of a series ``[T, N, C]``: an ``.npz`` by path, or an embedded one by name."""
+    """Windows of a series ``[T, N, C]``: a file or folder by path, or an embedded one by name."""
 
     kind: Literal["sensors"]
     path: Path | None = None
@@ -119,6 +119,9 @@ class SensorsData(Strict):
     missing: Annotated[float | None, Field(description="A value that stands for 'missing', besides NaN.")] = (
         None
     )
+    steps_per_day: Annotated[int | None, Field(ge=1, description="For files without time stamps.")] = None
+    adjacency: Annotated[Path | None, Field(description="File of link strengths between sensors.")] = None
+    distance: Annotated[Path | None, Field(description="File of distances between sensors.")] = None
     test_fraction: Fraction = 0.2
     limit: Annotated[int | None, Field(ge=4, description="Use only the first so many time steps.")] = None
     faults: tuple[str, ...] = ()
