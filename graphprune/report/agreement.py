@@ -1,0 +1,138 @@
+"""How well each method's predicted scores agree with measured ones: the figure, the ceilings, the tables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from graphprune.report.payload import plot_text
+from graphprune.report.plots import Figure
+
+KINDS = {
+    "heldout": ("agreement with the seed run (held-out seeds)", "circle-open", "@muted"),
+    "oracle": ("agreement with the full-data scores (oracle)", "circle", "@accent"),
+}
+
+
+def agreement_figure(score: dict[str, Any]) -> Figure | None:
+    """Spearman correlation of every method with its 95 % interval: oracle filled, held-out seeds hollow.
+
+    Args:
+        score: One entry of ``metrics["extrapolation"]``.
+    """
+    methods: dict[str, dict[str, Any]] = score.get("methods") or {}
+    order = sorted(methods, key=lambda name: _rank(methods[name]))
+    traces = []
+    for kind, (label, symbol, colour) in KINDS.items():
+        rows = [(name, methods[name].get(kind) or {}) for name in order]
+        rows = [(name, row) for name, row in rows if row.get("spearman") is not None]
+        if rows:
+            traces.append(_dots([name for name, _ in rows], [row for _, row in rows], label, symbol, colour))
+    if not traces:
+        return None
+    lines = ceiling_lines(score)
+    return {
+        "data": traces,
+        "layout": {
+            "height": 140 + 30 * len(order),
+            "showlegend": True,
+            "xaxis": {"title": {"text": "Spearman rank correlation"}},
+            "yaxis": {"categoryorder": "array", "categoryarray": [plot_text(name) for name in order]},
+            "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
+            "shapes": [_upright(at) for at, _ in lines],
+            "annotations": [_note(at, text) for at, text in lines],
+        },
+    }
+
+
+def ceiling_lines(score: dict[str, Any]) -> list[tuple[float, str]]:
+    """Where the ceilings of one score stand on the axis of correlations, and what each one is."""
+    ceiling = score.get("ceiling") or {}
+    lines = [
+        (ceiling.get("seed_vs_full"), "seed run itself"),
+        (ceiling.get("full_vs_full"), "another full run"),
+        (perfect_ceiling(score), "perfect predictor"),
+    ]
+    return [(float(at), text) for at, text in lines if at is not None]
+
+
+def perfect_ceiling(score: dict[str, Any]) -> float | None:
+    """What a perfect predictor reaches against the mean of two full runs that agree to r: sqrt(2r / (1 + r)).
+
+    >>> round(perfect_ceiling({"ceiling": {"full_vs_full": 0.84}}), 3)
+    0.956
+    """
+    r = (score.get("ceiling") or {}).get("full_vs_full")
+    return None if r is None or r <= 0 else float((2 * r / (1 + r)) ** 0.5)
+
+
+def agreement_tables(score: dict[str, Any]) -> list[dict[str, Any]]:
+    """One score's methods, best first: against the oracle if there is one, then against held-out seeds."""
+    methods: dict[str, dict[str, Any]] = score.get("methods") or {}
+    tables = []
+    for kind in ("oracle", "heldout"):
+        rows = [
+            {"method": method, "agreement": raw[kind], "cost": raw}
+            for method, raw in methods.items()
+            if raw.get(kind) is not None
+        ]
+        if rows:
+            rows.sort(key=lambda row: _spearman(row["agreement"]), reverse=True)
+            perfect = perfect_ceiling(score) if kind == "oracle" else None
+            tables.append({"kind": kind, "rows": rows, "perfect": perfect})
+    return tables
+
+
+def best_method(score: dict[str, Any]) -> dict[str, Any] | None:
+    """The method that agrees best with the oracle if there is one, else with held-out seeds."""
+    for table in agreement_tables(score):
+        best = table["rows"][0]
+        if best["agreement"].get("spearman") is not None:
+            return {
+                "kind": table["kind"],
+                "method": best["method"],
+                "spearman": best["agreement"]["spearman"],
+            }
+    return None
+
+
+def _dots(names: list[str], rows: list[dict[str, Any]], label: str, symbol: str, colour: str) -> Figure:
+    middles = [row["spearman"] for row in rows]
+    intervals = [row.get("spearman_ci95") or [row["spearman"]] * 2 for row in rows]
+    above = [max(0.0, high - middle) for (_, high), middle in zip(intervals, middles, strict=True)]
+    below = [max(0.0, middle - low) for (low, _), middle in zip(intervals, middles, strict=True)]
+    errors = {"type": "data", "symmetric": False, "array": above, "arrayminus": below}
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "name": label,
+        "x": middles,
+        "y": [plot_text(name) for name in names],
+        "error_x": {**errors, "thickness": 1.2, "width": 3, "color": colour},
+        "marker": {"symbol": symbol, "size": 10, "color": colour, "line": {"width": 2, "color": colour}},
+        "hovertemplate": "%{y}: %{x:.3f}<extra></extra>",
+    }
+
+
+def _upright(at: float) -> dict[str, Any]:
+    line = {"color": "@ink", "width": 1, "dash": "dot"}
+    return {"type": "line", "xref": "x", "yref": "paper", "x0": at, "x1": at, "y0": 0, "y1": 1, "line": line}
+
+
+def _note(at: float, text: str) -> dict[str, Any]:
+    place = {"x": at, "y": 0, "xref": "x", "yref": "paper", "xanchor": "right", "yanchor": "bottom"}
+    return {
+        **place,
+        "text": text,
+        "textangle": -90,
+        "showarrow": False,
+        "font": {"size": 11, "color": "@muted"},
+    }
+
+
+def _spearman(agreement: dict[str, Any] | None) -> float:
+    value = (agreement or {}).get("spearman")
+    return -2.0 if value is None else float(value)
+
+
+def _rank(method: dict[str, Any]) -> tuple[float, float]:
+    return _spearman(method.get("oracle")), _spearman(method.get("heldout"))

@@ -1,0 +1,215 @@
+"""One self-contained page about a run: what was saved, whether to trust it, which samples go, and how."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from graphprune.report import format as show
+from graphprune.report.agreement import agreement_figure, agreement_tables, perfect_ceiling
+from graphprune.report.arms import ROLE_WORDS, Arm, arms, equal_cost_arms
+from graphprune.report.payload import embed_json
+from graphprune.report.plots import arms_figure
+from graphprune.report.samples import SampleMap, samples_payload
+from graphprune.report.trust import trust_payload
+from graphprune.report.verdict import verdict
+
+OVERLAP_KEEPS = ("0.1", "0.3", "0.5", "0.7")
+
+
+@dataclass(frozen=True)
+class ReportInput:
+    """Everything a page shows of one run.
+
+    Args:
+        metrics: The content of `metrics.json`. Beyond its fixed keys an arm may hold ``cost_passes`` and
+            ``total_seconds`` (everything that the arm needed, mean over random states) and ``equal_cost``
+            (the names of the arms that spend the same); absent keys are shown as a dash.
+        ledger: ``{stage: {"seconds", "peak_mib", "trained_samples", "forward_samples"}}``.
+        config_yaml: The resolved config.
+        provenance: Groups of facts, ``{"versions": {...}, "hardware": {...}, "git": ...}``. Two keys are
+            special: ``faults``, a list of what is wrong with the data, and ``commands``, a list of commands
+            that make the run again.
+        scatter: Predicted beside true scores, see `graphprune.report.trust.trust_payload`.
+        map: The samples, or None.
+        name: The run's name (default: the data set's).
+    """
+
+    metrics: dict[str, Any]
+    ledger: dict[str, dict[str, Any]] = field(default_factory=dict)
+    config_yaml: str = ""
+    provenance: dict[str, Any] = field(default_factory=dict)
+    scatter: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+    map: SampleMap | None = None
+    name: str = ""
+
+    @property
+    def title(self) -> str:
+        """The run's name, or that of its data set."""
+        return self.name or str((self.metrics.get("dataset") or {}).get("name") or "run")
+
+
+def render(report: ReportInput) -> str:
+    """The page of one run as HTML text, to be written as UTF-8.
+
+    It loads nothing: script, style and pictures are inside, and its content security policy forbids both
+    requests and scripts other than its own. Text from outside is escaped.
+
+    Raises:
+        InputError: arrays of one sample set differ in length, or a metric is not known.
+
+    Cost: O(N log N) for N samples; at most 50,000 of them and 400,000 points of scatter are drawn.
+    """
+    known = arms(report.metrics)
+    groups = arm_groups(known)
+    figures = {"arms": arms_figure([arm for _, members in groups for arm in members])}
+    scores: list[dict[str, Any]] = []
+    for name, score in (report.metrics.get("extrapolation") or {}).items():
+        figures[f"agreement-{len(scores)}"] = agreement_figure(score)
+        shared = {"ceiling": score.get("ceiling") or {}, "perfect": perfect_ceiling(score)}
+        scores.append({"name": name, "tables": agreement_tables(score), **shared})
+    data = {
+        "figures": {name: figure for name, figure in figures.items() if figure is not None},
+        "trust": trust_payload(report.scatter, report.metrics),
+        "samples": None if report.map is None else samples_payload(report.map),
+    }
+    return page(
+        "report.html",
+        data,
+        scripts=("page.js", "trust.js", "samples.js"),
+        report=report,
+        title=report.title,
+        metric=next((arm.metric for arm in known.values()), "accuracy"),
+        groups=groups,
+        verdict=verdict(report.metrics),
+        stages=_stages(report),
+        scores=scores,
+        facts=_facts(report.provenance),
+    )
+
+
+def page(template: str, data: dict[str, Any], *, scripts: tuple[str, ...], **context: Any) -> str:
+    """A template filled with ``context``; ``data`` goes to its scripts, the only ones the page may run."""
+    texts = [_plotly(), *(_asset(name) for name in scripts)]
+    hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii") for text in texts]
+    return (
+        _environment()
+        .get_template(template)
+        .render(
+            style=Markup(_asset("style.css")),
+            scripts=[Markup(text) for text in texts],
+            hashes=hashes,
+            data=embed_json(data),
+            figures=data["figures"],
+            role_words=ROLE_WORDS,
+            keeps=OVERLAP_KEEPS,
+            **context,
+        )
+    )
+
+
+def arm_groups(known: Mapping[str, Arm]) -> list[tuple[str, list[Arm]]]:
+    """The arms as the table shows them: pruned ones together with the simple ones that cost the same."""
+    every = list(known.values())
+    budgets: dict[tuple[str, ...], list[Arm]] = {}
+    for arm in every:
+        if arm.role == "pruned":
+            budgets.setdefault(tuple(other.name for other in equal_cost_arms(arm, dict(known))), []).append(
+                arm
+            )
+    groups = [("Everything", [arm for arm in every if arm.role == "full"])]
+    for simple, pruned in budgets.items():
+        groups.append(
+            ("Pruned, and what the same cost buys otherwise", [*pruned, *(known[name] for name in simple)])
+        )
+    listed = {arm.name for _, members in groups for arm in members}
+    rest = [arm for arm in every if arm.name not in listed]
+    groups.append(("The same cost, spent on something simple", [a for a in rest if a.role == "equal_cost"]))
+    groups.append(("Chosen at random", [arm for arm in rest if arm.role == "baseline"]))
+    groups.append(("Without training", [arm for arm in rest if arm.role == "no_training"]))
+    return [(title, members) for title, members in groups if members]
+
+
+def _stages(report: ReportInput) -> list[dict[str, Any]]:
+    """Cost by stage with its share of the run's time; `metrics.json` stands in for an absent ledger."""
+    ledger = report.ledger or report.metrics.get("cost") or {}
+    times = {name: cost.get("seconds") or 0.0 for name, cost in ledger.items()}
+    total = sum(times.values()) or 1.0
+    return [{"name": name, **cost, "share": times[name] / total} for name, cost in ledger.items()]
+
+
+def _facts(provenance: dict[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Provenance as groups of key and value; scalars gather in the first group."""
+    loose: list[tuple[str, str]] = []
+    groups: list[tuple[str, list[tuple[str, str]]]] = []
+    for key, value in provenance.items():
+        if key in ("faults", "commands"):
+            continue
+        if isinstance(value, Mapping):
+            groups.append((str(key), _flat(value)))
+        else:
+            loose.append((str(key), _plain(value)))
+    return [("run", loose), *groups] if loose else groups
+
+
+def _flat(value: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    rows: list[tuple[str, str]] = []
+    for key, inner in value.items():
+        if isinstance(inner, Mapping):
+            rows += _flat(inner, f"{prefix}{key}.")
+        else:
+            rows.append((f"{prefix}{key}", _plain(inner)))
+    return rows
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    return show.ABSENT if value is None else str(value)
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("graphprune.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "seconds": show.seconds,
+        "mebibytes": show.mebibytes,
+        "fixed": show.fixed,
+        "significant": show.significant,
+        "samples": show.count,
+        "percent": show.percent,
+        "trainings": show.trainings,
+    }
+    environment.globals |= {
+        "metric_value": show.value,
+        "metric_spread": show.spread,
+        "metric_difference": show.difference,
+    }
+    return environment
+
+
+@cache
+def _asset(name: str) -> str:
+    return (resources.files("graphprune.report") / "templates" / name).read_text(encoding="utf-8")
+
+
+@cache
+def _plotly() -> str:
+    from plotly.offline import get_plotlyjs
+
+    # HTML parsers turn every line end into \n before they compare a script with its hash.
+    return str(get_plotlyjs()).replace("\r\n", "\n").replace("\r", "\n")

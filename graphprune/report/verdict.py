@@ -1,0 +1,109 @@
+"""One honest sentence: prune, train shorter on everything, or no difference seen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from graphprune.report import wording
+from graphprune.report.arms import Arm, arms, equal_cost_arms
+from graphprune.report.comparison import Comparison, compare_arms
+from graphprune.report.format import larger_is_better
+
+Kind = Literal["prune", "train_shorter", "no_difference"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a user should do, and why.
+
+    Attributes:
+        sentence: The advice with its figures.
+        evidence: The comparisons that it rests on, one sentence each.
+        kind: ``prune``, ``train_shorter`` or ``no_difference`` (which includes "no statement is possible").
+    """
+
+    sentence: str
+    evidence: list[str]
+    kind: Kind
+
+
+def verdict(metrics: dict[str, Any]) -> Verdict:
+    r"""Compares each pruned arm with what the same cost buys when it is spent on something simple.
+
+    With :math:`d_r` the advantage of a pruned arm over a simple one for random state r, of n, the interval is
+
+    .. math:: \bar d \pm t_{n-1,\,1-\alpha/2}\, s_d / \sqrt{n}, \qquad \alpha = 0.05 / K
+
+    for K pruned arms, so that 95 % hold for all of them together. Simple arms are `full_short`,
+    `random_equal_cost` and `rs2_equal_cost` of the arm's budget, and `full` where it costs no more.
+
+    - ``prune``: some pruned arm's interval lies above 0 against every simple arm;
+    - ``no_difference``: some pruned arm leads every simple arm, yet not by more than its interval; or nothing
+      can be said (fewer than two random states, no `full_short`, a model that does not beat the last value);
+    - ``train_shorter``: beside every pruned arm stands a simple one that is at least as good. Pruning has to
+      earn its keep: a tie goes to the simple arm.
+
+    Args:
+        metrics: The content of `metrics.json`; a larger ``accuracy`` is better, a smaller ``mae``.
+
+    Raises:
+        InputError: an arm's metric is neither ``accuracy`` nor ``mae``.
+
+    Cost: O(arms x random states).
+    """
+    known = arms(metrics)
+    candidates = [arm for arm in known.values() if arm.role == "pruned"]
+    if not candidates:
+        return _no_statement("this run trained no pruned arm")
+    if _learns_nothing(known):
+        return _no_statement("the model trained on everything does not beat repeating the last value")
+    if not any(arm.base == "full_short" for arm in known.values()):
+        return _no_statement(
+            "there is no full_short arm, which spends the same on training shorter on everything"
+        )
+    level = 1 - 0.05 / len(candidates)
+    tables = [table for arm in candidates if (table := _against_simple(arm, known, level))]
+    if not tables:
+        most = max(len(arm.values) for arm in candidates)
+        states = "1 random state" if most == 1 else f"{most} random states"
+        return _no_statement(
+            f"{states} cannot show a difference; set training.random_states to three or more"
+        )
+    evidence = [wording.line(one) for table in tables for one in table]
+    evidence += wording.unequal_costs([one for table in tables for one in table])
+    if "full" in known:
+        evidence += [wording.against_full(arm, known["full"]) for arm in candidates]
+    evidence.append(wording.method(max(one.n for table in tables for one in table), len(candidates)))
+    winners = [table for table in tables if min(one.low for one in table) > 0]
+    if winners:
+        best = max(winners, key=lambda table: min(one.low for one in table))
+        return Verdict(wording.prune(best), evidence, "prune")
+    best = max(tables, key=lambda table: min(one.mean for one in table))
+    hardest = min(best, key=lambda one: one.mean)
+    if hardest.mean > 0:
+        return Verdict(wording.undecided(hardest), evidence, "no_difference")
+    short = next(one for one in best if one.other.base == "full_short")
+    return Verdict(wording.simpler(short if short.mean <= 0 else hardest), evidence, "train_shorter")
+
+
+def _against_simple(arm: Arm, known: dict[str, Arm], level: float) -> list[Comparison]:
+    """``arm`` beside each simple arm that costs no more; empty where `full_short` cannot be compared."""
+    others = equal_cost_arms(arm, known)
+    if "full" in known and arm.wall_clock_ratio is not None and arm.wall_clock_ratio >= 1:
+        others.append(known["full"])
+    compared = [compare_arms(arm, other, level=level) for other in others]
+    table = [one for one in compared if one is not None]
+    return table if any(one.other.base == "full_short" for one in table) else []
+
+
+def _learns_nothing(known: dict[str, Arm]) -> bool:
+    full, last = known.get("full"), known.get("last_value")
+    if full is None or last is None or full.mean is None or last.mean is None:
+        return False
+    gain = full.mean - last.mean if larger_is_better(full.metric) else last.mean - full.mean
+    return gain <= 0
+
+
+def _no_statement(why: str) -> Verdict:
+    return Verdict(f"No statement is possible: {why}.", [], "no_difference")
