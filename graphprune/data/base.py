@@ -62,10 +62,11 @@ class TaskInfo:
         horizon: Steps to forecast (forecasting only).
         steps_per_day: Samples of the clock in a day (forecasting only).
         target_std: Standard deviation of the target in original units; errors are in standardised units.
-        channels: Names of x's last dimension; ``observed``, ``time_of_day``, ``day_of_week`` and ``sensor`` are
-            added to the data's own (forecasting only).
+        channels: Names of x's last dimension (forecasting only); ``observed``, ``time_of_day``,
+            ``day_of_week`` and ``sensor`` are added to the data's own.
         target: Index of the channel to forecast.
         n_sensors: Sensors of the series; a sample shows all of them, or one (then ``sensor`` says which).
+        links: Strengths between sensors ``[n_sensors, n_sensors]`` float32, or None where none are known.
     """
 
     kind: Literal["classification", "forecasting"]
@@ -78,6 +79,7 @@ class TaskInfo:
     channels: tuple[str, ...] = ()
     target: int = 0
     n_sensors: int = 0
+    links: npt.NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)

@@ -282,6 +282,7 @@ def window_data(
         channels=(*series.channels, *features),
         target=channel,
         n_sensors=series.n_sensors,
+        links=series.links,
     )
     return Data(series.name, train, test, info, faults=(*series.faults, *faults))
 
