@@ -1,0 +1,122 @@
+"""A network for each sample alone, its outputs averaged by personalised PageRank."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from graphprune.errors import InputError
+from graphprune.extrapolate.base import Inputs
+from graphprune.extrapolate.features import node_features
+from graphprune.extrapolate.network import NetworkExtrapolator, Run, mlp
+from graphprune.graph.knn import KNNGraph
+from graphprune.graph.propagate import mean_table
+from graphprune.registry import register
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+_BLOCK = 4096
+
+
+@register("extrapolator", "pprgo", source="Bojchevski et al., arXiv 2007.01570 (2020)", status="ours")
+@dataclass(kw_only=True, eq=False, repr=False)
+class PPRGo(NetworkExtrapolator):
+    r"""Perceptron on each sample's features, averaged over the samples that its random walk visits most.
+
+    .. math:: \hat s_i = \sum_{j \in \mathrm{top}(i)} \pi_{ij} f(x_j) \Big/ \sum_{j \in \mathrm{top}(i)}
+    \pi_{ij}
+
+    with :math:`\pi_i` the personalised PageRank of sample i along its links. graphprune formulation, after
+    Bojchevski et al. (2020): on the directed kNN graph with link weights, the weights of the ``top`` divided
+    by their sum.
+
+    Arguments, training and standard deviation: see `NetworkExtrapolator`; besides
+
+    Args:
+        alpha: Probability of returning to the start at each step (default: .5).
+        eps: Walks of less probability than ``eps * k`` are not followed (default: 1e-4).
+        top: Samples averaged over (default: 32).
+
+    Cost: O(N / (alpha * eps)) at most for the PageRank; O(steps * batch_size * top * F) for training.
+    """
+
+    alpha: float = 0.5
+    eps: float = 1e-4
+    top: int = 32
+    batch_size: int | None = 128
+
+    def _build(self, inputs: Inputs, seed_rows: Tensor) -> tuple[nn.Module, Run]:
+        x = node_features(inputs, self.features, normalize=self.normalize)
+        network = mlp((x.shape[1], *self.hidden, 1), self.dropout)
+        visited, share = personal_pagerank(inputs.graph, alpha=self.alpha, eps=self.eps, top=self.top)
+
+        def run(rows: Tensor | None) -> Tensor:
+            if rows is None:
+                alone = torch.cat([network(part) for part in torch.split(x, _BLOCK)]).squeeze(1)
+                return (alone[visited] * share).sum(dim=1)
+            sources, local = torch.unique(visited[rows], return_inverse=True)
+            output: Tensor = network(x[sources]).squeeze(1)
+            return (output[local] * share[rows]).sum(dim=1)
+
+        return network, run
+
+
+def personal_pagerank(graph: KNNGraph, *, alpha: float, eps: float, top: int) -> tuple[Tensor, Tensor]:
+    """The ``top`` most visited samples of each sample's walk, by forward push on all rows at once.
+
+    Every round moves all residual mass above ``eps * k``: ``alpha`` of it settles, the rest goes along the
+    links.
+
+    Returns:
+        Samples ``[N, top]`` int64 and their shares ``[N, top]`` float32, rows summing to 1; rows with fewer
+        samples are filled with the sample itself at share 0.
+    """
+    from scipy.sparse import csr_array, vstack
+
+    if not 0 < alpha <= 1 or eps <= 0 or top < 1:
+        raise InputError(
+            f"alpha, eps, top are {alpha:g}, {eps:g}, {top}; use 0 < alpha <= 1, eps > 0, top >= 1"
+        )
+    n, k = graph.n, graph.k
+    indices, weights = (t.numpy() for t in mean_table(graph.indices, graph.link_weights()))
+    start = np.arange(0, n * (k + 1) + 1, k + 1)
+    walk = csr_array((weights.reshape(-1).astype(np.float64), indices.reshape(-1), start), shape=(n, n))
+    walk.sum_duplicates()
+    parts = []
+    for first in range(0, n, _BLOCK):
+        rows = np.arange(first, min(first + _BLOCK, n))
+        push = csr_array((np.ones(len(rows)), rows, np.arange(len(rows) + 1)), shape=(len(rows), n))
+        settled = residual = csr_array((len(rows), n))
+        while push.nnz:
+            settled = settled + alpha * push
+            residual = residual + (1 - alpha) * (push @ walk)
+            push = residual.copy()
+            push.data[push.data <= eps * k] = 0
+            push.eliminate_zeros()
+            residual = residual - push
+        parts.append(_largest(settled, top))
+    matrix = vstack(parts).tocsr()
+    visited = np.repeat(np.arange(n)[:, None], top, axis=1)
+    share = np.zeros((n, top), dtype=np.float64)
+    count = np.diff(matrix.indptr)
+    row = np.repeat(np.arange(n), count)
+    column = np.arange(matrix.nnz) - np.repeat(matrix.indptr[:-1], count)
+    visited[row, column], share[row, column] = matrix.indices, matrix.data
+    share /= share.sum(axis=1, keepdims=True)
+    return torch.from_numpy(visited), torch.from_numpy(share.astype(np.float32))
+
+
+def _largest(matrix: csr_array, top: int) -> csr_array:
+    """The ``top`` largest entries of each row, ties to the lower column."""
+    from scipy.sparse import csr_array
+
+    count = np.diff(matrix.indptr)
+    row = np.repeat(np.arange(matrix.shape[0]), count)
+    order = np.lexsort((matrix.indices, -matrix.data, row))
+    kept = order[np.arange(matrix.nnz) - np.repeat(matrix.indptr[:-1], count) < top]
+    return csr_array((matrix.data[kept], (row[kept], matrix.indices[kept])), shape=matrix.shape)

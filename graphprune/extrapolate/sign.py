@@ -1,0 +1,51 @@
+"""Graph features computed once, then a network without a graph."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from graphprune.errors import InputError
+from graphprune.extrapolate.base import Inputs
+from graphprune.extrapolate.features import node_features
+from graphprune.extrapolate.network import NetworkExtrapolator, Run, mlp
+from graphprune.graph.propagate import Propagator, gcn_table
+from graphprune.registry import register
+
+
+@register("extrapolator", "sign", source="Frasca et al., arXiv 2004.11198 (2020)", status="ours")
+@dataclass(kw_only=True, eq=False, repr=False)
+class SIGN(NetworkExtrapolator):
+    r"""Perceptron on ``[X, AX, ..., A^h X]``, with A the normalised adjacency of the kNN graph (see `GCN`).
+
+    graphprune formulation, after Frasca et al. (2020): one perceptron over all hops. Training costs nothing
+    of the graph's size, so it scales to any number of samples.
+
+    Arguments, training and standard deviation: see `NetworkExtrapolator`; besides
+
+    Args:
+        hops: Products h with A (default: 3).
+
+    Cost: O(hops N k F) once, then O(steps * batch_size * hops * F); O(N hops F) memory.
+    """
+
+    hops: int = 3
+
+    def _build(self, inputs: Inputs, seed_rows: Tensor) -> tuple[nn.Module, Run]:
+        if self.hops < 0:
+            raise InputError(f"hops is {self.hops}; it must be at least 0")
+        step = Propagator(*gcn_table(inputs.graph.indices, inputs.graph.link_weights()))
+        columns = [node_features(inputs, self.features, normalize=self.normalize)]
+        for _ in range(self.hops):
+            columns.append(step.forward(columns[-1]))
+        network = mlp((sum(c.shape[1] for c in columns), *self.hidden, 1), self.dropout)
+
+        def run(rows: Tensor | None) -> Tensor:
+            if rows is not None:
+                output: Tensor = network(torch.cat([c[rows] for c in columns], dim=1))
+                return output.squeeze(1)
+            return torch.cat([run(part) for part in torch.split(torch.arange(inputs.n), 4096)])
+
+        return network, run
