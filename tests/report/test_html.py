@@ -20,7 +20,7 @@ from graphprune.report.html import ReportInput, render
 from graphprune.report.samples import SampleMap
 
 Make = Callable[..., Any]
-EVIL = """</script><script>alert(1)</script><b>&amp;"'"""
+EVIL = """</script><!--<script>alert(1)</script><b>&amp;"'"""
 
 
 class Page(HTMLParser):

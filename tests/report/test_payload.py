@@ -57,10 +57,8 @@ def test_exact_packing_takes_the_least_width_and_loses_nothing(values: npt.NDArr
     np.testing.assert_array_equal(unpack(packed), values)
 
 
-@given(
-    st.recursive(st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=5)
-)
-def test_no_text_breaks_out_of_embedded_json(value: dict[str, str]) -> None:
+@given(st.lists(st.text() | st.text(st.sampled_from("<>&/!-'\"\\\u2028\u2029a")), max_size=5))
+def test_no_text_breaks_out_of_embedded_json(value: list[str]) -> None:
     text = str(embed_json(value))
     assert not set("<>&\u2028\u2029") & set(text)
     assert json.loads(text) == value

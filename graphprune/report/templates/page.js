@@ -67,7 +67,6 @@ const GP = (() => {
   });
   let wasNarrow = narrow();
   window.addEventListener("resize", () => { if (narrow() !== wasNarrow) { wasNarrow = narrow(); redraw(); } });
-  window.addEventListener("load", redraw);
 
   for (const element of document.querySelectorAll("[data-figure]")) draw(element, data.figures[element.dataset.figure]);
 

@@ -1,0 +1,116 @@
+"""The page in a browser: every plot draws, the controls work, nothing is asked of the network."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from graphprune.report.compare import compare
+from graphprune.report.html import render
+from graphprune.report.samples import SampleMap
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+LABEL = "<script>document.title = 'owned'</script>"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    if CHROMIUM is None:
+        pytest.skip("no chromium on the path")
+    with playwright.sync_playwright() as tool:
+        flags = ["--no-sandbox", "--enable-unsafe-swiftshader"]
+        running = tool.chromium.launch(executable_path=CHROMIUM, args=flags)
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def visit(browser: Any, tmp_path: Path) -> Iterator[Callable[..., Any]]:
+    """Opens HTML in a new tab; at the end no error and no request beyond the file may have been seen."""
+    seen: list[str] = []
+    contexts = []
+
+    def open_page(html: str, **options: Any) -> Any:
+        path = tmp_path / "page.html"
+        path.write_text(html, encoding="utf-8")
+        context = browser.new_context(**options)
+        contexts.append(context)
+        tab = context.new_page()
+        tab.on("console", lambda message: seen.append(message.text) if message.type == "error" else None)
+        tab.on("pageerror", lambda error: seen.append(str(error)))
+        tab.on(
+            "request",
+            lambda request: None if request.url[:5] in ("file:", "data:") else seen.append(request.url),
+        )
+        tab.goto(path.as_uri())
+        tab.wait_for_function(
+            "[...document.querySelectorAll('.plot')].every(p => p.offsetParent === null || p._fullLayout)"
+        )
+        return tab
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert seen == []
+
+
+def test_plots_draw_and_controls_work(visit: Callable[..., Any], make_report: Callable[..., Any]) -> None:
+    tab = visit(render(make_report()))
+    assert tab.locator(".plot .main-svg").count() >= 8
+    assert tab.locator(".gl-container canvas").count() > 0
+    assert "719 of 1,437 kept (50.0 %)" in tab.inner_text("#map-counts")
+    tab.locator("#map-keep").fill("10")
+    tab.wait_for_function("document.getElementById('map-counts').textContent.startsWith('144 of 1,437')")
+    tab.select_option("#map-rule", "=extrapolated")
+    assert "718 of 1,437" in tab.inner_text("#map-counts")
+    assert not tab.locator("#map-slider").is_visible()
+    tab.select_option("#trust-method", "mlp")
+    assert "1,078 samples." in tab.inner_text("#trust-note")
+    hit = "{points: [{curveNumber: 1, pointNumber: 0}]}"
+    tab.evaluate(f"document.getElementById('map-plot').emit('plotly_hover', {hit})")
+    assert "stays\nyes" in tab.inner_text("#map-card")
+    assert tab.locator("#map-galleries .picture").count() == 36
+
+
+def test_follows_the_theme_and_its_button(visit: Callable[..., Any], make_report: Callable[..., Any]) -> None:
+    tab = visit(render(make_report(map=None, scatter={})), color_scheme="dark")
+    background = "getComputedStyle(document.body).backgroundColor"
+    text = "document.querySelector('[data-figure]')._fullLayout.font.color"
+    dark = tab.evaluate(background), tab.evaluate(text)
+    tab.click("#theme")
+    light = tab.evaluate(background), tab.evaluate(text)
+    assert dark == ("rgb(20, 24, 27)", "#e5e9eb")
+    assert light == ("rgb(252, 252, 250)", "#1c2226")
+
+
+def test_fits_phone_and_desktop(
+    visit: Callable[..., Any], make_report: Callable[..., Any], windows: SampleMap
+) -> None:
+    tab = visit(render(make_report(map=windows)), viewport={"width": 360, "height": 800})
+    assert tab.evaluate("document.documentElement.scrollWidth") == 360
+    assert tab.locator("#map-heat .main-svg").count() > 0
+    assert tab.locator("#map-galleries svg.picture").count() == 24
+    tab.set_viewport_size({"width": 1200, "height": 800})
+    assert tab.evaluate("document.documentElement.scrollWidth") == 1200
+
+
+def test_labels_are_shown_as_text(
+    visit: Callable[..., Any], make_report: Callable[..., Any], metrics: dict[str, Any]
+) -> None:
+    metrics["training"][LABEL] = metrics["training"].pop("extrapolated")
+    samples = dataclasses.replace(make_report().map, class_names=(LABEL,) * 10)
+    tab = visit(render(make_report(metrics=metrics, map=samples, name=LABEL)))
+    assert tab.title() == f"{LABEL} · graphprune"
+    assert LABEL in tab.inner_text("#map-classes")
+    assert LABEL in tab.locator("[data-figure=arms] text").all_text_contents()
+
+
+def test_compare_draws(visit: Callable[..., Any], make_report: Callable[..., Any]) -> None:
+    tab = visit(compare([make_report(), make_report(name="other")]))
+    assert tab.locator(".plot .main-svg").count() > 0
