@@ -62,6 +62,7 @@ class TaskInfo:
         horizon: Steps to forecast (forecasting only).
         steps_per_day: Samples of the clock in a day (forecasting only).
         target_std: Standard deviation of the target in original units; errors are in standardised units.
+        target_mean: Its mean in original units.
         channels: Names of x's last dimension (forecasting only); ``observed``, ``time_of_day``,
             ``day_of_week`` and ``sensor`` are added to the data's own.
         target: Index of the channel to forecast.
@@ -76,6 +77,7 @@ class TaskInfo:
     horizon: int = 0
     steps_per_day: int = 0
     target_std: float = 1.0
+    target_mean: float = 0.0
     channels: tuple[str, ...] = ()
     target: int = 0
     n_sensors: int = 0

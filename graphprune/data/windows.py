@@ -279,6 +279,7 @@ def window_data(
         horizon=horizon,
         steps_per_day=series.steps_per_day,
         target_std=float(scaler.std[channel]),
+        target_mean=float(scaler.mean[channel]),
         channels=(*series.channels, *features),
         target=channel,
         n_sensors=series.n_sensors,

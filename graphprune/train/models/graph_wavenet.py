@@ -19,7 +19,7 @@ class GraphWaveNet(Forecaster):
         h' = h + W_0 u + \sum_{P \in \{P_f, P_b, A\}} \sum_{k=1}^{K} P^k u\, W_{P,k}, \qquad
         A = \mathrm{softmax}(\mathrm{relu}(E_1 E_2^\top))
 
-    :math:`P_f, P_b` are the row-normalised links and their transpose; without known links A stands alone.
+    :math:`P_f, P_b` are the row-normalised links and their transpose; without links A stands alone.
     Inside, tensors are ``[node, batch, time, channel]``, so that diffusion is one ``[N, N]`` product and every
     1 x 1 convolution a linear layer; a skip connection needs the last step alone. The forecast is the
     difference to the last observed value, which the paper does not do (``residual=False`` restores it).

@@ -1,0 +1,83 @@
+"""MAE, RMSE and MAPE of forecasts in original units, over all horizons and at single ones."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from graphprune.data.base import Samples, TaskInfo
+from graphprune.embed.module import evaluation
+
+# Relative errors of smaller truths say nothing: a standstill or an empty road.
+SMALLEST_TRUTH = 1e-3
+
+
+class ForecastErrors:
+    """Streams forecasts into masked errors per horizon step.
+
+    MAPE leaves out targets whose absolute value is below ``SMALLEST_TRUTH``, as the field does with zeros.
+
+    Args:
+        info: The task (horizon and the target's mean and standard deviation).
+        device: Where sums are kept.
+
+    >>> info = TaskInfo("forecasting", (1, 1, 1), horizon=2, target_mean=10.0, target_std=2.0)
+    >>> errors = ForecastErrors(info)
+    >>> errors.update(torch.tensor([[[1.0], [0.0]]]), torch.tensor([[[0.0], [torch.nan]]]))
+    >>> errors.summary()
+    {'mae': 2.0, 'rmse': 2.0, 'mape': 0.2}
+    """
+
+    def __init__(self, info: TaskInfo, *, device: torch.device | str = "cpu") -> None:
+        self.info = info
+        # Rows: absolute, squared and relative error, observed targets, targets that count for MAPE.
+        self.sums = torch.zeros(5, info.horizon, dtype=torch.float64, device=device)
+
+    def update(self, outputs: Tensor, targets: Tensor) -> None:
+        """Adds forecasts and targets ``[B, horizon, node]`` in standardised units, NaN where missing."""
+        truth = targets.double() * self.info.target_std + self.info.target_mean
+        errors = (outputs.detach().double() - targets).abs() * self.info.target_std
+        seen = ~errors.isnan()
+        large = seen & (truth.abs() >= SMALLEST_TRUTH)
+        relative = (errors / truth.abs()).masked_fill(~large, 0)
+        errors = errors.masked_fill(~seen, 0)
+        parts = (errors, errors.square(), relative, seen.double(), large.double())
+        self.sums += torch.stack([part.sum(dim=(0, 2)) for part in parts])
+
+    def summary(self, steps: Sequence[int] | None = None) -> dict[str, float]:
+        """``mae``, ``rmse`` and ``mape`` (a fraction) over horizon steps counted from 1 (default: all).
+
+        A measure without a single target is NaN.
+        """
+        chosen = self.sums if steps is None else self.sums[:, [step - 1 for step in steps]]
+        absolute, squared, relative, seen, large = chosen.sum(dim=1).tolist()
+        return {
+            "mae": absolute / seen if seen else math.nan,
+            "rmse": math.sqrt(squared / seen) if seen else math.nan,
+            "mape": relative / large if large else math.nan,
+        }
+
+
+def forecast_errors(
+    model: nn.Module,
+    samples: Samples,
+    info: TaskInfo,
+    *,
+    device: torch.device | str = "cpu",
+    steps: Iterable[int] = (3, 6, 12),
+    batch_size: int = 512,
+) -> dict[str, dict[str, float]]:
+    """Errors of a model under ``all`` and under each horizon step that the task has, such as ``"3"``.
+
+    Cost: one forward pass over the samples.
+    """
+    device = torch.device(device)
+    errors = ForecastErrors(info, device=device)
+    with evaluation(model):
+        for batch in samples.batches(torch.split(torch.arange(len(samples)), batch_size), device=device):
+            errors.update(model(batch.x).float(), batch.y)
+    single = {str(step): errors.summary([step]) for step in steps if step <= info.horizon}
+    return {"all": errors.summary(), **single}
