@@ -83,7 +83,8 @@ def edge_blocks(
     """What ``rows`` depend on, first layer first.
 
     Returns:
-        Per layer the places of its targets among its sources and the edges ``[2, L]`` in places; the rows ``[S]`` whose features the first one takes.
+        Per layer the places of its targets among its sources and its edges ``[2, L]`` in places; and the rows
+        ``[S]`` whose features the first layer takes.
     """
     blocks = []
     for _ in range(layers):

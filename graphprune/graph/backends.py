@@ -88,7 +88,7 @@ def fast_dtype(database: Points, precision: Precision = "auto") -> torch.dtype:
 
 
 def native_bfloat16(device: torch.device) -> bool:
-    """Whether the hardware multiplies bfloat16 matrices itself: CPU flags or CUDA capability, never a timing."""
+    """Whether the hardware multiplies bfloat16 matrices itself, by CPU flags or CUDA capability."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
     flags = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}

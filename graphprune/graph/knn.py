@@ -29,7 +29,7 @@ Backend = Literal["auto", "exact", "ivf"]
 EXACT_UP_TO = 200_000
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class KNNGraph:
     """Nearest neighbours of N samples as two tables; a link goes from a neighbour to the sample of its row.
 
@@ -70,6 +70,9 @@ class KNNGraph:
             raise InputError(
                 f"graph has {self.n} samples but {len(self.embeddings)} embeddings; give one each"
             )
+
+    def __repr__(self) -> str:
+        return f"KNNGraph(n={self.n}, k={self.k}, metric={self.metric!r}, recall={self.recall:g})"
 
     @property
     def n(self) -> int:
