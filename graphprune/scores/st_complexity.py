@@ -67,7 +67,7 @@ class STComplexity(Score):
         parts = (self.level, level), (self.a, spatial), (self.b, self._finish(self.temporal))
         total = torch.zeros(self.n, dtype=torch.float64)
         for weight, part in parts:
-            total += weight * _standardised(part.double().masked_fill(~known, 0), known)
+            total += weight * standardised(part.double().masked_fill(~known, 0), known)
         return total.float()
 
     def _beside_linked(self, level: Tensor) -> Tensor:
@@ -91,7 +91,8 @@ def _nanstd(x: Tensor) -> Tensor:
     return (x - x.nanmean(dim=1, keepdim=True)).square().nanmean(dim=1).sqrt()
 
 
-def _standardised(part: Tensor, known: Tensor) -> Tensor:
+def standardised(part: Tensor, known: Tensor) -> Tensor:
+    """``part [n]`` float64 by mean and standard deviation of its ``known`` ones; 0 where constant."""
     if not bool(known.any()):
         return torch.zeros_like(part)
     mean, std = part[known].mean(), part[known].std(correction=0)

@@ -91,7 +91,10 @@ def _train_and_score(
     ids = data.train.ids[rows]
     seed = derive_seed(config.seed, "train", purpose)
     recorder = Recorder(
-        {score.name: create("score", score.name, **score.options) for score in config.scores},
+        {
+            score.name: create("score", score.name, **score.options, **_links(job, score.name, ids))
+            for score in config.scores
+        },
         torch.from_numpy(ids),
         epochs=int(settings.epochs),
         num_classes=data.info.num_classes,
@@ -125,6 +128,21 @@ def _train_and_score(
     if result.evaluation_cost.forward_samples:
         attempt.costs[f"{stage}_evaluation"] = result.evaluation_cost
     return [*paths, weights]
+
+
+def _links(job: Job, score: str, ids: npt.NDArray[np.int64]) -> dict[str, torch.Tensor]:
+    """What ``st_complexity`` of sensor-time windows is told of the other sensors."""
+    from graphprune.data.windows import WindowSamples
+
+    train = job.data.train
+    if score != "st_complexity" or not isinstance(train, WindowSamples) or train.granularity == "network":
+        return {}
+    links = train.series.links
+    if links is None:
+        return {}
+    from graphprune.graph.spatiotemporal import sensor_rows
+
+    return {"links": sensor_rows(ids, n_sensors=train.n_sensors, links=links)[0]}
 
 
 def training_cost(job: Job, stage: str, ledger_name: str, *, evaluation: bool) -> Cost:

@@ -20,7 +20,7 @@ class GraphWaveNet(Forecaster):
         A = \mathrm{softmax}(\mathrm{relu}(E_1 E_2^\top))
 
     :math:`P_f, P_b` are the row-normalised links and their transpose; without links A stands alone.
-    Inside, tensors are ``[node, batch, time, channel]``, so that diffusion is one ``[N, N]`` product and every
+    Inside, tensors are ``[node, batch, time, channel]``, so that diffusion is one ``[N, N]`` product and a
     1 x 1 convolution a linear layer; a skip connection needs the last step alone. The forecast is the
     difference to the last observed value, which the paper does not do (``residual=False`` restores it).
 
