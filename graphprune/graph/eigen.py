@@ -28,7 +28,7 @@ def smallest(links: Any, count: int, kind: Kind) -> tuple[Array, Array, float]:
 
     A multiple eigenvalue is found as often as it is there: one Lanczos run sees only one of its vectors, so
     the rest of the space is searched until nothing smaller is left. The next value (inf if there is
-    none) tells whether the last one is simple; unless it is close, it is known to four digits only.
+    none) tells whether the last one is simple; unless it is close, it is known to three digits only.
 
     Args:
         links: Symmetric weights of one component, ``[n, n]`` array or CSR.
@@ -121,22 +121,22 @@ def _largest(product: Callable[[Array], Array], first: Array, count: int) -> tup
         return rest
 
     def search(wanted: int, tolerance: float, start: Array) -> tuple[Array, Array]:
-        rest = LinearOperator((n, n), matvec=lambda x: apart(product(apart(x.reshape(-1)))), dtype=np.float64)
-        lanczos = min(n, max(3 * wanted, 32))
+        rest = LinearOperator((n, n), matvec=lambda x: apart(product(x.reshape(-1))), dtype=np.float64)
+        lanczos = min(n, max(3 * wanted, 20))
         found: tuple[Array, Array] = eigsh(
             rest, wanted, which="LA", v0=apart(start), ncv=lanczos, maxiter=150, tol=tolerance
         )
         return found
 
-    wanted, tolerance = count - 1, 1e-10
+    wanted, tolerance = count - 1, 1e-9
     while True:
         if wanted:
             found, vectors = search(wanted, tolerance, draws.normal(size=n))
             basis = np.linalg.qr(np.column_stack([basis, vectors]))[0]
             values = np.concatenate([values, found])
         least = np.sort(values)[-count] if count > 1 else np.inf
-        rough, vector = search(1, 1e-5, draws.normal(size=n))
-        if rough[0] > least * (1 - 1e-4):
+        rough, vector = search(1, 1e-4, draws.normal(size=n))
+        if rough[0] > least * (1 - 3e-4):
             rough, vector = search(1, tolerance, vector[:, 0])
         if not rough[0] > least * (1 + tolerance):
             break

@@ -23,10 +23,10 @@ class STPruneSampler(EpochSampler):
         + b\, z(\mathrm{std}_T\, \mathrm{mean}_S\, e)
 
     z standardises over all seen windows (0 where constant). :math:`L = \{i : c_i < \bar c\}`; each of L is
-    left out with probability r, and its kept ones get the weight :math:`1 + q_i (1 / (1 - r) - 1)`. With q = 1
-    and without rescaling the expected loss is exact; otherwise window i of L counts ``(1 - q_i) r`` too
-    little, and rescaling multiplies all by one common factor. Nothing is left out in the first epoch, in
-    which errors become known, nor after epoch ``delta * epochs``.
+    left out with probability r, and its kept ones get the weight :math:`1 + q_i (1 / (1 - r) - 1)`. With
+    q = 1 and without rescaling the expected loss is exact; otherwise window i of L counts ``(1 - q_i) r``
+    too little, and rescaling multiplies all by one common factor. Nothing is left out in the first epoch,
+    in which errors become known, nor after epoch ``delta * epochs``.
 
     Args:
         n: Number of windows.
