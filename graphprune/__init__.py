@@ -24,6 +24,7 @@ _HOMES = {
     "entries": "graphprune.registry",
     "evaluate": "graphprune.extrapolate.evaluate",
     "load_config": "graphprune.config",
+    "parse_config": "graphprune.config",
     "register": "graphprune.registry",
     "run": "graphprune.pipeline",
     "train_model": "graphprune.train.loop",

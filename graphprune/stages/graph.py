@@ -71,7 +71,7 @@ def _with_links(job: Job, graph: KNNGraph) -> KNNGraph:
         train.ids,
         granularity=train.granularity,
         n_sensors=train.n_sensors,
-        links=train.series.links(),
+        links=train.series.links,
         temporal_weight=config.temporal_weight,
         sensor_weight=config.sensor_weight,
     )
