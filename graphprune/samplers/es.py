@@ -69,7 +69,8 @@ class ESSampler(EpochSampler):
     def is_plain(self, epoch: int) -> bool:
         """Whether an epoch trains on everything, at the start or the end of the run."""
         plain = math.floor(self.anneal * self.epochs + 0.5)
-        return epoch >= self.epochs - plain or (epoch < plain and self.scores is None)
+        at_end = plain > 0 and epoch >= self.epochs - plain
+        return at_end or (epoch < plain and self.scores is None)
 
     def _epoch_order(self, epoch: int) -> Tensor:
         return self._shuffle(torch.arange(self.n))

@@ -10,6 +10,7 @@ from graphprune.registry import register
 from graphprune.rng import generator
 from graphprune.samplers.base import EpochSampler
 from graphprune.samplers.warm import check_scores, fill_unseen
+from graphprune.scores.st_complexity import complexity_parts, standardised
 
 
 @register("sampler", "st_prune", source="after Chen et al., arXiv 2602.19113 (2026)", status="ours")
@@ -88,13 +89,12 @@ class STPruneSampler(EpochSampler):
 
     def complexity(self) -> Tensor:
         """Complexity ``[n]`` float32 of every window, ``inf`` where none is known."""
-        seen = self.level.isfinite().cpu()
+        level = self.level.cpu().double()
+        seen = level.isfinite()
         total = torch.zeros(self.n, dtype=torch.float64)
-        for factor, part in ((1.0, self.level), (self.a, self.spatial), (self.b, self.temporal)):
-            values = part.cpu().double()
-            spread = values[seen].std(correction=0) if factor and bool(seen.any()) else torch.zeros(())
-            if spread > 0:
-                total += factor * (values - values[seen].mean()) / spread
+        for factor, part in ((1.0, level), (self.a, self.spatial), (self.b, self.temporal)):
+            if factor:
+                total += factor * standardised(part.cpu().double().masked_fill(~seen, 0), seen)
         return total.masked_fill_(~seen, torch.inf).float()
 
     def _epoch_order(self, epoch: int) -> Tensor:
@@ -116,14 +116,3 @@ class STPruneSampler(EpochSampler):
             self._loss_weights = weights
             self._place_state()
         return self._shuffle(kept)
-
-
-def complexity_parts(errors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Level, spatial and temporal heterogeneity ``[B]`` of errors ``[B, T, S]`` (NaN where missing)."""
-    errors = errors.to(torch.float32)
-    level = errors.flatten(1).nanmean(dim=1)
-    return level, _nanstd(errors.nanmean(dim=1)), _nanstd(errors.nanmean(dim=2))
-
-
-def _nanstd(x: Tensor) -> Tensor:
-    return (x - x.nanmean(dim=1, keepdim=True)).square().nanmean(dim=1).sqrt()

@@ -22,10 +22,11 @@ from graphprune.samplers.infobatch import InfoBatchSampler
 from graphprune.samplers.jest import JESTSampler, joint_draw
 from graphprune.samplers.score_weighted import ScoreWeightedSampler
 from graphprune.samplers.seta import SeTaSampler
-from graphprune.samplers.st_prune import STPruneSampler, complexity_parts
+from graphprune.samplers.st_prune import STPruneSampler
 from graphprune.samplers.static import StaticSampler
 from graphprune.samplers.stationarity import roughness, stationarity
 from graphprune.samplers.warm import fill_unseen, relative_ranks
+from graphprune.scores.st_complexity import complexity_parts
 from graphprune.select.base import Selection
 from graphprune.table import ScoreTable
 
