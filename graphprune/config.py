@@ -291,7 +291,8 @@ class Config(Strict):
             ):
                 if wanted not in made:
                     raise ValueError(
-                        f"arms.{index}.{key}: '{wanted}' is not computed; add it to {key}s or use one of {', '.join(made)}"
+                        f"arms.{index}.{key}: '{wanted}' is not computed; "
+                        f"add it to {key}s or use one of {', '.join(made)}"
                     )
         return self
 

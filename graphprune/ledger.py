@@ -6,7 +6,7 @@ import resource
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -73,10 +73,9 @@ def measure(cost: Cost) -> Iterator[Stopwatch]:
 
 def _reset_peak() -> None:
     if sys.platform == "linux":
-        try:
+        # Where this is refused, the peak is that of the process so far: never too small.
+        with suppress(OSError):
             Path("/proc/self/clear_refs").write_text("5")
-        except OSError:
-            pass  # then the peak is that of the process so far: never too small
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()

@@ -30,7 +30,8 @@ def run(
         out: The run folder (default: ``runs/<name>``); the same call again resumes there.
         data: Your own data in place of ``config.data``.
         model: Makes an untrained model, in place of ``config.model``.
-        paradigm: Your own losses and metric.
+        paradigm: Your own losses and metric. A changed function leaves no trace that a resumed run could
+            notice: give it another ``out``.
         reporter: Where progress goes (default: nowhere).
 
     Raises:

@@ -42,13 +42,16 @@ def files(tmp_path):
     n, classes, epochs = 120, 3, 14
     labels = np.arange(n) % classes
     embeddings = (draws.normal(size=(n, 5)) + labels[:, None]).astype(np.float32)
-    logits = draws.normal(size=(epochs, n, classes)) + np.eye(classes)[labels] * np.arange(epochs)[:, None, None] / 4
+    logits = (
+        draws.normal(size=(epochs, n, classes))
+        + np.eye(classes)[labels] * np.arange(epochs)[:, None, None] / 4
+    )
     probs = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
     np.save(folder / "E.npy", embeddings)
     np.save(folder / "Y.npy", labels)
     np.savez(folder / "T.npz", probs=probs.astype(np.float32), labels=labels)
     np.savez(folder / "Q.npz", probs=probs[-2:].astype(np.float32))
-    truth = embeddings[:, 0].astype(np.float32)
+    truth = (embeddings[:, 0] + draws.normal(scale=0.2, size=n)).astype(np.float32)
     ScoreTable(np.arange(n), truth, True).to_parquet(folder / "TRUTH.parquet")
     ScoreTable(np.arange(0, n, 3), truth[::3], True).to_parquet(folder / "S.parquet")
     return folder
@@ -73,7 +76,11 @@ def test_the_stages_alone_lead_from_logs_to_a_selection(run, files):
     predicted = ScoreTable.from_parquet(f / "P.parquet")
     assert predicted.ids.tolist() == list(range(120))
     assert predicted.measured.tolist() == [i % 3 == 0 for i in range(120)]
-    assert np.bincount(np.load(f / "Y.npy")[Selection.from_parquet(f / "K.parquet").ids]).tolist() == [10, 10, 10]
+    assert np.bincount(np.load(f / "Y.npy")[Selection.from_parquet(f / "K.parquet").ids]).tolist() == [
+        10,
+        10,
+        10,
+    ]
     indices = np.load(f / "G/indices.npy")
     distances = np.load(f / "G/distances.npy")
     assert indices.shape == distances.shape == (120, 6)
@@ -101,7 +108,9 @@ def test_methods_lists_every_fixed_name(run):
     code, out, _ = run("methods", "--json")
     known = {kind: {m["name"] for m in listed} for kind, listed in json.loads(out).items()}
     assert code == 0
-    assert {"dynamic_uncertainty", "dynamic_uncertainty_online", "tdds", "loss", "st_complexity"} <= known["scores"]
+    assert {"dynamic_uncertainty", "dynamic_uncertainty_online", "tdds", "loss", "st_complexity"} <= known[
+        "scores"
+    ]
     assert {"knn", "gcn", "mean", "class_mean", "ridge", "mlp"} <= known["extrapolators"]
     assert {"top", "top_per_class", "random", "random_per_class"} <= known["selections"]
     assert {"random", "rs2"} <= known["samplers"]
@@ -186,7 +195,12 @@ def test_bad_input_is_one_sentence_and_exit_code_2(run, files, case):
     assert out == ""
     assert "Traceback" not in err
     after = {p: p.stat().st_mtime_ns for p in files.rglob("*") if p.is_file() and ".stages" not in p.parts}
-    written = {p.name for p in after.keys() - before.keys()} - {".lock", "log.jsonl", "config.yaml", "provenance.json"}
+    written = {p.name for p in after.keys() - before.keys()} - {
+        ".lock",
+        "log.jsonl",
+        "config.yaml",
+        "provenance.json",
+    }
     assert not written
     assert all(after[path] == stamp for path, stamp in before.items())
 

@@ -25,7 +25,9 @@ def test_yaml_round_trip(tmp_path):
 def test_overrides_reach_sections_and_list_items(tmp_path):
     path = tmp_path / "c.yaml"
     path.write_text("name: x\ndata: {kind: sklearn}\narms: [{name: a, score: dynamic_uncertainty}]\n")
-    config = load_config(path, ["seeds.fraction=0.1", "arms.0.keep=0.25", "oracle.runs=3", "scores=[dynamic_uncertainty]"])
+    config = load_config(
+        path, ["seeds.fraction=0.1", "arms.0.keep=0.25", "oracle.runs=3", "scores=[dynamic_uncertainty]"]
+    )
     assert config.seeds.fraction == 0.1
     assert config.arms[0].keep == 0.25
     assert config.oracle is not None
@@ -61,7 +63,12 @@ def test_faults_are_one_sentence_that_names_the_key(change, message):
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("a: [", "not valid YAML"), ("- 1", "keys and values"), ("", "keys and values"), ("\x00", "not valid YAML")],
+    [
+        ("a: [", "not valid YAML"),
+        ("- 1", "keys and values"),
+        ("", "keys and values"),
+        ("\x00", "not valid YAML"),
+    ],
 )
 def test_unreadable_files_are_refused_by_name(tmp_path, text, message):
     path = tmp_path / "c.yaml"
@@ -79,7 +86,9 @@ def test_bad_overrides_are_refused(tmp_path, override):
         load_config(path, [override])
 
 
-@pytest.mark.parametrize("path", sorted(Path(__file__).parents[1].glob("configs/*.yaml")), ids=lambda p: p.name)
+@pytest.mark.parametrize(
+    "path", sorted(Path(__file__).parents[1].glob("configs/*.yaml")), ids=lambda p: p.name
+)
 def test_shipped_configs_are_valid_and_name_known_methods(path):
     from graphprune.pipeline import check_names
 

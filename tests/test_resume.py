@@ -28,7 +28,9 @@ def artifacts(folder: Path) -> dict[str, object]:
         name = str(path.relative_to(folder))
         if path.is_dir() or path.name in NOT_BYTES or name.startswith(".stages"):
             continue
-        found[name] = untimed(json.loads(path.read_text())) if path.name == "metrics.json" else path.read_bytes()
+        found[name] = (
+            untimed(json.loads(path.read_text())) if path.name == "metrics.json" else path.read_bytes()
+        )
     return found
 
 
@@ -126,6 +128,7 @@ def test_metrics_hold_the_fixed_keys(whole):
             assert result.keys() >= {"heldout", "oracle", "fit_seconds", "predict_seconds", "cost_passes"}
             assert result["oracle"]["n"] == 240 - 72
     arms = metrics["training"]
+    assert arms["pruned"]["equal_cost"] == ["full_short", "random_equal_cost", "rs2_equal_cost"]
     assert arms.keys() == {
         "full", "random", "rs2", "pruned", "full_short", "random_equal_cost", "rs2_equal_cost",
     }  # fmt: skip

@@ -35,7 +35,19 @@ from graphprune.train.loop import evaluate_model, train_model
 from graphprune.train.paradigms.supervised import Supervised
 
 EPOCHS = 30
-JOBS = ("full0", "full1", "full2", "short6", "short3", "seed20", "seed20a", "seed20b", "seed10", "seed10a", "seed10b")
+JOBS = (
+    "full0",
+    "full1",
+    "full2",
+    "short6",
+    "short3",
+    "seed20",
+    "seed20a",
+    "seed20b",
+    "seed10",
+    "seed10a",
+    "seed10b",
+)
 
 
 class Trace(Score):
@@ -96,13 +108,19 @@ def run_job(job: str, state: int, data: Data, out: Path) -> None:
             "tdds": create("score", "tdds", T=EPOCHS, window=10),
         }
     seed = derive_seed(state, job)
-    settings = OptimisationConfig(epochs=epochs, batch_size=128, lr=0.1, weight_decay=5e-4, augment=("crop", "flip"))
+    settings = OptimisationConfig(
+        epochs=epochs, batch_size=128, lr=0.1, weight_decay=5e-4, augment=("crop", "flip")
+    )
     with isolated_rng(seed, "init"):
         model = get("model", "small_cnn").for_task(data.info, width=16, stages=3)
-    recorder = Recorder(scores, torch.arange(n), epochs=epochs, num_classes=data.info.num_classes, device=device)
+    recorder = Recorder(
+        scores, torch.arange(n), epochs=epochs, num_classes=data.info.num_classes, device=device
+    )
     sampler = StaticSampler(n, rows=torch.from_numpy(rows), epochs=epochs, seed=seed)
     start = time.perf_counter()
-    train_model(model, data.train, Supervised(), sampler, settings, seed=seed, device=device, recorder=recorder)
+    train_model(
+        model, data.train, Supervised(), sampler, settings, seed=seed, device=device, recorder=recorder
+    )
     seconds = time.perf_counter() - start
     accuracy = evaluate_model(model, data.test, Supervised(), device=device)
     kept: dict[str, Any] = {"rows": rows, "accuracy": accuracy, "seconds": seconds}
@@ -140,7 +158,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--state", type=int, default=0)
     parser.add_argument("--jobs", nargs="*", default=list(JOBS))
-    parser.add_argument("--limit", type=int, default=None, help="Use only so many samples (for a smoke test).")
+    parser.add_argument(
+        "--limit", type=int, default=None, help="Use only so many samples (for a smoke test)."
+    )
     parser.add_argument("--at-once", type=int, default=1, help="Trainings that share the machine.")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
@@ -149,7 +169,16 @@ def main() -> None:
         run_job(arguments.jobs[0], arguments.state, data, arguments.out)
         return
     waiting, running = list(arguments.jobs), []
-    passed = ["--train", arguments.train, "--test", arguments.test, "--out", arguments.out, "--state", arguments.state]
+    passed = [
+        "--train",
+        arguments.train,
+        "--test",
+        arguments.test,
+        "--out",
+        arguments.out,
+        "--state",
+        arguments.state,
+    ]
     passed += [] if arguments.limit is None else ["--limit", arguments.limit]
     while waiting or running:
         while waiting and len(running) < arguments.at_once:

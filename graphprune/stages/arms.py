@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,6 +27,7 @@ from graphprune.train.checkpoint import Checkpoint, save_weights
 from graphprune.train.loop import evaluate_model, train_model
 
 Budget = Literal["epochs", "passes", "seconds"]
+BASELINES = ("full", "random", "rs2")
 MakeSampler = Callable[[int], EpochSampler]
 
 
@@ -43,6 +44,7 @@ class Arm:
         inputs: Files that it depends on.
         budget: What fixed the length.
         overhead: What had to be spent before training (seed run, embedding, graph, fit, selection).
+        matches: The arms whose total cost this one spends on something simple.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Arm:
     inputs: tuple[Path, ...] = ()
     budget: Budget = "epochs"
     overhead: Cost = field(default_factory=Cost)
+    matches: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -145,29 +148,30 @@ def equal_cost_arms(job: Job, done: list[tuple[Arm, ArmResult]]) -> list[Arm]:
     """For every budget that a pruned arm spent in all: the same spent on all the data, on random and on RS2."""
     training, n = job.config.training, len(job.data.train)
     full = next(result for arm, result in done if arm.name == "full")
-    budgets: dict[str, tuple[float, float]] = {}
+    baseline_keep = next(arm.keep for arm, _ in done if arm.name == "random")
+    budgets: dict[str, list[tuple[Arm, float]]] = {}
     for arm, result in done:
-        if arm.name in ("full", "random", "rs2"):
+        if arm.name in BASELINES:
             continue
         total = result.total(arm)
+        share = total.seconds / full.cost.seconds
         if training.budget == "passes":
             share = total.passes(n, training.epochs)
-        else:
-            share = total.seconds / full.cost.seconds
-        budgets.setdefault(f"{share:.2f}", (share, arm.keep if arm.keep < 1 else done[1][0].keep))
+        budgets.setdefault(f"{share:.2f}", []).append((arm, share))
     arms = []
-    for label, (share, keep) in budgets.items():
+    for label, spenders in budgets.items():
+        first, share = spenders[0]
         suffix = f"@{label}" if len(budgets) > 1 else ""
-        epochs = share * training.epochs
-        arms += [
-            sampled_arm(job, f"full_short{suffix}", "random", {"keep": 1.0}, epochs, training.budget),
-            sampled_arm(
-                job, f"random_equal_cost{suffix}", "random", {"keep": keep}, epochs / keep, training.budget
-            ),
-            sampled_arm(
-                job, f"rs2_equal_cost{suffix}", "rs2", {"keep": keep}, epochs / keep, training.budget
-            ),
-        ]
+        keep = first.keep if first.keep < 1 else baseline_keep
+        matches = tuple(arm.name for arm, _ in spenders)
+        for name, sampler, kept in (
+            ("full_short", "random", 1.0),
+            ("random_equal_cost", "random", keep),
+            ("rs2_equal_cost", "rs2", keep),
+        ):
+            epochs = share * training.epochs / kept
+            arm = sampled_arm(job, name + suffix, sampler, {"keep": kept}, epochs, training.budget)
+            arms.append(replace(arm, matches=matches))
     return arms
 
 

@@ -32,7 +32,7 @@ def collect_metrics(
         "extrapolation": _extrapolation(job) if n_seeds else {},
         "training": {
             **{name: _reference(value) for name, value in references.items()},
-            **{arm.name: _training(job, arm, result) for arm, result in trained},
+            **{arm.name: _training(job, arm, result, trained) for arm, result in trained},
         },
         "cost": {name: {"seconds": c.seconds, "peak_mib": c.peak_mib} for name, c in sorted(ledger.items())},
         "saving": _saving(trained),
@@ -55,7 +55,7 @@ def _extrapolation(job: Job) -> dict[str, Any]:
     return judged
 
 
-def _training(job: Job, arm: Arm, result: ArmResult) -> dict[str, Any]:
+def _training(job: Job, arm: Arm, result: ArmResult, trained: Trained) -> dict[str, Any]:
     state = job.config.training.random_states[0]
     total = result.total(arm)
     return {
@@ -71,6 +71,7 @@ def _training(job: Job, arm: Arm, result: ArmResult) -> dict[str, Any]:
         "backward_samples": result.cost.trained_samples,
         "cost_passes": total.passes(len(job.data.train), job.config.training.epochs),
         "budget": arm.budget,
+        "equal_cost": [other.name for other, _ in trained if arm.name in other.matches],
     }
 
 

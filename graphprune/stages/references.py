@@ -6,7 +6,7 @@ from graphprune.stages.job import Job
 
 
 def reference_forecasts(job: Job) -> dict[str, float]:
-    """Masked MAE on the test part, in original units, of ``last_value`` and ``historical_average``; empty for images."""
+    """Masked test MAE in original units of ``last_value`` and ``historical_average``; empty for images."""
     from graphprune.data.windows import WindowSamples
 
     train, test = job.data.train, job.data.test

@@ -9,7 +9,6 @@ import numpy as np
 
 from graphprune.config import Config, load_config
 from graphprune.data.base import Data
-from graphprune.errors import InputError
 from graphprune.files import read_json, read_npy, write_json, write_text
 from graphprune.report.html import ReportInput, render
 from graphprune.report.samples import SampleMap

@@ -105,7 +105,14 @@ def write_parquet(path, images, labels, image="img"):
 
 
 def parquet_options(**changes):
-    options = {"image": None, "label": None, "image_size": None, "limit": None, "test_fraction": 0.25, "faults": ()}
+    options = {
+        "image": None,
+        "label": None,
+        "image_size": None,
+        "limit": None,
+        "test_fraction": 0.25,
+        "faults": (),
+    }
     return {**options, **changes}
 
 

@@ -13,7 +13,10 @@ def test_crops_are_windows_of_the_padded_image():
         padded = torch.zeros(2, 9, 9)
         padded[:, 2:7, 2:7] = image
         found = [
-            (i, j) for i in range(5) for j in range(5) if torch.equal(padded[:, i : i + 5, j : j + 5], cropped)
+            (i, j)
+            for i in range(5)
+            for j in range(5)
+            if torch.equal(padded[:, i : i + 5, j : j + 5], cropped)
         ]
         assert len(found) == 1
         shifts.add(found[0])

@@ -1,6 +1,7 @@
 """The loop: exact resume, lengths, schedules, and what recorder and samplers see."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -43,7 +44,9 @@ def make_model() -> nn.Module:
 
 
 def settings(**changes) -> OptimisationConfig:
-    return OptimisationConfig(**{"epochs": 4, "batch_size": 16, "lr": 0.05, "augment": ("crop", "flip"), **changes})
+    return OptimisationConfig(
+        **{"epochs": 4, "batch_size": 16, "lr": 0.05, "augment": ("crop", "flip"), **changes}
+    )
 
 
 def fit(model, *, checkpoint=None, kill_at=None, sampler=None, samples=None, **changes):
@@ -177,4 +180,4 @@ def test_schedules_stay_between_zero_and_the_peak(schedule):
     assert min(factors) >= 0
     if schedule != "constant":
         assert factors[-1] == pytest.approx(0, abs=1e-3)
-        assert all(math.isclose(a, b, abs_tol=0.1) for a, b in zip(factors, factors[1:], strict=False))
+        assert all(math.isclose(a, b, abs_tol=0.1) for a, b in pairwise(factors))

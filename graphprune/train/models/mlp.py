@@ -15,7 +15,10 @@ from graphprune.train.models.base import RegisteredModel
 
 @register("model", "mlp", source="a plain perceptron", status="ours")
 class MLP(RegisteredModel):
-    """``depth`` hidden layers of ``width`` units with batch norm and ReLU. Shapes: ``[B, ...]`` -> ``[B, num_classes]``."""
+    """``depth`` hidden layers of ``width`` units with batch norm and ReLU.
+
+    Shapes: ``[B, ...]`` float32 -> ``[B, num_classes]``.
+    """
 
     def __init__(self, *, in_features: int, num_classes: int, width: int = 128, depth: int = 2) -> None:
         super().__init__()
