@@ -51,8 +51,9 @@ def run_step(sampler: EpochSampler, rows: Tensor) -> Tensor:
     """One step as a training loop makes it; returns the rows trained on."""
     epoch = sampler.epoch
     if sampler.chooses:
-        losses = losses_of(rows, epoch) if sampler.needs_forward else None
-        features = features_of(rows, epoch) if sampler.needs_features else None
+        with torch.inference_mode():  # as loops do it: state must not keep such tensors
+            losses = losses_of(rows, epoch) if sampler.needs_forward else None
+            features = features_of(rows, epoch) if sampler.needs_features else None
         rows = rows[sampler.choose(rows, losses, features)]
     sampler.weights(rows)
     sampler.update(rows, losses_of(rows, epoch), errors_of(rows, epoch) if sampler.needs_errors else None)
