@@ -25,13 +25,13 @@ class GAT(NetworkExtrapolator):
 
     Args:
         hidden: Features per head of each hidden layer (default: one layer of 64).
-        heads: Attention heads of the hidden layers (default: 4).
+        heads: Attention heads of the hidden layers (default: 2).
 
     Cost: O(steps * batch_size * k^layers * heads * hidden) time and memory.
     """
 
     hidden: Sequence[int] = (64,)
-    heads: int = 4
+    heads: int = 2
     batch_size: int | None = 256
     steps: int = 300
 

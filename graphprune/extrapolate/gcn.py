@@ -5,24 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
-from graphprune.errors import InputError
 from graphprune.extrapolate.base import Inputs
 from graphprune.extrapolate.features import node_features
-from graphprune.extrapolate.network import Dropout, NetworkExtrapolator, Run
-from graphprune.graph.backends import native_bfloat16
+from graphprune.extrapolate.network import Dropout, NetworkExtrapolator, Run, number_format
 from graphprune.graph.propagate import Propagator, gcn_table, locality_order, reorder
 from graphprune.registry import register
 
-# From this many samples on, bfloat16 and a cache-friendly order of the samples pay for themselves.
-_BFLOAT16_FROM = 1024
+# From this many samples on, a cache-friendly order of the samples pays for itself.
 _ORDERED_FROM = 8192
-
-Precision = Literal["auto", "float32", "bfloat16"]
 
 
 @register("extrapolator", "gcn", source="Schmidt et al., arXiv 2506.09010 (2025)", status="confirmed")
@@ -39,11 +34,7 @@ class GCN(NetworkExtrapolator):
     instead of 128 seeds with sampled neighbours. Because :math:`\tilde A X` is computed once, the first layer
     needs no aggregation while training.
 
-    Arguments, training and standard deviation: see `NetworkExtrapolator`; besides
-
-    Args:
-        precision: Number format of the layers' products, ``float32``, ``bfloat16`` or ``auto``: bfloat16 from
-            1,024 samples on where the hardware multiplies it natively. Weights are always float32.
+    Arguments, training and standard deviation: see `NetworkExtrapolator`.
 
     Cost: O(steps * N * (k + hidden) * hidden) time, O(N * (features + hidden)) memory.
 
@@ -51,11 +42,9 @@ class GCN(NetworkExtrapolator):
     """
 
     batch_size: int | None = None
-    precision: Precision = "auto"
 
     def _build(self, inputs: Inputs, seed_rows: Tensor) -> tuple[nn.Module, Run]:
         n = inputs.n
-        dtype = number_format(self.precision, n)
         order = locality_order(inputs.graph.indices) if n >= _ORDERED_FROM else torch.arange(n)
         place = torch.argsort(order)
         indices, weights = reorder(*gcn_table(inputs.graph.indices, inputs.graph.link_weights()), order)
@@ -64,7 +53,7 @@ class GCN(NetworkExtrapolator):
         layers = GraphConvolutions((x.shape[1], *self.hidden, 1), self.dropout)
         seeds = place[seed_rows].sort().values
         blocks, sources = receptive_field(indices, weights, seeds, len(self.hidden))
-        inner = x[sources].to(dtype)
+        inner = x[sources].to(number_format(self.precision, n))
 
         def run(rows: Tensor | None) -> Tensor:
             if rows is None:
@@ -88,21 +77,11 @@ class GraphConvolutions(nn.Module):
         self.biases = nn.ParameterList([torch.zeros(right) for _, right in shapes])
 
     def forward(self, x: Tensor, blocks: Sequence[Propagator]) -> Tensor:
-        """Outputs ``[n]`` float32 of the last block's targets from ``x [N, F]``, a block per later layer."""
-        h: Tensor = x @ self.weights[0].to(x.dtype) + self.biases[0].to(x.dtype)
+        """Outputs ``[n]`` of the last block's targets from ``x [N, F]``, a block per later layer."""
+        h: Tensor = linear(x, self.weights[0].T, self.biases[0])
         for block, weight, bias in zip(blocks, self.weights[1:], self.biases[1:], strict=True):
-            h = block(self.dropout(torch.relu(h)) @ weight.to(h.dtype)) + bias.to(h.dtype)
-        return h.squeeze(1).to(torch.float32)
-
-
-def number_format(precision: Precision, n: int) -> torch.dtype:
-    """What `GCN`'s ``precision`` means for ``n`` samples on the CPU."""
-    if precision not in ("auto", "float32", "bfloat16"):
-        raise InputError(f"precision is '{precision}'; use auto, float32 or bfloat16")
-    if precision == "auto":
-        fast = n >= _BFLOAT16_FROM and native_bfloat16(torch.device("cpu"))
-        return torch.bfloat16 if fast else torch.float32
-    return torch.bfloat16 if precision == "bfloat16" else torch.float32
+            h = block(self.dropout(torch.relu(h)) @ weight) + bias.to(h.dtype)
+        return h.squeeze(1)
 
 
 def receptive_field(

@@ -13,8 +13,8 @@ from torch.nn.functional import linear
 
 from graphprune.extrapolate.base import Inputs
 from graphprune.extrapolate.features import node_features
-from graphprune.extrapolate.gcn import Precision, number_format, receptive_field
-from graphprune.extrapolate.network import Dropout, NetworkExtrapolator, Run
+from graphprune.extrapolate.gcn import receptive_field
+from graphprune.extrapolate.network import Dropout, NetworkExtrapolator, Run, number_format
 from graphprune.graph.propagate import Propagator
 from graphprune.registry import register
 
@@ -29,21 +29,19 @@ class SAGE(NetworkExtrapolator):
     The layers are PyTorch Geometric's ``SAGEConv``; our kernel takes the means. All neighbours are used and
     batches are full, where the paper samples both.
 
-    Arguments, training and standard deviation: see `NetworkExtrapolator`; ``precision`` as in `GCN`.
+    Arguments, training and standard deviation: see `NetworkExtrapolator`.
 
     Cost: O(steps * N * (k + hidden) * hidden) time, O(N * (features + hidden)) memory.
     """
 
     batch_size: int | None = None
-    precision: Precision = "auto"
 
     def _build(self, inputs: Inputs, seed_rows: Tensor) -> tuple[nn.Module, Run]:
-        dtype = number_format(self.precision, inputs.n)
         indices, weights = sage_table(inputs.graph.indices, inputs.graph.distances)
         x = node_features(inputs, self.features, normalize=self.normalize)
         network = SAGELayers((x.shape[1], *self.hidden, 1), self.dropout)
         blocks, sources = receptive_field(indices, weights, seed_rows, len(self.hidden) + 1)
-        inner = x[sources].to(dtype)
+        inner = x[sources].to(number_format(self.precision, inputs.n))
 
         def run(rows: Tensor | None) -> Tensor:
             if rows is None:
@@ -66,19 +64,18 @@ class SAGELayers(nn.Module):
         self.dropout = Dropout(dropout)
 
     def forward(self, h: Tensor, blocks: Sequence[Propagator]) -> Tensor:
-        """Outputs ``[n]`` float32 of the last block's targets from ``h [N, F]``, one block per layer."""
+        """Outputs ``[n]`` of the last block's targets from ``h [N, F]``, one block per layer."""
         for depth, (layer, block) in enumerate(zip(self.layers, blocks, strict=True)):
             if depth:
                 h = self.dropout(torch.relu(h))
             h = convolve(layer, h, block)
-        return h.squeeze(1).to(torch.float32)
+        return h.squeeze(1)
 
 
 def convolve(layer: Any, h: Tensor, block: Propagator) -> Tensor:
     """One ``SAGEConv`` with its means taken by ``block``, whose first column is the sample itself."""
     own = h[block.indices[:, 0].to(torch.int64)]
-    mean, bias = layer.lin_l.weight.to(h.dtype), layer.lin_l.bias.to(h.dtype)
-    return linear(block(h), mean, bias) + linear(own, layer.lin_r.weight.to(h.dtype))
+    return linear(block(h), layer.lin_l.weight, layer.lin_l.bias) + linear(own, layer.lin_r.weight)
 
 
 def sage_table(indices: Tensor, distances: Tensor) -> tuple[Tensor, Tensor]:
