@@ -59,7 +59,7 @@ def _one_thread() -> Iterator[None]:
 @cache
 def _controller() -> Any:
     import scipy.linalg  # noqa: F401  (loads the BLAS that is to be limited)
-    from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
+    from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController()
 

@@ -106,6 +106,7 @@ def test_warm_scores_prune_the_first_epoch(name: str) -> None:
     assert set(sampler.order.tolist()) == set(range(50, 87))
 
 
+@settings(max_examples=40, deadline=None)
 @given(
     losses=st.lists(st.one_of(st.floats(0, 9, width=32), st.just(float("inf"))), min_size=1, max_size=30),
     seed=st.integers(0, 99),

@@ -1,0 +1,148 @@
+"""A sampler in a plain PyTorch loop: a loader that shows rows, and the loss of one step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from graphprune.errors import InputError
+from graphprune.samplers.base import EpochSampler
+
+
+class Seen(NamedTuple):
+    """What a forward pass shows: losses ``[B]``, and what the sampler needs of features and forecast errors."""
+
+    losses: Tensor
+    features: Tensor | None = None
+    errors: Tensor | None = None
+
+
+def step_loss(
+    sampler: EpochSampler, rows: Tensor, forward: Callable[[Tensor | slice], Tensor | Seen]
+) -> Tensor:
+    """The loss of one step: chooses from the batch, weighs the losses and tells the sampler.
+
+    In full::
+
+        loader = EpochLoader(data, sampler, batch_size=128)
+        for epoch in range(epochs):
+            loader.set_epoch(epoch)
+            for rows, (x, y) in loader:
+                loss = step_loss(sampler, rows, lambda kept: cross_entropy(model(x[kept]), y[kept],
+                                                                           reduction="none"))
+                ...                                    # backward and optimizer as ever
+
+    Args:
+        sampler: Whose rows these are.
+        rows: ``[B]`` int64.
+        forward: From positions in the batch (or ``slice(None)``) to their losses, or to `Seen`. If the sampler
+            chooses it is called twice, the first time without gradients (``torch.is_grad_enabled()`` tells,
+            for models whose batch norm should then be in evaluation mode).
+
+    Returns:
+        Mean of losses times weights, a scalar with gradient.
+    """
+    kept: Tensor | slice = slice(None)
+    if sampler.chooses:
+        seen = None
+        if sampler.needs_forward:
+            with torch.no_grad():
+                seen = _seen(forward(kept))
+        kept = sampler.choose(rows, *(seen[:2] if seen else ()))
+    shown = _seen(forward(kept))
+    weights = sampler.weights(rows[kept])
+    sampler.update(rows[kept], shown.losses, shown.errors)
+    return shown.losses.mean() if weights is None else (shown.losses * weights).mean()
+
+
+class WithRows(Dataset[tuple[int, Any]]):
+    """A map-style data set that shows its rows: item ``row`` is ``(row, data[row])``."""
+
+    def __init__(self, data: Any) -> None:
+        self.data = data
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, row: int) -> tuple[int, Any]:
+        return row, self.data[row]
+
+
+class _MetaBatches(Sampler[list[int]]):
+    """The sampler's order in batches of the size that the epoch asks for."""
+
+    def __init__(self, sampler: EpochSampler, batch_size: int, drop_last: bool) -> None:
+        self.sampler, self.batch_size, self.drop_last = sampler, batch_size, drop_last
+
+    def __len__(self) -> int:
+        size = self.sampler.meta_batch(self.batch_size)
+        return len(self.sampler) // size if self.drop_last else -(-len(self.sampler) // size)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        rows, size = list(self.sampler), self.sampler.meta_batch(self.batch_size)
+        return (rows[step * size : (step + 1) * size] for step in range(len(self)))
+
+
+class EpochLoader(DataLoader[Any]):
+    """A DataLoader of ``(rows, batch)`` whose length and batches follow the sampler, epoch by epoch.
+
+    Args:
+        data: Map-style data set.
+        sampler: Its sampler; with several processes, `EpochSampler.shard` it first.
+        batch_size: Samples to train on per step; a sampler that chooses is given more.
+        drop_last: Whether an incomplete last batch is left out (default: False).
+        device: Where tensors are moved to (default: left where they are).
+        options: Of `torch.utils.data.DataLoader` (``num_workers``, ``pin_memory``, ``collate_fn``, ...).
+
+    >>> from graphprune.samplers.random import RandomSampler
+    >>> loader = EpochLoader([10.0, 11.0, 12.0], RandomSampler(3), batch_size=2)
+    >>> loader.set_epoch(0)
+    >>> all((values == rows + 10).all() for rows, values in loader), len(loader)
+    (True, 2)
+    """
+
+    def __init__(
+        self,
+        data: Any,
+        sampler: EpochSampler,
+        batch_size: int,
+        *,
+        drop_last: bool = False,
+        device: torch.device | str | None = None,
+        **options: Any,
+    ) -> None:
+        if len(data) != sampler.n:
+            raise InputError(
+                f"the data has {len(data)} samples but the sampler {sampler.n}; make it for these"
+            )
+        self.device = device
+        super().__init__(
+            WithRows(data), batch_sampler=_MetaBatches(sampler, batch_size, drop_last), **options
+        )
+
+    def set_epoch(self, epoch: int) -> None:
+        """Fixes the epoch's rows; call it before iterating."""
+        assert isinstance(self.batch_sampler, _MetaBatches)
+        self.batch_sampler.sampler.set_epoch(epoch)
+
+    def __iter__(self) -> Any:
+        batches = super().__iter__()
+        return batches if self.device is None else (_moved(batch, self.device) for batch in batches)
+
+
+def _seen(shown: Tensor | Seen) -> Seen:
+    return Seen(shown) if isinstance(shown, Tensor) else shown
+
+
+def _moved(value: Any, device: torch.device | str) -> Any:
+    if isinstance(value, Tensor):
+        return value.to(device, non_blocking=True)
+    if isinstance(value, dict):
+        return {key: _moved(part, device) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_moved(part, device) for part in value]
+    return value

@@ -1,0 +1,225 @@
+"""A real epoch on digits through each way to use a sampler."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from sklearn.datasets import load_digits
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torch.utils.data import TensorDataset
+
+from graphprune.errors import InputError
+from graphprune.registry import create
+from graphprune.samplers.adapters.accelerate import accelerate_loader
+from graphprune.samplers.adapters.lightning import lightning_data
+from graphprune.samplers.adapters.plain import EpochLoader, Seen, step_loss
+from graphprune.samplers.adapters.transformers import sampler_trainer
+from graphprune.samplers.base import EpochSampler
+
+EPOCHS = 4
+
+
+def digits() -> TensorDataset:
+    x, y = load_digits(return_X_y=True)
+    return TensorDataset(torch.from_numpy(x[:512]).float() / 16, torch.from_numpy(y[:512]).long())
+
+
+def network() -> nn.Linear:
+    torch.manual_seed(0)
+    return nn.Linear(64, 10)
+
+
+def count_rows(sampler: EpochSampler) -> list[int]:
+    """Fills with the number of rows that the sampler heard of, per epoch."""
+    heard = [0] * EPOCHS
+    update = sampler.update
+
+    def counted(rows: Tensor, *rest: Any) -> None:
+        heard[sampler.epoch] += len(rows)
+        update(rows, *rest)
+
+    sampler.update = counted  # type: ignore[method-assign]
+    return heard
+
+
+@pytest.mark.parametrize("name", ["infobatch", "es", "rs2"])
+@pytest.mark.parametrize("workers", [0, 1])
+def test_plain_loop(name: str, workers: int) -> None:
+    sampler = create("sampler", name, n=512, epochs=EPOCHS)
+    heard = count_rows(sampler)
+    model = network()
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    loader = EpochLoader(digits(), sampler, 64, num_workers=workers)
+    means = []
+    for epoch in range(EPOCHS):
+        loader.set_epoch(epoch)
+        steps = 0
+        for rows, (x, y) in loader:
+            loss = step_loss(
+                sampler,
+                rows,
+                lambda kept: cross_entropy(model(x[kept]), y[kept], reduction="none"),  # noqa: B023
+            )
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            steps += 1
+        assert steps == len(loader)
+        means.append(loss.item())
+    expected = {"rs2": [256] * EPOCHS, "es": [128] * EPOCHS, "infobatch": None}[name]
+    if expected:
+        assert heard == expected
+    else:
+        assert heard[0] == 512 == heard[-1]
+        assert 256 < heard[1] < 512
+    assert means[-1] < means[0]
+
+
+def test_the_step_loss_is_the_weighted_mean_and_passes_on_what_is_seen() -> None:
+    told: list[Any] = []
+    sampler = SimpleNamespace(
+        chooses=True,
+        needs_forward=True,
+        choose=lambda rows, losses, features: told.append((losses, features)) or torch.tensor([0, 2]),
+        weights=lambda rows: torch.tensor([3.0, 1.0]),
+        update=lambda rows, losses, errors: told.append((rows, losses, errors)),
+    )
+    values = torch.tensor([1.0, 2.0, 4.0], requires_grad=True)
+
+    def forward(kept: Any) -> Seen:
+        return Seen(1 * values[kept], features=values[kept] * 10, errors=values[kept] * 100)
+
+    loss = step_loss(sampler, torch.tensor([7, 8, 9]), forward)  # type: ignore[arg-type]
+    assert loss.item() == (3 * 1 + 4) / 2
+    loss.backward()
+    assert values.grad is not None
+    assert values.grad.tolist() == [1.5, 0, 0.5]
+    assert not told[0][0].requires_grad
+    assert told[0][1].tolist() == [10, 20, 40]
+    assert told[1][0].tolist() == [7, 9]
+    assert told[1][2].tolist() == [100, 400]
+
+
+def test_a_loader_of_other_data_is_refused() -> None:
+    with pytest.raises(InputError, match="512 samples but the sampler 10"):
+        EpochLoader(digits(), create("sampler", "rs2", n=10), 4)
+
+
+def test_accelerate() -> None:
+    from accelerate import Accelerator
+
+    accelerator = Accelerator(cpu=True)
+    sampler = create("sampler", "infobatch", n=512, epochs=EPOCHS)
+    heard = count_rows(sampler)
+    model = network()
+    model, optimizer = accelerator.prepare(model, torch.optim.SGD(model.parameters(), lr=1.0))
+    loader = accelerate_loader(accelerator, digits(), sampler, 64, drop_last=True)
+    for epoch in range(EPOCHS):
+        loader.set_epoch(epoch)
+        for rows, (x, y) in loader:
+            loss = step_loss(
+                sampler,
+                rows,
+                lambda kept: cross_entropy(model(x[kept]), y[kept], reduction="none"),  # noqa: B023
+            )
+            optimizer.zero_grad()
+            accelerator.backward(loss)
+            optimizer.step()
+    assert heard[0] == 512
+    assert heard[1] % 64 == 0
+    assert 192 < heard[1] < 512
+    assert loss < 1
+
+
+def test_lightning(tmp_path: Path) -> None:
+    pytest.importorskip("lightning", reason="lightning is not installed (extra 'all')")
+    from lightning.pytorch import LightningModule, Trainer
+
+    class Digits(LightningModule):
+        def __init__(self, sampler: EpochSampler) -> None:
+            super().__init__()
+            self.net, self.sampler = network(), sampler
+            self.lengths: list[int] = []
+
+        def training_step(self, batch: Any, _: int) -> Tensor:
+            rows, (x, y) = batch
+            return step_loss(
+                self.sampler, rows, lambda kept: cross_entropy(self.net(x[kept]), y[kept], reduction="none")
+            )
+
+        def on_train_epoch_end(self) -> None:
+            self.lengths.append(self.trainer.num_training_batches)
+
+        def configure_optimizers(self) -> Any:
+            return torch.optim.SGD(self.parameters(), lr=1.0)
+
+    def fit(epochs: int, resume: Path | None = None, reload: int = 1) -> tuple[Digits, list[int], Trainer]:
+        sampler = create("sampler", "infobatch", n=512, epochs=EPOCHS)
+        heard = count_rows(sampler)
+        module = Digits(sampler)
+        trainer = Trainer(
+            max_epochs=epochs,
+            accelerator="cpu",
+            reload_dataloaders_every_n_epochs=reload,
+            use_distributed_sampler=False,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            default_root_dir=tmp_path,
+        )
+        trainer.fit(module, datamodule=lightning_data(digits(), sampler, 64), ckpt_path=resume)
+        return module, heard, trainer
+
+    module, heard, _ = fit(EPOCHS)
+    assert heard[0] == 512 == heard[-1]
+    assert 256 < heard[1] < 512
+    assert module.lengths == [-(-count // 64) for count in heard]
+    _, first, trainer = fit(2)
+    trainer.save_checkpoint(tmp_path / "half.ckpt")
+    _, second, _ = fit(EPOCHS, tmp_path / "half.ckpt")
+    assert first[:2] + second[2:] == heard
+    with pytest.raises(InputError, match="reload_dataloaders_every_n_epochs=1"):
+        fit(1, reload=0)
+
+
+@pytest.mark.parametrize("name", ["infobatch", "es"])
+def test_transformers(name: str, tmp_path: Path) -> None:
+    pytest.importorskip("transformers", reason="transformers is not installed (extra 'all')")
+    from transformers import TrainingArguments
+
+    class Classifier(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = network()
+
+        def forward(self, pixels: Tensor) -> Any:
+            return SimpleNamespace(logits=self.net(pixels))
+
+    data = [{"pixels": x, "labels": y} for x, y in digits()]
+    sampler = create("sampler", name, n=512, epochs=EPOCHS, **({"anneal": 0.25} if name == "es" else {}))
+    heard = count_rows(sampler)
+    trainer = sampler_trainer(
+        sampler,
+        model=Classifier(),
+        train_dataset=data,
+        args=TrainingArguments(
+            output_dir=str(tmp_path),
+            num_train_epochs=EPOCHS,
+            per_device_train_batch_size=64,
+            learning_rate=0.1,
+            report_to=[],
+            save_strategy="no",
+            use_cpu=True,
+            disable_tqdm=True,
+        ),
+    )
+    result = trainer.train()
+    assert heard[0] == 512 == heard[-1]
+    assert heard[1] == 128 if name == "es" else 256 < heard[1] < 512
+    assert result.training_loss < 2
