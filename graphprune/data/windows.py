@@ -128,6 +128,9 @@ class WindowSamples(Samples):
         digest = hashlib.blake2b(repr(settings).encode())
         digest.update(self.ids.tobytes())
         digest.update(self.scaler.mean.numpy().tobytes() + self.scaler.std.numpy().tobytes())
+        digest.update(self.series.timestamps.tobytes())
+        if (links := self.series.links) is not None:
+            digest.update(links.tobytes())
         if len(self.ids):
             first, stop = int(self.starts[0]), int(self.starts[-1]) + self.span
             for start in range(first, stop, self.series.steps_per_block()):

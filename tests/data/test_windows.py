@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -152,6 +153,10 @@ def test_fingerprint_follows_content_and_settings():
     changed.values[100, 0, 0] += 1
     assert window_data(changed).fingerprint != one.fingerprint
     assert window_data(series(), delay=1).fingerprint != one.fingerprint
+    later = replace(series(), timestamps=series().timestamps + np.timedelta64(1, "D"))
+    assert window_data(later).fingerprint != one.fingerprint
+    linked = replace(series(), adjacency=1 - np.eye(3, dtype=np.float32))
+    assert window_data(linked).fingerprint != one.fingerprint
 
 
 def test_load_sensors_by_name_and_by_path(tmp_path):
