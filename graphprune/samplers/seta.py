@@ -12,7 +12,7 @@ from graphprune.rng import generator
 from graphprune.samplers.base import EpochSampler
 from graphprune.select.base import count_kept
 
-_FIT_ON = 65_536
+_FIT_ON = 16_384
 
 
 @register("sampler", "seta", source="Zhou et al., CVPR 2025, arXiv 2503.13385", status="confirmed")
@@ -24,7 +24,7 @@ class SeTaSampler(EpochSampler):
     it slides from easy to hard and then begins again. The first epoch, in which losses become known, and all
     after epoch ``delta * epochs`` (partial annealing) train on the whole random part. Weights are 1.
 
-    The authors fit k-means on all drawn losses; here on 65,536 of them, which is enough for ten groups.
+    The authors fit k-means on all drawn losses; here on 16,384 of them, which is enough for ten groups.
 
     Args:
         n: Number of samples.
@@ -79,11 +79,11 @@ class SeTaSampler(EpochSampler):
         return rows[self._in_window(losses, epoch, draws)]
 
     def _in_window(self, losses: Tensor, epoch: int, draws: torch.Generator) -> Tensor:
-        losses = losses.clamp_max(losses[losses.isfinite()].max())[:, None]
-        groups = min(self.groups, len(torch.unique(losses[:_FIT_ON])))
-        centres, labels = kmeans(losses, groups, generator=draws, max_points=_FIT_ON)
+        losses = losses.clamp_max(losses[losses.isfinite()].max())
+        sample = losses[:_FIT_ON, None]
+        groups = min(self.groups, len(torch.unique(sample)))
+        centres = kmeans(sample, groups, generator=draws)[0][:, 0].sort().values
+        group = torch.bucketize(losses, (centres[1:] + centres[:-1]) / 2)
         size = max(1, round(groups * self.window))
         start = epoch % (groups - size + 1)
-        inside = torch.zeros(groups, dtype=torch.bool)
-        inside[centres[:, 0].argsort()[start : start + size]] = True
-        return inside[labels]
+        return (group >= start) & (group < start + size)
