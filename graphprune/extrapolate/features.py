@@ -10,7 +10,7 @@ from torch import Tensor
 
 from graphprune.errors import InputError, unknown_name
 from graphprune.graph.features import one_hot
-from graphprune.graph.points import unit
+from graphprune.graph.points import as_tensor, unit
 
 if TYPE_CHECKING:
     from graphprune.extrapolate.base import Inputs
@@ -41,7 +41,7 @@ def node_features(inputs: Inputs, names: Sequence[str], *, normalize: bool = Fal
         if name == "label" and inputs.labels is not None:
             columns.append(one_hot(inputs.labels, inputs.n))
         elif name == "embedding":
-            x = torch.as_tensor(inputs.embeddings).to(torch.float32)
+            x = as_tensor(inputs.embeddings).to(torch.float32)
             columns.append(unit(x) if normalize else x)
         elif name == "density":
             columns.append(standardize(density(inputs)[:, None]))

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from graphprune.errors import InputError
-from graphprune.graph.points import Array, Metric
+from graphprune.graph.points import Array, Metric, as_tensor
 
 if TYPE_CHECKING:
     import networkx
@@ -36,7 +36,7 @@ def to_pyg(graph: KNNGraph) -> Data:
 
     real = graph.distances.isfinite()
     target, _ = real.nonzero(as_tuple=True)
-    x = None if graph.embeddings is None else torch.as_tensor(np.asarray(graph.embeddings))
+    x = None if graph.embeddings is None else as_tensor(graph.embeddings)
     edges = torch.stack([graph.indices[real].to(torch.int64), target])
     return Data(x=x, edge_index=edges, edge_weight=graph.link_weights()[real], num_nodes=graph.n)
 

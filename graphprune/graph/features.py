@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from graphprune.errors import InputError
-from graphprune.graph.points import Array, unit
+from graphprune.graph.points import Array, as_tensor, unit
 
 
 def search_features(
@@ -31,7 +31,7 @@ def search_features(
     >>> search_features(torch.tensor([[3.0, 4.0]]), labels=torch.tensor([7]), normalize=True).tolist()
     [[0.6000000238418579, 0.800000011920929, 1.0]]
     """
-    x = torch.as_tensor(embeddings).to(torch.float32)
+    x = as_tensor(embeddings).to(torch.float32)
     x = unit(x) if normalize else x
     if labels is None or label_weight == 0:
         return x
@@ -40,7 +40,7 @@ def search_features(
 
 def one_hot(labels: Array, n: int) -> Tensor:
     """``[N, C]`` float32 with one column for each of the C distinct labels, ascending."""
-    labels = torch.as_tensor(labels)
+    labels = as_tensor(labels)
     if labels.shape != (n,) or labels.is_floating_point() or labels.is_complex():
         raise InputError(
             f"labels are {labels.dtype} of shape {list(labels.shape)}; give integers [{n}], one per sample"

@@ -29,6 +29,7 @@ def ivf_search(points: Points, k: int, *, seed: int = 0) -> tuple[Tensor, Tensor
 
     There are about ``4 sqrt(N)`` cells, learned on 64 rows each. The number of cells probed doubles from 8
     until 256 sampled rows reach a recall of 0.98. Distances are re-computed exactly, ties to the lower row.
+    Where faiss-gpu is installed the GPU searches.
 
     Args:
         points: ``N`` rows.
@@ -77,6 +78,11 @@ def _train(points: Points, seed: int) -> Any:
     index.train((points.take(rows) - _shift(points)).cpu().numpy())
     for start in range(0, points.n, BLOCK):
         index.add((points.block(start, start + BLOCK) - _shift(points)).cpu().numpy())
+    if torch.cuda.is_available() and hasattr(faiss, "StandardGpuResources"):
+        resources = faiss.StandardGpuResources()
+        moved = faiss.index_cpu_to_gpu(resources, 0, index)
+        moved.resources = resources  # must live as long as the index
+        return moved
     return index
 
 

@@ -16,7 +16,7 @@ from graphprune.files import read_json, read_npy, write_json, write_npy
 from graphprune.graph import export, ivf
 from graphprune.graph.backends import exact_search
 from graphprune.graph.features import search_features
-from graphprune.graph.points import Array, Metric, Points
+from graphprune.graph.points import Array, Metric, Points, as_tensor
 
 if TYPE_CHECKING:
     import networkx
@@ -135,7 +135,9 @@ class KNNGraph:
         else:
             everyone = torch.arange(points.n)
             distances, rows = exact_search(points, points, k, own=everyone, block_size=block_size)
-        return cls(_compact(rows, points.n), distances, metric, embeddings, recall=recall)
+        graph = cls(_compact(rows, points.n), distances, metric, embeddings, recall=recall)
+        graph.__dict__["points"] = points  # checked already: queries need not do so again
+        return graph
 
     def query(
         self, *, among: Tensor | None = None, points: Array | None = None, k: int = 20, block_size: int = 1024
@@ -182,9 +184,7 @@ class KNNGraph:
         old = self._points()
         new = old.beside(new_embeddings)
         assert self.embeddings is not None
-        joined = torch.cat(
-            [torch.as_tensor(np.asarray(self.embeddings)), torch.as_tensor(np.asarray(new_embeddings))]
-        )
+        joined = torch.cat([as_tensor(self.embeddings), as_tensor(new_embeddings)])
         points = Points(joined, self.metric, device=old.device)
         fresh = torch.arange(self.n, self.n + new.n)
         below = exact_search(points, points.subset(fresh), self.k, own=fresh)

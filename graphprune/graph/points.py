@@ -147,8 +147,10 @@ def unit(x: Tensor) -> Tensor:
     return x / torch.where(length > 0, length, 1)
 
 
+def as_tensor(array: Array) -> Tensor:
+    """The array as a tensor; NumPy's are copied, because torch wants writable memory and maps are read-only."""
+    return array.detach() if isinstance(array, Tensor) else torch.from_numpy(np.array(array))
+
+
 def _float32(part: Array, device: torch.device) -> Tensor:
-    if not isinstance(part, Tensor):
-        # A copy, because torch wants writable memory and memory maps are read-only.
-        part = torch.from_numpy(np.array(part, dtype=np.float32))
-    return part.detach().to(device=device, dtype=torch.float32)
+    return as_tensor(part).to(device=device, dtype=torch.float32)

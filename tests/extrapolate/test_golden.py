@@ -147,6 +147,20 @@ def test_gcn_in_bfloat16_is_close(problem: Problem) -> None:
     assert np.corrcoef(one[problem.unseen], other[problem.unseen])[0, 1] > 0.97
 
 
+def test_the_best_weights_on_held_out_seeds_are_kept(problem: Problem) -> None:
+    """The same training, stopped later, cannot end worse on them: later steps only replace worse ones."""
+    reached = [
+        MLP(steps=steps, patience=1000, lr=0.02).fit(problem.inputs, problem.seeds, problem.seed_scores)
+        for steps in (20, 100, 300)
+    ]
+    scores = [method.heldout_pearson_ for method in reached]
+    assert scores == sorted(scores)
+    assert scores[-1] > scores[0]
+    assert 0 < reached[-1].steps_ < 300
+    short = MLP(steps=100_000, patience=30).fit(problem.inputs, problem.seeds, problem.seed_scores)
+    assert short.steps_ < 5000
+
+
 def test_rank_loss_orders_and_keeps_the_scale(problem: Problem) -> None:
     values = (MLP(loss="rank", steps=300).fit(problem.inputs, problem.seeds, problem.seed_scores).predict())[
         problem.unseen
