@@ -232,13 +232,22 @@ class OracleConfig(Strict):
 
 
 class ArmConfig(Strict):
-    """One pruned training: samples selected by extrapolated scores."""
+    """One pruned training: samples selected by extrapolated scores, or a sampler that chooses while training."""
 
     name: Name
-    score: str
+    score: Annotated[str | None, Field(description="Extrapolated score; a sampler may do without.")] = None
     extrapolator: str = "knn"
     rule: Method = Method(name="top")
-    keep: Keep = 0.5
+    keep: Annotated[Keep, Field(description="Fraction of all samples that the rule keeps.")] = 0.5
+    sampler: Annotated[
+        Method | None, Field(description="Trains with this sampler instead of a selection.")
+    ] = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> ArmConfig:
+        if self.score is None and self.sampler is None:
+            raise ValueError("give a score to select by, or a sampler")
+        return self
 
 
 class Config(Strict):
@@ -285,6 +294,8 @@ class Config(Strict):
         for index, arm in enumerate(self.arms):
             if arm.name in reserved or "@" in arm.name or arm.name.endswith("_equal_cost"):
                 raise ValueError(f"arms.{index}.name: '{arm.name}' is the name of a baseline; choose another")
+            if arm.score is None:
+                continue
             for key, wanted, made in (
                 ("score", arm.score, [s.name for s in self.scores]),
                 ("extrapolator", arm.extrapolator, [e.name for e in self.extrapolators]),

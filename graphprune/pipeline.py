@@ -77,15 +77,16 @@ def check_names(config: Config) -> None:
         for method in methods:
             create(kind, method.name, **method.options)
     get("model", config.model.name)
-    if config.training.sampler is not None:
-        sampler = config.training.sampler
-        create("sampler", sampler.name, n=1, epochs=config.training.epochs, seed=0, **sampler.options)
+    for sampler in [config.training.sampler, *(arm.sampler for arm in config.arms)]:
+        if sampler is not None:
+            get("sampler", sampler.name)
     if config.data.kind != "sensors" and any(m.name == "st_complexity" for m in config.scores):
         raise InputError("scores: st_complexity needs windows of sensor data (data.kind: sensors)")
 
 
 def _run(job: Job) -> dict[str, Any]:
-    from graphprune.stages.arms import baseline_arms, equal_cost_arms, sampled_arm, selected_arm, train_arm
+    from graphprune.stages.arms import baseline_arms, equal_cost_arms, selected_arm, train_arm
+    from graphprune.stages.dynamic import dynamic_arm, sampler_arm
     from graphprune.stages.embed import embed_data
     from graphprune.stages.evaluate import evaluate_predictions
     from graphprune.stages.extrapolate import extrapolate, load_inputs
@@ -108,14 +109,15 @@ def _run(job: Job) -> dict[str, Any]:
     for number in range(config.oracle.runs if config.oracle else 0):
         score_everything(job, number)
     evaluate_predictions(job)
-    for arm_config in config.arms:
-        select_samples(job, arm_config)
-    arms = baseline_arms(job) + [selected_arm(job, arm_config) for arm_config in config.arms]
+    arms = baseline_arms(job)
+    for arm in config.arms:
+        if arm.sampler is None:
+            select_samples(job, arm)
+        arms.append(selected_arm(job, arm) if arm.sampler is None else dynamic_arm(job, arm))
     if config.training.sampler is not None:
-        sampler = config.training.sampler
-        arms.append(sampled_arm(job, sampler.name, sampler.name, sampler.options, config.training.epochs))
-    trained = [(arm, train_arm(job, arm)) for arm in arms]
-    trained += [(arm, train_arm(job, arm)) for arm in equal_cost_arms(job, trained)]
+        arms.append(sampler_arm(job, config.training.sampler.name, config.training.sampler))
+    trained = [(each, train_arm(job, each)) for each in arms]
+    trained += [(each, train_arm(job, each)) for each in equal_cost_arms(job, trained)]
     metrics = write_results(job, trained, reference_forecasts(job))
     write_page(job)
     return metrics

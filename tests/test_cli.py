@@ -129,6 +129,30 @@ def test_help_loads_neither_torch_nor_a_method():
     assert "Example:" in done.stdout
 
 
+def test_scores_feed_training_in_one_command(run, files):
+    import pyarrow.parquet as pq
+
+    tiny = Path(__file__).parent / "tiny.yaml"
+    from graphprune.config import load_config
+    from graphprune.data.load import load_data
+
+    ids = load_data(load_config(tiny).data).train.ids
+    ScoreTable(ids, np.linspace(0, 1, len(ids)), False).to_parquet(files / "P.parquet")
+    run("select", files / "P.parquet", "--keep", 0.5, "--rule", "top", "--out", files / "K.parquet")
+    code, out, err = run("train", tiny, "--selection", files / "K.parquet", "--out", files / "a", "--json")
+    assert code == 0, err
+    arms = json.loads(out)["training"]
+    assert list(arms) == ["selection"]
+    assert arms["selection"]["backward_samples"] == 6 * pq.read_metadata(files / "K.parquet").num_rows
+    code, out, err = run("train", tiny, "--sampler", "score_weighted", "--scores", files / "P.parquet",
+                         "--out", files / "b", "--json")  # fmt: skip
+    assert code == 0, err
+    arm = json.loads((files / "b/metrics.json").read_text())["training"]["score_weighted"]
+    assert 0.4 < arm["keep"] < 0.6
+    code, _, err = run("train", tiny, "--sampler", "score_weighted", "--out", files / "c")
+    assert (code, "needs scores" in err) == (2, True)
+
+
 BAD = {
     "no such config": (lambda f: ("run", f / "absent.yaml"), "absent.yaml does not exist"),
     "misspelt key": (lambda f: ("run", CONFIGS / "digits.yaml", "--set", "sed=1"), "did you mean 'seed'"),

@@ -188,7 +188,8 @@ def train_alone(
 ) -> dict[str, Any]:
     """One arm, named after the sampler or ``selection``, in a run folder of its own."""
     from graphprune.pipeline import open_job
-    from graphprune.stages.arms import sampled_arm, selection_arm, train_arm
+    from graphprune.stages.arms import selection_arm, train_arm
+    from graphprune.stages.dynamic import sampler_arm
     from graphprune.stages.report import write_results
 
     if (selection is None) == (sampler is None):
@@ -196,18 +197,19 @@ def train_alone(
     folder = RunFolder(out, on_event=reporter.event)
     chosen = None if selection is None else Selection.from_parquet(selection)
     configured = config.training.sampler
-    options = dict(configured.options) if configured is not None and configured.name == sampler else {}
-    if scores is not None:
-        if sampler is None:
-            raise InputError("--scores goes with --sampler; a selection already used its scores")
-        options["scores"] = ScoreTable.from_parquet(scores)
+    if scores is not None and sampler is None:
+        raise InputError("--scores goes with --sampler; a selection already used its scores")
+    table = None if scores is None else ScoreTable.from_parquet(scores)
     with folder.locked():
         job = open_job(config, folder, reporter=reporter)
         if chosen is not None and selection is not None:
             arm = selection_arm(job, "selection", chosen, inputs=(selection,))
         else:
             assert sampler is not None
-            arm = sampled_arm(job, sampler, sampler, options, config.training.epochs)
+            method = (
+                configured if configured is not None and configured.name == sampler else Method(name=sampler)
+            )
+            arm = sampler_arm(job, sampler, method, table=table, inputs=() if scores is None else (scores,))
         return write_results(job, [(arm, train_arm(job, arm))], {})
 
 

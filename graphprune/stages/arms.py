@@ -19,7 +19,7 @@ from graphprune.samplers.base import EpochSampler
 from graphprune.samplers.static import StaticSampler
 from graphprune.select.base import Selection
 from graphprune.stages.job import Job
-from graphprune.stages.score import training_cost
+from graphprune.stages.overhead import selection_cost
 from graphprune.stages.select import read_selection, selection_path
 from graphprune.store import Attempt
 from graphprune.table import locate
@@ -37,7 +37,7 @@ class Arm:
 
     Args:
         name: Key in ``metrics.json``.
-        keep: Fraction of the data that an epoch visits.
+        keep: Fraction of the data that an epoch visits; None where the sampler decides as it goes.
         epochs: Epochs over what is kept; fractions end inside an epoch.
         make_sampler: From a seed to the sampler.
         identity: What the sampler depends on, for the stage key.
@@ -48,7 +48,7 @@ class Arm:
     """
 
     name: str
-    keep: float
+    keep: float | None
     epochs: float
     make_sampler: MakeSampler
     identity: Any
@@ -103,7 +103,7 @@ def selected_arm(job: Job, config: ArmConfig) -> Arm:
         config.name,
         selection,
         inputs=(selection_path(job.run, config.name),),
-        overhead=selection_overhead(job, config),
+        overhead=selection_cost(job, config),
     )
 
 
@@ -121,34 +121,11 @@ def selection_arm(
     return Arm(name, len(rows) / len(train), epochs, make, "selection", inputs, overhead=overhead or Cost())
 
 
-def selection_overhead(job: Job, arm: ArmConfig) -> Cost:
-    """Seed run (with evaluation passes if the arm's score needs them), embedding, graph, fit, prediction, selection."""
-    evaluation = score_phase(job, arm.score) == "eval"
-    total = training_cost(job, "score_seeds", "seed_training", evaluation=evaluation)
-    method = f"extrapolate/{arm.score}/{arm.extrapolator}"
-    for stage, names in (
-        ("seeds", ["seeds"]),
-        ("embed", ["embed"]),
-        ("graph", ["graph"]),
-        (method, [f"{method}/fit", f"{method}/predict"]),
-        (f"select/{arm.name}", [f"select/{arm.name}"]),
-    ):
-        costs = job.run.costs(stage)
-        for name in names:
-            total = total + costs.get(name, Cost())
-    return total
-
-
-def score_phase(job: Job, score: str) -> str:
-    """Whether a score is recorded online (``train``) or needs evaluation passes (``eval``)."""
-    return str(get("score", score).phase)
-
-
 def equal_cost_arms(job: Job, done: list[tuple[Arm, ArmResult]]) -> list[Arm]:
     """For every budget that a pruned arm spent in all: the same spent on all the data, on random and on RS2."""
     training, n = job.config.training, len(job.data.train)
     full = next(result for arm, result in done if arm.name == "full")
-    baseline_keep = next(arm.keep for arm, _ in done if arm.name == "random")
+    baseline_keep = next(arm.keep for arm, _ in done if arm.name == "random") or 1.0
     budgets: dict[str, list[tuple[Arm, float]]] = {}
     for arm, result in done:
         if arm.name in BASELINES:
@@ -162,7 +139,7 @@ def equal_cost_arms(job: Job, done: list[tuple[Arm, ArmResult]]) -> list[Arm]:
     for label, spenders in budgets.items():
         first, share = spenders[0]
         suffix = f"@{label}" if len(budgets) > 1 else ""
-        keep = first.keep if first.keep < 1 else baseline_keep
+        keep = first.keep or baseline_keep
         matches = tuple(arm.name for arm, _ in spenders)
         for name, sampler, kept in (
             ("full_short", "random", 1.0),

@@ -7,10 +7,10 @@ from typing import Any
 
 from graphprune.files import read_json
 from graphprune.ledger import Cost
-from graphprune.stages.arms import Arm, ArmResult, score_phase
+from graphprune.stages.arms import Arm, ArmResult
 from graphprune.stages.evaluate import read_evaluation
 from graphprune.stages.job import Job
-from graphprune.stages.score import training_cost
+from graphprune.stages.overhead import scores_and_graph_cost
 
 Trained = list[tuple[Arm, ArmResult]]
 
@@ -43,9 +43,7 @@ def _extrapolation(job: Job) -> dict[str, Any]:
     judged = read_evaluation(job)
     n, epochs = len(job.data.train), job.config.training.epochs
     for score, judgement in judged.items():
-        spent = training_cost(
-            job, "score_seeds", "seed_training", evaluation=score_phase(job, score) == "eval"
-        ) + job.run.costs("embed").get("embed", Cost())
+        spent = scores_and_graph_cost(job, score)
         for method, result in judgement["methods"].items():
             name = f"extrapolate/{score}/{method}"
             costs = job.run.costs(name)
@@ -58,8 +56,9 @@ def _extrapolation(job: Job) -> dict[str, Any]:
 def _training(job: Job, arm: Arm, result: ArmResult, trained: Trained) -> dict[str, Any]:
     state = job.config.training.random_states[0]
     total = result.total(arm)
+    visited = result.cost.trained_samples / (len(job.data.train) * arm.epochs)
     return {
-        "keep": arm.keep,
+        "keep": visited if arm.keep is None else arm.keep,
         "epochs": arm.epochs,
         "metric": read_json(job.run / f"arms/{arm.name}/{state}.json")["metric"],
         "value": list(result.values),

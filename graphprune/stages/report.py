@@ -90,7 +90,7 @@ def _scatter(run: RunFolder, config: Config) -> dict[str, dict[str, dict[str, An
 def _samples(run: RunFolder, config: Config, data: Data | None) -> SampleMap:
     """Every score by its first arm's extrapolator (else the first one), on a plane of the embeddings."""
     chosen = {score.name: config.extrapolators[0].name for score in config.scores}
-    chosen |= {arm.score: arm.extrapolator for arm in reversed(config.arms)}
+    chosen |= {arm.score: arm.extrapolator for arm in reversed(config.arms) if arm.score is not None}
     tables = {
         score: ScoreTable.from_parquet(prediction_path(run, score, method))
         for score, method in chosen.items()
@@ -99,6 +99,7 @@ def _samples(run: RunFolder, config: Config, data: Data | None) -> SampleMap:
     kept = {
         arm.name: np.isin(first.ids, Selection.from_parquet(selection_path(run, arm.name)).ids)
         for arm in config.arms
+        if arm.sampler is None
     }
     return SampleMap(
         ids=first.ids,

@@ -11,7 +11,6 @@ import numpy.typing as npt
 import torch
 
 from graphprune.config import OptimisationConfig
-from graphprune.ledger import Cost
 from graphprune.registry import create
 from graphprune.rng import derive_seed
 from graphprune.samplers.static import StaticSampler
@@ -143,10 +142,3 @@ def _links(job: Job, score: str, ids: npt.NDArray[np.int64]) -> dict[str, torch.
     from graphprune.graph.spatiotemporal import sensor_rows
 
     return {"links": sensor_rows(ids, n_sensors=train.n_sensors, links=links)[0]}
-
-
-def training_cost(job: Job, stage: str, ledger_name: str, *, evaluation: bool) -> Cost:
-    """Cost of a scoring run, with its evaluation passes if the score needs them."""
-    costs = job.run.costs(stage)
-    total = costs.get(ledger_name, Cost())
-    return total + costs.get(f"{ledger_name}_evaluation", Cost()) if evaluation else total

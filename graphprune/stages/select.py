@@ -23,6 +23,7 @@ from graphprune.table import ScoreTable
 
 def select_samples(job: Job, arm: ArmConfig) -> None:
     """Writes ``selections/<arm>.parquet``."""
+    assert arm.score is not None
     source, path = prediction_path(job.run, arm.score, arm.extrapolator), selection_path(job.run, arm.name)
     seed = derive_seed(job.config.seed, "select", arm.name)
 

@@ -77,6 +77,27 @@ def fit(model, *, checkpoint=None, kill_at=None, sampler=None, samples=None, **c
     return result, recorder
 
 
+@pytest.mark.parametrize("kill_at", [2, 4])
+@pytest.mark.parametrize(
+    "method", [{"name": "infobatch"}, {"name": "es", "keep": 0.5}, {"name": "eswp"}, {"name": "seta"}]
+)
+def test_a_run_with_a_dynamic_sampler_resumes_bit_by_bit(tmp_path, kill_at, method):
+    def sampler():
+        options = {key: value for key, value in method.items() if key != "name"}
+        return create("sampler", method["name"], n=N, epochs=4, seed=2, **options)
+
+    whole, resumed = make_model(), make_model()
+    expected, _ = fit(whole, sampler=sampler())
+    checkpoint = Checkpoint(tmp_path / "c.pt", every_seconds=0)
+    with pytest.raises(Killed):
+        fit(make_model(), sampler=sampler(), checkpoint=checkpoint, kill_at=kill_at)
+    result, _ = fit(resumed, sampler=sampler(), checkpoint=checkpoint)
+    for name, tensor in whole.state_dict().items():
+        assert torch.equal(tensor, resumed.state_dict()[name]), name
+    assert result.cost.forward_samples == expected.cost.forward_samples
+    assert result.cost.trained_samples == expected.cost.trained_samples
+
+
 @pytest.mark.parametrize("kill_at", [1, 2, 3, 5, 8])
 def test_a_resumed_run_equals_an_uninterrupted_one_bit_by_bit(tmp_path, kill_at):
     whole = make_model()

@@ -1,0 +1,109 @@
+"""Arms whose sampler chooses while training, with what it asks for from the run."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from graphprune.config import ArmConfig, Method
+from graphprune.data.windows import WindowSamples
+from graphprune.errors import InputError
+from graphprune.ledger import Cost
+from graphprune.registry import create, get
+from graphprune.samplers.base import EpochSampler, scores_by_row
+from graphprune.samplers.stationarity import roughness, stationarity
+from graphprune.stages.arms import Arm
+from graphprune.stages.extrapolate import prediction_path
+from graphprune.stages.job import Job
+from graphprune.stages.overhead import embedding_cost, graph_cost, prediction_cost
+from graphprune.table import ScoreTable
+
+# An option with this value is replaced by what the run computed, and its cost is the arm's.
+FROM_RUN = "run"
+_BLOCK = 4096
+
+
+def dynamic_arm(job: Job, arm: ArmConfig) -> Arm:
+    """The arm of a config entry with a sampler; with a score, the sampler starts from the predicted ones."""
+    assert arm.sampler is not None
+    table = None
+    overhead = Cost()
+    inputs: tuple[Path, ...] = ()
+    if arm.score is not None:
+        inputs = (prediction_path(job.run, arm.score, arm.extrapolator),)
+        table = ScoreTable.from_parquet(inputs[0])
+        overhead = prediction_cost(job, arm.score, arm.extrapolator)
+    return sampler_arm(job, arm.name, arm.sampler, table=table, overhead=overhead, inputs=inputs)
+
+
+def sampler_arm(
+    job: Job,
+    name: str,
+    method: Method,
+    *,
+    table: ScoreTable | None = None,
+    overhead: Cost | None = None,
+    inputs: tuple[Path, ...] = (),
+) -> Arm:
+    """An arm that any registered sampler steers.
+
+    Args:
+        job: The job; its graph and embeddings stand in for the options ``graph: run`` and ``embeddings: run``.
+        name: Key in the metrics.
+        method: Sampler and options.
+        table: Scores for the sampler's argument ``scores``.
+        overhead: What ``table`` cost.
+        inputs: Files that ``table`` came from.
+
+    Raises:
+        InputError: the sampler takes no scores, or lacks something that it needs.
+    """
+    n, epochs = len(job.data.train), job.config.training.epochs
+    options = dict(method.options)
+    known = inspect.signature(get("sampler", method.name)).parameters
+    total = overhead or Cost()
+    if table is not None:
+        if "scores" not in known:
+            raise InputError(f"sampler '{method.name}' takes no scores; leave them out or use score_weighted")
+        options["scores"] = scores_by_row(table, job.data.train.ids)
+    supplies: dict[str, tuple[Callable[[Job], Any], Callable[[Job], Cost]]] = {
+        "embeddings": (_embeddings, embedding_cost),
+        "graph": (_graph, graph_cost),
+    }
+    for option, (load, price) in supplies.items():
+        if options.get(option) == FROM_RUN:
+            options[option] = load(job)
+            total = total if table is not None else total + price(job)
+    if "stationarity" in known and isinstance(job.data.train, WindowSamples):
+        options.setdefault("stationarity", window_stationarity(job.data.train))
+
+    def make(seed: int) -> EpochSampler:
+        sampler: EpochSampler = create("sampler", method.name, n=n, epochs=epochs, seed=seed, **options)
+        return sampler
+
+    make(0)
+    identity = {"sampler": method.model_dump(mode="json"), "scores": table is not None}
+    return Arm(name, None, epochs, make, identity, inputs, overhead=total)
+
+
+def window_stationarity(samples: WindowSamples) -> Tensor:
+    """How stationary each window's input is, ``[N]`` in [0, 1]; see `graphprune.samplers.stationarity`."""
+    blocks = torch.split(torch.arange(len(samples)), _BLOCK)
+    return stationarity(torch.cat([roughness(samples.readings(rows, past=True)) for rows in blocks]))
+
+
+def _embeddings(job: Job) -> Tensor:
+    from graphprune.stages.embed import load_embeddings
+
+    return torch.from_numpy(load_embeddings(job).copy())
+
+
+def _graph(job: Job) -> Any:
+    from graphprune.stages.graph import load_graph
+
+    return load_graph(job)
