@@ -80,7 +80,7 @@ def _train(points: Points, seed: int) -> Any:
         index.add((points.block(start, start + BLOCK) - _shift(points)).cpu().numpy())
     if torch.cuda.is_available() and hasattr(faiss, "StandardGpuResources"):
         resources = faiss.StandardGpuResources()
-        moved = faiss.index_cpu_to_gpu(resources, 0, index)
+        moved: Any = faiss.index_cpu_to_gpu(resources, 0, index)
         moved.resources = resources  # must live as long as the index
         return moved
     return index

@@ -124,7 +124,7 @@ class _Loop:
         # Convolutions are faster on channels that lie side by side, on CPUs and on tensor cores.
         self.channels_last = any(isinstance(module, nn.Conv2d) for module in model.modules())
         if self.channels_last:
-            model.to(memory_format=torch.channels_last)
+            model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.model = self.accelerator.prepare_model(model.to(device))
         self.optimizer = make_optimizer(self.model, settings)
         self.samples, self.paradigm, self.sampler, self.settings = samples, paradigm, sampler, settings
