@@ -39,7 +39,7 @@ OutFile = Annotated[Path, typer.Option("--out", help="Where to write.", show_def
 
 def main() -> None:
     """Entry point: turns every user error into one sentence on stderr and exit code 2."""
-    # Idle OpenMP threads sleep instead of spinning: on a shared machine spinning costs a factor of ten.
+    # Idle OpenMP threads sleep: where others use the cores, too, spinning costs a factor of ten or more.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     debug = "--debug" in sys.argv
     if debug:
