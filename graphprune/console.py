@@ -104,7 +104,7 @@ def _extrapolation(score: str, judged: dict[str, Any]) -> str:
     title = f"{score}: Spearman of predicted scores"
     if ceiling:
         title += (
-            f" (full run against full run {_number(ceiling['full_vs_full'])},"
+            f"\n(full run against full run {_number(ceiling['full_vs_full'])},"
             f" seed run against full runs {_number(ceiling['seed_vs_full'])})"
         )
     columns = ["extrapolator", "held-out seeds", "full runs", "95 %", "overlap at .5", "cost in full runs"]
@@ -135,7 +135,7 @@ def _training(metrics: dict[str, Any]) -> str:
 
 
 def _table(title: str | None, columns: list[str], rows: Iterable[tuple[str, ...]]) -> str:
-    table = Table(title=title, title_justify="left", show_header=any(columns), box=None, pad_edge=False)
+    table = Table(show_header=any(columns), box=None, pad_edge=False)
     for position, column in enumerate(columns):
         table.add_column(
             column, justify="left" if position == 0 or column in ("status", "source") else "right"
@@ -147,7 +147,8 @@ def _table(title: str | None, columns: list[str], rows: Iterable[tuple[str, ...]
     )
     with console.capture() as capture:
         console.print(table)
-    return "\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n"
+    lines = [] if title is None else [title]
+    return "\n".join(lines + [line.rstrip() for line in capture.get().splitlines()]) + "\n"
 
 
 def _number(value: Any) -> str:
