@@ -90,7 +90,8 @@ def render(report: ReportInput) -> str:
         metric=next((arm.metric for arm in known.values()), "accuracy"),
         groups=groups,
         verdict=verdict(report.metrics),
-        stages=_stages(report),
+        stages=_stages(report, folded=True),
+        every_stage=_stages(report, folded=False),
         scores=scores,
         facts=_facts(report.provenance),
     )
@@ -138,12 +139,23 @@ def arm_groups(known: Mapping[str, Arm]) -> list[tuple[str, list[Arm]]]:
     return [(title, members) for title, members in groups if members]
 
 
-def _stages(report: ReportInput) -> list[dict[str, Any]]:
-    """Cost by stage with its share of the run's time; `metrics.json` stands in for an absent ledger."""
+def _stages(report: ReportInput, *, folded: bool) -> list[dict[str, Any]]:
+    """Cost by stage with its share of the run's time; `metrics.json` stands in for an absent ledger.
+
+    ``folded`` adds up all trainings of an arm, and all else that shares a name before the first slash.
+    """
     ledger = report.ledger or report.metrics.get("cost") or {}
-    times = {name: cost.get("seconds") or 0.0 for name, cost in ledger.items()}
-    total = sum(times.values()) or 1.0
-    return [{"name": name, **cost, "share": times[name] / total} for name, cost in ledger.items()]
+    total = sum(cost.get("seconds") or 0.0 for cost in ledger.values()) or 1.0
+    rows: dict[str, dict[str, Any]] = {}
+    for name, cost in ledger.items():
+        parts = name.split("/")
+        kept = "/".join(parts[: 2 if parts[0] == "train" else 1]) if folded else name
+        row = rows.setdefault(kept, {"name": kept, "share": 0.0})
+        row["share"] += (cost.get("seconds") or 0.0) / total
+        for key, value in cost.items():
+            old = row.get(key)
+            row[key] = value if old is None else max(old, value) if key == "peak_mib" else old + value
+    return list(rows.values())
 
 
 def _facts(provenance: dict[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
