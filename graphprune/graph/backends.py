@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -12,7 +13,9 @@ from graphprune.graph.refine import Repair, comparable, exact_distances, order_b
 
 Precision = Literal["auto", "float32", "bfloat16"]
 
-# Queries whose candidates are held at once, and database rows whose operand is.
+# Queries whose candidates are held at once (the first few tell whether bfloat16 will do), and database rows
+# whose operand is.
+_FIRST_SLAB = 2048
 _QUERY_SLAB = 32_768
 _DATABASE_SLAB = 65_536
 
@@ -55,9 +58,9 @@ def exact_search(
     distances = torch.empty(queries.n, k)
     rows = torch.empty(queries.n, k, dtype=torch.int64)
     with torch.autocast(database.device.type, enabled=False):
-        for start in range(0, queries.n, _QUERY_SLAB):
-            q = queries.block(start, start + _QUERY_SLAB)
-            mine = None if own is None else own[start : start + _QUERY_SLAB].to(database.device)
+        for start, stop in pairwise((0, *range(_FIRST_SLAB, queries.n, _QUERY_SLAB), queries.n)):
+            q = queries.block(start, stop)
+            mine = None if own is None else own[start:stop].to(database.device)
             found, nearest, doubtful = _search_slab(database, q, k, mine, block_size, dtype)
             if dtype == torch.bfloat16 and 2 * len(doubtful) > len(q):
                 dtype = torch.float32  # bfloat16 cannot tell these points apart
@@ -69,8 +72,8 @@ def exact_search(
                 nearest = torch.where(found.isinf(), mine[:, None], nearest)
             if database.metric == "inner":
                 found = found * database.scale
-            distances[start : start + len(q)] = (found * database.scale).cpu()
-            rows[start : start + len(q)] = nearest.cpu()
+            distances[start:stop] = (found * database.scale).cpu()
+            rows[start:stop] = nearest.cpu()
     return distances, rows
 
 
@@ -111,7 +114,7 @@ def _propose(
     database: Points, q: Tensor, k: int, own: Tensor | None, block_size: int, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor]:
     """Approximate scores (larger is nearer) and rows of the best candidates of ``q``, both ``[B, fetch]``."""
-    fetch = min(database.n, 2 * k + 16 if dtype == torch.bfloat16 else k + k // 4 + 8)
+    fetch = min(database.n, 2 * k + 8 if dtype == torch.bfloat16 else k + k // 4 + 8)
     left = _operand(q, database, dtype, query=True)
     best: tuple[Tensor, Tensor] | None = None
     width = min(_DATABASE_SLAB, database.n)
@@ -128,9 +131,9 @@ def _propose(
                 column = own[row : row + block_size] - first
                 here = ((column >= 0) & (column < count)).nonzero().flatten()
                 scores[here, column[here]] = -torch.inf
-            found.append(scores.topk(min(fetch, count), dim=1))
-        values = torch.cat([f.values for f in found]).to(torch.float32)
-        rows = torch.cat([f.indices for f in found]) + first
+            found.append(largest(scores, min(fetch, count)))
+        values = torch.cat([f[0] for f in found]).to(torch.float32)
+        rows = torch.cat([f[1] for f in found]) + first
         if best is not None:
             values, rows = torch.cat([best[0], values], dim=1), torch.cat([best[1], rows], dim=1)
             values, order = values.topk(min(fetch, values.shape[1]), dim=1)
@@ -138,6 +141,29 @@ def _propose(
         best = values, rows
     assert best is not None
     return best
+
+
+def largest(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The ``count`` largest of each row of ``scores [B, n]`` and their columns, both ``[B, count]``, descending.
+
+    Like ``topk``, but twice as fast on long rows: the largest lie in those ``count`` groups of 8 columns that
+    have the largest maxima, and these in the ``count`` groups of 8 groups.
+    """
+    coarse = scores.shape[1] // 64
+    if coarse < 2 * count:
+        top = scores.topk(count, dim=1)
+        return top.values, top.indices
+    grouped = scores[:, : 64 * coarse].view(-1, 8, 8 * coarse).amax(dim=1)
+    columns = grouped.view(-1, 8, coarse).amax(dim=1).topk(count, dim=1).indices
+    eight = torch.arange(8, device=scores.device)
+    for level, stride in ((grouped, coarse), (scores, 8 * coarse)):
+        columns = (columns[:, :, None] + stride * eight).flatten(1)
+        if level is scores:
+            rest = torch.arange(64 * coarse, scores.shape[1], device=scores.device)
+            columns = torch.cat([columns, rest.expand(len(scores), -1)], dim=1)
+        values, order = level.gather(1, columns).topk(count, dim=1)
+        columns = columns.gather(1, order)
+    return values, columns
 
 
 def _operand(x: Tensor, database: Points, dtype: torch.dtype, *, query: bool) -> Tensor:

@@ -73,6 +73,15 @@ def test_random_points_equal_brute_force(metric: str, precision: str) -> None:
     np.testing.assert_allclose(distances.numpy(), expected, rtol=1e-5)
 
 
+@given(n=st.integers(1, 3000), count=st.integers(1, 12), levels=st.integers(1, 2000), seed=st.integers(0, 99))
+def test_largest_equals_topk(n: int, count: int, levels: int, seed: int) -> None:
+    scores = torch.randint(levels, (3, n), generator=torch.Generator().manual_seed(seed)).float()
+    values, columns = backends.largest(scores, min(count, n))
+    assert torch.equal(values, scores.sort(dim=1, descending=True).values[:, :count])
+    assert torch.equal(scores.gather(1, columns), values)
+    assert all(len(set(row)) == len(row) for row in columns.tolist())
+
+
 @pytest.mark.parametrize("metric", ["euclidean", "cosine", "inner"])
 def test_any_block_size_and_precision_give_the_same_bytes(
     metric: str, monkeypatch: pytest.MonkeyPatch
@@ -82,6 +91,7 @@ def test_any_block_size_and_precision_give_the_same_bytes(
     x = centres[torch.randint(12, (5000,), generator=g)] + 0.01 * torch.randn(5000, 96, generator=g)
     x[1000:1100] = x[0]
     whole = KNNGraph.build(x, 10, metric=metric)
+    monkeypatch.setattr(backends, "_FIRST_SLAB", 100)
     monkeypatch.setattr(backends, "_QUERY_SLAB", 700)
     monkeypatch.setattr(backends, "_DATABASE_SLAB", 900)
     monkeypatch.setattr(backends, "fast_dtype", lambda *_: torch.float32)
