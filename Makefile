@@ -28,7 +28,7 @@ bench: $(STAMP)
 
 test-vision:
 	$(PYTHON) -m venv $(VISION)
-	$(VISION)/bin/pip install --quiet torch==2.14.1 torchvision==0.29.1 timm --editable '.[hf,dev]'
+	$(VISION)/bin/pip install --quiet torch==2.14.1 torchvision==0.29.1 --editable '.[hf,dev]'
 	$(VISION)/bin/pytest -m vision tests
 
 # Runs in whatever environment PYTHON names: CUDA machines usually have theirs.

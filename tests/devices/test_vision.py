@@ -1,0 +1,37 @@
+"""Torchvision's data sets and models through the same doors as anybody's (`make test-vision`)."""
+
+import pytest
+
+from graphprune.config import parse_config
+from graphprune.data.map_style import data_from_datasets
+from graphprune.pipeline import run
+
+pytestmark = pytest.mark.vision
+
+
+def test_a_torchvision_dataset_and_model_go_the_whole_way(tmp_path):
+    torchvision = pytest.importorskip("torchvision", reason="torchvision is not in this environment")
+    image = torchvision.transforms.ToTensor()
+    parts = [
+        torchvision.datasets.FakeData(size, (3, 32, 32), num_classes=3, transform=image) for size in (60, 30)
+    ]
+    config = parse_config(
+        {
+            "name": "fake",
+            "data": {"kind": "object"},
+            "seeds": {"fraction": 0.5},
+            "seed_training": {"epochs": 2, "batch_size": 16, "lr": 0.01},
+            "scores": ["loss"],
+            "graph": {"k": 5},
+            "extrapolators": [{"name": "knn", "k": 5}],
+            "arms": [{"name": "half", "score": "loss"}],
+            "training": {"random_states": [0]},
+        }
+    )
+    metrics = run(
+        config,
+        tmp_path / "run",
+        data=data_from_datasets("fake", *parts),
+        model=lambda: torchvision.models.resnet18(num_classes=3),
+    )
+    assert metrics["training"]["half"]["backward_samples"] == 2 * 30
