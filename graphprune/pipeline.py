@@ -62,7 +62,12 @@ def open_job(
     loaded = data if data is not None else load_data(config.data)
     device = resolve_device(config.device)
     job = Job(config, loaded, folder, device, model, paradigm, reporter or Silent())
-    job.make_model("check")  # a model that does not fit the data must fail before anything is written
+    # What does not fit the data must fail before anything is trained or written.
+    job.make_model("check")
+    if config.graph.k >= len(loaded.train):
+        raise InputError(
+            f"graph.k is {config.graph.k} but there are {len(loaded.train)} samples; choose a smaller k"
+        )
     write_provenance(job)
     return job
 

@@ -165,6 +165,22 @@ BAD = {
         "did you mean 'window'",
     ),
     "k beyond n": (lambda f: ("graph", "--embeddings", f / "E.npy", "--k", 120, "--out", f / "G"), "120"),
+    "graph.k beyond n": (
+        lambda f: ("run", CONFIGS / "digits.yaml", "--set", "graph.k=5000", "--out", f / "r"),
+        "graph.k is 5000 but there are 1438 samples",
+    ),
+    "a window beyond the series": (
+        lambda f: ("run", CONFIGS / "traffic.yaml", "--set", "data.window=3000", "--out", f / "r"),
+        "too short: window 3000",
+    ),
+    "a sensor that is never read": (
+        lambda f: (
+            np.savez(f / "dead.npz", values=np.where(np.arange(4) == 2, np.nan, np.ones((500, 4)))[..., None]),
+            ("run", CONFIGS / "traffic.yaml", "--set", "data.name=null", "--set", f"data.path={f / 'dead.npz'}",
+             "--set", "data.steps_per_day=96", "--out", f / "r"),
+        )[1],
+        "sensor",
+    ),
     "unknown metric": (
         lambda f: ("graph", "--embeddings", f / "E.npy", "--metric", "cosin", "--out", f / "G"),
         "cosin",

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from graphprune.errors import InputError
 from graphprune.graph.knn import KNNGraph
 from graphprune.ledger import Cost, measure
 from graphprune.stages.embed import load_embeddings
@@ -28,10 +27,6 @@ def build_graph(job: Job) -> None:
             stale.unlink()
         with measure(cost):
             embeddings = load_embeddings(job)
-            if config.k >= len(embeddings):
-                raise InputError(
-                    f"graph.k is {config.k} but there are {len(embeddings)} samples; choose a smaller k"
-                )
             graph = KNNGraph.build(
                 embeddings,
                 k=config.k,
