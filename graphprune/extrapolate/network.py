@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from graphprune.errors import InputError, unknown_name
 from graphprune.extrapolate.base import Extrapolator, Inputs
-from graphprune.graph.backends import native_bfloat16
+from graphprune.graph.proposals import native_bfloat16
 from graphprune.rng import generator, isolated_rng
 
 Loss = Literal["mse", "rank"]

@@ -69,15 +69,20 @@ class Points:
             return self._resident[start:stop]
         return self._prepare(self._array[start:stop])
 
-    def take(self, rows: Tensor) -> Tensor:
-        """Rows ``rows [...]`` int64 as float32 ``[..., D]`` on the device."""
-        if self._resident is not None:
-            return self._resident[rows.to(self.device)]
-        flat = rows.reshape(-1)
-        picked = self._array[
-            flat.to(self._array.device) if isinstance(self._array, Tensor) else flat.cpu().numpy()
-        ]
-        return self._prepare(picked).view(*rows.shape, self.dim)
+    def take(self, rows: Tensor, *, out: Tensor | None = None) -> Tensor:
+        """A copy of rows ``rows [...]`` int64 as float32 ``[..., D]`` on the device.
+
+        It may lie in ``out``, which has room for at least as many rows: fresh memory costs more than copying.
+        """
+        flat = rows.reshape(-1).to(self.device)
+        if self._resident is None:
+            numpy = not isinstance(self._array, Tensor)
+            picked = self._prepare(self._array[flat.cpu().numpy() if numpy else flat.to(self._array.device)])
+        elif out is None:
+            picked = self._resident.index_select(0, flat)
+        else:
+            picked = torch.index_select(self._resident, 0, flat, out=out[: len(flat)])
+        return picked.view(*rows.shape, self.dim)
 
     def subset(self, rows: Tensor) -> Points:
         """The points ``rows [M]`` int64 alone, in memory, in the same scale."""

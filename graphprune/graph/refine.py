@@ -7,8 +7,8 @@ from torch import Tensor
 
 from graphprune.graph.points import BLOCK, Points
 
-# Elements of a gathered [rows, candidates, D] block: near a cache's size, yet few blocks.
-_GATHERED = 6_000_000
+# Elements of a gathered [rows, candidates, D] block: what stays in a CPU's cache.
+_GATHERED = 1_000_000
 
 
 def exact_distances(
@@ -20,10 +20,11 @@ def exact_distances(
     ``inner`` gives minus the product; ``cosine`` half the squared difference of unit vectors (1 - cos).
     """
     step = max(1, _GATHERED // (candidates.shape[1] * database.dim))
+    room = torch.empty(min(step, len(q)) * candidates.shape[1], database.dim, device=database.device)
     parts = []
     for start in range(0, len(q), step):
-        y = database.take(candidates[start : start + step])
-        parts.append(_distance(y, q[start : start + step, None], database))
+        y = database.take(candidates[start : start + step], out=room)
+        parts.append(_distance_into(y, q[start : start + step, None], database))
     exact = torch.cat(parts)
     return exact if excluded is None else exact.masked_fill_(excluded, torch.inf)
 
@@ -77,17 +78,18 @@ class Repair:
         wide = q.to(torch.float64) if inner else q.to(torch.float64) - self.database.centre
         norms = wide.square().sum(dim=1, keepdim=True)
         for first in range(0, self.database.n, BLOCK):
-            y = self.database.block(first, first + BLOCK).to(torch.float64)
-            y = y if inner else y - self.database.centre
-            y_norms = y.square().sum(dim=1)
-            product = wide @ y.T
-            key = -product if inner else norms + y_norms - 2 * product
-            near = (key - slack * (norms + y_norms) <= limit).nonzero()
+            other = self.database.block(first, first + BLOCK).to(torch.float64)
+            other = other if inner else other - self.database.centre
+            other_norms = other.square().sum(dim=1)
+            product = wide @ other.T
+            key = -product if inner else norms + other_norms - 2 * product
+            near = (key - slack * (norms + other_norms) <= limit).nonzero()
             near[:, 1] += first
             near = near[near[:, 1] != own[near[:, 0]]]
             for part in near.split(max(1, _GATHERED // self.database.dim)):
                 pairs.append(part)
-                lengths.append(_distance(self.database.take(part[:, 1]), q[part[:, 0]], self.database))
+                y = self.database.take(part[:, 1])
+                lengths.append(_distance_into(y, q[part[:, 0]], self.database))
         pair, length = torch.cat(pairs), torch.cat(lengths)
         pair = pair[order := torch.argsort(pair[:, 0], stable=True)]
         return _first_of_each(pair, length[order], len(q), self.k)
@@ -114,10 +116,11 @@ class Repair:
         return settled, lowest[equal]
 
 
-def _distance(y: Tensor, q: Tensor, database: Points) -> Tensor:
+def _distance_into(y: Tensor, q: Tensor, database: Points) -> Tensor:
+    """Distances over the last dimension; ``y`` is overwritten."""
     if database.metric == "inner":
-        return -(y * q).sum(dim=-1)
-    length: Tensor = torch.linalg.vector_norm(y - q, dim=-1)
+        return -y.mul_(q).sum(dim=-1)
+    length: Tensor = torch.linalg.vector_norm(y.sub_(q), dim=-1)
     return length.square() / 2 if database.metric == "cosine" else length
 
 

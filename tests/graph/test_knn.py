@@ -47,7 +47,7 @@ def points(draw: st.DrawFn) -> tuple[np.ndarray, int]:
 @given(
     case=points(),
     metric=st.sampled_from(["euclidean", "inner"]),
-    precision=st.sampled_from(["float32", "bfloat16"]),
+    precision=st.sampled_from(["float32", "bfloat16", "int8"]),
 )
 def test_lattice_with_ties_equals_brute_force(
     case: tuple[np.ndarray, int], metric: str, precision: str
@@ -63,7 +63,7 @@ def test_lattice_with_ties_equals_brute_force(
 
 
 @pytest.mark.parametrize("metric", ["euclidean", "cosine", "inner"])
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "int8"])
 def test_random_points_equal_brute_force(metric: str, precision: str) -> None:
     x = np.random.default_rng(0).normal(3.0, 1.0, (400, 70)).astype(np.float32)
     expected, rows = brute(x, 9, metric)
@@ -94,7 +94,7 @@ def test_any_block_size_and_precision_give_the_same_bytes(
     monkeypatch.setattr(backends, "_FIRST_SLAB", 100)
     monkeypatch.setattr(backends, "_QUERY_SLAB", 700)
     monkeypatch.setattr(backends, "_DATABASE_SLAB", 900)
-    monkeypatch.setattr(backends, "fast_dtype", lambda *_: torch.float32)
+    monkeypatch.setattr(backends, "formats", lambda *_: [torch.float32])
     blocks = KNNGraph.build(x, 10, metric=metric, block_size=33)
     assert torch.equal(whole.indices, blocks.indices)
     assert torch.equal(whole.distances, blocks.distances)
