@@ -72,7 +72,7 @@ def _print_json(result: Any) -> None:
 
 
 def _load(config: Path, overrides: list[str] | None, seed: int | None) -> Any:
-    from graphprune.config import load_config
+    from graphprune.config_file import load_config
 
     return load_config(config, [*(overrides or []), *([] if seed is None else [f"seed={seed}"])])
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
-
-from graphprune.errors import InputError
-from graphprune.files import must_exist
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Keep = Annotated[float, Field(gt=0, le=1)]
@@ -310,107 +306,3 @@ class Config(Strict):
     def to_yaml(self) -> str:
         """The resolved configuration, as it is stored beside the results."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-
-
-def load_config(path: Path | str, overrides: Sequence[str] = ()) -> Config:
-    """Reads a YAML file and applies ``a.b=value`` overrides; every fault is one sentence that names file and key."""
-    path = Path(path)
-    try:
-        raw = yaml.safe_load(must_exist(path).read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        detail = " ".join(str(error).split())
-        raise InputError(f"{path} is not valid YAML: {detail}") from error
-    if not isinstance(raw, dict):
-        raise InputError(f"{path} must hold keys and values at its top level, such as 'name: digits'")
-    for override in overrides:
-        _apply(raw, override)
-    return parse_config(raw, source=str(path))
-
-
-def parse_config(raw: dict[str, Any], *, source: str = "config") -> Config:
-    """A `Config` from plain data; the first fault becomes an `InputError`."""
-    try:
-        return Config.model_validate(raw)
-    except ValidationError as error:
-        raise InputError(f"{source}: {_explain(error)}") from error
-
-
-def _apply(raw: dict[str, Any], override: str) -> None:
-    key, separator, text = override.partition("=")
-    if not separator or not key:
-        raise InputError(f"--set {override!r} is not of the form a.b=value")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InputError(f"--set {key}: {text!r} is not a YAML value") from error
-    *parents, last = key.split(".")
-    node: Any = raw
-    for step, parent in enumerate(parents):
-        if isinstance(node, list):
-            node = _item(node, parent, key)
-            continue
-        if not isinstance(node, dict):
-            raise InputError(f"--set {key}: {'.'.join(parents[:step])} is not a section")
-        if not isinstance(node.get(parent), (dict, list)):
-            node[parent] = {}
-        node = node[parent]
-    if isinstance(node, list):
-        node[node.index(_item(node, last, key))] = value
-    else:
-        node[last] = value
-
-
-def _item(items: list[Any], index: str, key: str) -> Any:
-    if not index.isdigit() or int(index) >= len(items):
-        raise InputError(f"--set {key}: '{index}' is not a position in a list of {len(items)}")
-    return items[int(index)]
-
-
-def _explain(error: ValidationError) -> str:
-    """The first fault of a validation as one sentence with a suggestion for misspelt keys."""
-    fault = error.errors(include_url=False)[0]
-    # Tags of discriminated unions and list positions are part of the location; keys are what users typed.
-    tags = {"sklearn", "hub", "parquet", "imagefolder", "npz", "sensors", "object"}
-    location = [
-        str(part)
-        for i, part in enumerate(fault["loc"])
-        if not (i == 1 and fault["loc"][0] == "data" and part in tags)
-    ]
-    key = ".".join(location)
-    if fault["type"] == "extra_forbidden":
-        known = _known_keys(fault["loc"])
-        near = difflib.get_close_matches(location[-1], known, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"known keys are {', '.join(sorted(known))}"
-        return f"unknown key '{key}'; {hint}"
-    message = fault["msg"].removeprefix("Value error, ")
-    if fault["type"] == "missing":
-        return f"key '{key}' is missing; add it"
-    received = fault.get("input")
-    shown = f" (received {received!r})" if isinstance(received, (str, int, float, bool)) else ""
-    return f"{key}: {message}{shown}" if key else f"{message}{shown}"
-
-
-def _known_keys(location: tuple[int | str, ...]) -> list[str]:
-    sections: dict[str, type[BaseModel]] = {
-        "seeds": SeedsConfig,
-        "seed_training": OptimisationConfig,
-        "training": TrainingConfig,
-        "embedding": EmbeddingConfig,
-        "graph": GraphConfig,
-        "oracle": OracleConfig,
-        "arms": ArmConfig,
-    }
-    sources: dict[str, type[BaseModel]] = {
-        "sklearn": SklearnData,
-        "hub": HubData,
-        "parquet": ParquetData,
-        "imagefolder": ImageFolderData,
-        "npz": NpzData,
-        "sensors": SensorsData,
-        "object": ObjectData,
-    }
-    if len(location) == 1:
-        return list(Config.model_fields)
-    if location[0] == "data":
-        return list(sources[str(location[1])].model_fields)
-    return list(sections[str(location[0])].model_fields)

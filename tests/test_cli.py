@@ -133,7 +133,7 @@ def test_scores_feed_training_in_one_command(run, files):
     import pyarrow.parquet as pq
 
     tiny = Path(__file__).parent / "tiny.yaml"
-    from graphprune.config import load_config
+    from graphprune.config_file import load_config
     from graphprune.data.load import load_data
 
     ids = load_data(load_config(tiny).data).train.ids

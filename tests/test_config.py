@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from graphprune.config import load_config, parse_config
+from graphprune.config_file import load_config, parse_config
 from graphprune.errors import InputError
 
 MINIMAL = {"name": "x", "data": {"kind": "sklearn", "name": "digits"}}

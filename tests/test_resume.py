@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from graphprune.config import load_config
+from graphprune.config_file import load_config
 from graphprune.pipeline import run
 
 TINY = Path(__file__).parent / "tiny.yaml"

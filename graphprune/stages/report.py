@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from graphprune.config import Config, load_config
+from graphprune.config import Config
+from graphprune.config_file import load_config
 from graphprune.data.base import Data
 from graphprune.files import read_json, read_npy, write_json, write_text
 from graphprune.report.html import ReportInput, render

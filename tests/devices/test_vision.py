@@ -2,7 +2,7 @@
 
 import pytest
 
-from graphprune.config import parse_config
+from graphprune.config_file import parse_config
 from graphprune.data.map_style import data_from_datasets
 from graphprune.pipeline import run
 
