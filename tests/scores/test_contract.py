@@ -170,7 +170,7 @@ def test_state_on_a_device_gives_the_same_values_without_waiting(name, tools):
     options = {"epochs": run.epochs, "num_classes": run.classes, "device": "cuda"}
     recorder = Recorder({name: create("score", name)}, run.ids, **options)
     for field in ("ids", "targets", "logits", "loss", "features", "errors"):
-        setattr(run, field, getattr(run, field).cuda())
+        setattr(run, field, getattr(run, field).to("cuda"))
     for epoch in range(run.epochs):
         recorder._refuse_foreign()
         recorder._epoch = epoch
