@@ -44,6 +44,16 @@ def test_bfloat16_rounds_only() -> None:
     torch.testing.assert_close(y.float(), dense(indices, weights, 50).float() @ x, rtol=0.02, atol=0.05)
 
 
+def test_columns_taken_in_parts_give_the_same_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    g = torch.Generator().manual_seed(0)
+    step = Propagator(torch.randint(60, (50, 7), generator=g), torch.rand(50, 7, generator=g), sources=60)
+    x, y = torch.randn(60, 100, generator=g), torch.randn(50, 100, generator=g)
+    whole = step.forward(x), step.transposed(y), step.forward(x[:, ::2])
+    monkeypatch.setattr("graphprune.graph.propagate._CACHED", 4096)
+    parts = step.forward(x), step.transposed(y), step.forward(x[:, ::2])
+    assert all(torch.equal(a, b) for a, b in zip(whole, parts, strict=True))
+
+
 @pytest.fixture(scope="module")
 def graph() -> KNNGraph:
     return KNNGraph.build(torch.randn(80, 6, generator=torch.Generator().manual_seed(0)), 5)
