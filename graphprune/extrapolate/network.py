@@ -114,7 +114,9 @@ class NetworkExtrapolator(Extrapolator):
     def _train(self, run: Run, rows: Tensor, targets: Tensor, held: Tensor, truth: Tensor) -> int:
         """Trains in place, restores the best weights and returns their step."""
         network = self.network_
-        optimizer = torch.optim.Adam(network.parameters(), lr=self.lr, weight_decay=self.weight_decay)
+        optimizer = torch.optim.Adam(
+            network.parameters(), lr=self.lr, weight_decay=self.weight_decay, fused=True
+        )
         draw = generator(self.seed, "batches")
         best, best_step, kept = -2.0, 0, {}
         order, at = torch.randperm(len(rows), generator=draw), 0

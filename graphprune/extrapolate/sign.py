@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from graphprune.errors import InputError
 from graphprune.extrapolate.base import Inputs
 from graphprune.extrapolate.features import node_features
-from graphprune.extrapolate.network import NetworkExtrapolator, Run, mlp
+from graphprune.extrapolate.network import NetworkExtrapolator, Run, mlp, number_format
 from graphprune.graph.propagate import Propagator, gcn_table
 from graphprune.registry import register
 
@@ -41,11 +41,13 @@ class SIGN(NetworkExtrapolator):
         for _ in range(self.hops):
             columns.append(step.forward(columns[-1]))
         network = mlp((sum(c.shape[1] for c in columns), *self.hidden, 1), self.dropout)
+        seeds = torch.cat([c[seed_rows] for c in columns], dim=1).to(number_format(self.precision, inputs.n))
 
         def run(rows: Tensor | None) -> Tensor:
             if rows is not None:
-                output: Tensor = network(torch.cat([c[rows] for c in columns], dim=1))
+                output: Tensor = network(seeds[torch.searchsorted(seed_rows, rows)])
                 return output.squeeze(1)
-            return torch.cat([run(part) for part in torch.split(torch.arange(inputs.n), 4096)])
+            parts = zip(*(torch.split(c, 4096) for c in columns), strict=True)
+            return torch.cat([network(torch.cat(part, dim=1)) for part in parts]).squeeze(1)
 
         return network, run
