@@ -29,6 +29,7 @@ class Recorder:
         epochs: Epochs of the run (windows are checked against it before it starts).
         num_classes: Classes, or None for forecasts.
         device: Where the state lives; the batches' device avoids copies.
+        eval_every: Evaluation passes stand after every so many epochs, and after the last.
 
     Cost: O(B C) time per batch of B samples beside the scores' own; 12 bytes per sample and phase.
 
@@ -48,8 +49,10 @@ class Recorder:
         epochs: int,
         num_classes: int | None = None,
         device: torch.device | str = "cpu",
+        eval_every: int = 1,
     ) -> None:
         self.scores = dict(scores)
+        self.epochs, self.eval_every = epochs, eval_every
         self.ids = ids.to(device=device, dtype=torch.int64)
         self.n = len(ids)
         if not self.n or bool((self.ids[1:] <= self.ids[:-1]).any()):
@@ -69,6 +72,11 @@ class Recorder:
         """Which passes the attached scores need, of ``train`` and ``eval``."""
         phases: tuple[Phase, ...] = ("train", "eval")
         return tuple(p for p in phases if any(s.phase == p for s in self.scores.values()))
+
+    def evaluates(self, epoch: int) -> bool:
+        """Whether a score waits for an evaluation pass after this whole epoch."""
+        due = (epoch + 1) % self.eval_every == 0 or epoch + 1 == self.epochs
+        return due and epoch < self.epochs and "eval" in self.phases
 
     def needs(self, phase: Phase) -> frozenset[str]:
         """Which `Signals` the scores of a phase read."""

@@ -146,11 +146,8 @@ class _Loop:
                 while self.epoch < self.settings.epochs:
                     with measure(self.result.cost) as watch:
                         self._train_epoch(tap, watch)
-                    if (
-                        self.recorder
-                        and "eval" in self.recorder.phases
-                        and self.epoch + 1 <= self.settings.epochs
-                    ):
+                    whole = self.epoch + 1 <= self.settings.epochs
+                    if self.recorder and whole and self.recorder.evaluates(self.epoch):
                         with measure(self.result.evaluation_cost):
                             self._record_evaluation(self.recorder)
                     self.epoch, self.step_in_epoch = self.epoch + 1, 0
