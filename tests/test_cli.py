@@ -286,5 +286,83 @@ def test_a_bug_is_one_line_and_exit_code_1_with_the_traceback_on_request(run, mo
         run("methods", "--debug")
 
 
+COMMANDS = sorted(c.name or c.callback.__name__ for c in cli.app.registered_commands)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_an_example_and_the_shared_options(run, command):
+    code, out, err = run(command, "--help")
+    text = " ".join(out.split())
+    assert (code, err) == (0, "")
+    assert f"Example: graphprune {command}" in text
+    assert "--debug" in text
+    if command != "schema":
+        assert "--json" in text
+    if command in ("run", "plan", "embed", "train"):
+        assert {"--seed", "--device", "--set"} <= set(text.split())
+    if command in ("score", "graph", "extrapolate", "evaluate", "select"):
+        assert {"--seed", "--set"} <= set(text.split())
+
+
+def test_doctor_finds_what_runs_here_and_says_how_to_install_the_rest(run, monkeypatch):
+    import torch
+
+    monkeypatch.setitem(
+        __import__("graphprune.doctor", fromlist=["OPTIONAL"]).OPTIONAL,
+        "absent_module",
+        ("absent", "hf", "a test"),
+    )
+    code, out, _ = run("doctor", "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert found["versions"]["torch"] == torch.__version__
+    assert "cpu" in found["devices"]
+    assert found["threads"]["torch"] == torch.get_num_threads()
+    assert {"package": "absent", "purpose": "a test", "install": "pip install 'graphprune[hf]'"} in found[
+        "missing"
+    ]
+    assert found["problems"] == []
+    assert "pip install 'graphprune[hf]'" in run("doctor")[1]
+
+
+def test_the_schema_takes_every_config_that_is_shipped_and_refuses_a_wrong_one(run):
+    import yaml
+
+    jsonschema = pytest.importorskip("jsonschema")
+    schema = json.loads(run("schema")[1])
+    for path in CONFIGS.glob("*.yaml"):
+        jsonschema.validate(yaml.safe_load(path.read_text()), schema)
+    digits = yaml.safe_load((CONFIGS / "digits.yaml").read_text())
+    for change in ({"extrapolators": ["knm"]}, {"sed": 1}, {"seeds": {"fraction": 2}}):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate({**digits, **change}, schema)
+
+
+def test_nothing_is_said_on_the_way_when_nobody_watches(files):
+    done = subprocess.run(
+        [sys.executable, "-c", "from graphprune.cli import main; main()", "embed", str(CONFIGS / "digits.yaml"),
+         "--set", "data.limit=100", "--set", "seed_training.epochs=1", "--set", "scores=[{name: loss}]",
+         "--set", "arms=[]", "--set", "graph.k=5", "--out", str(files / "E.npy")],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+    assert done.stderr == f"wrote {files / 'E.npy'}: 80 x 32\n"
+
+
+def test_shell_completion_offers_the_commands():
+    done = subprocess.run(
+        [sys.executable, "-c", "from graphprune.cli import app; app(prog_name='graphprune')"],
+        env={"_GRAPHPRUNE_COMPLETE": "complete_bash", "COMP_WORDS": "graphprune ", "COMP_CWORD": "1"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert set(COMMANDS) <= set(done.stdout.split()), done.stderr
+
+
+def test_no_argument_shows_the_help(run):
+    assert run() == run("--help")
+    assert run()[0] == 0
+
+
 def test_version(run):
     assert run("--version")[1].startswith("graphprune ")

@@ -1,0 +1,160 @@
+"""Commands that do one stage on files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from graphprune.cli.app import app
+from graphprune.cli.options import (
+    DebugOption,
+    Embeddings,
+    IdsOption,
+    JsonOption,
+    MethodOption,
+    OutFile,
+    SeedOption,
+)
+from graphprune.cli.output import print_json, say
+
+
+@app.command(
+    epilog="Example: graphprune score --trajectories T.npz --score dynamic_uncertainty --out S.parquet",
+)
+def score(
+    trajectories: Annotated[
+        Path,
+        typer.Option("--trajectories", help="npz: probs [E,N,C] or p_true [E,N], labels [N], optional ids."),
+    ],
+    name: Annotated[str, typer.Option("--score", help="Name of the score.")],
+    out: OutFile,
+    options: MethodOption = None,
+    seed: SeedOption = None,
+    as_json: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Score samples from your own training logs; --set window=5 passes the score's options."""
+    from graphprune.stages.alone import score_alone
+
+    result = score_alone(trajectories, name, out, options or [])
+    print_json(result) if as_json else say(f"wrote {out}: {result['n']} scores")
+
+
+@app.command(epilog="Example: graphprune graph --embeddings E.npy --k 20 --metric cosine --out G")
+def graph(
+    embeddings: Embeddings,
+    out: Annotated[Path, typer.Option("--out", help="Folder to write.")],
+    k: Annotated[int, typer.Option("--k", min=1, help="Neighbours per sample.")] = 20,
+    metric: Annotated[str, typer.Option("--metric", help="euclidean, cosine or inner.")] = "euclidean",
+    backend: Annotated[str, typer.Option("--backend", help="auto, exact or ivf.")] = "auto",
+    options: MethodOption = None,
+    seed: SeedOption = None,
+    as_json: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Build the kNN graph of precomputed embeddings."""
+    from graphprune.stages.alone import graph_alone
+
+    result = graph_alone(
+        embeddings, out, k=k, metric=metric, backend=backend, seed=seed or 0, options=options or []
+    )
+    print_json(result) if as_json else say(
+        f"wrote {out}: {result['n']} nodes, {result['components']} components"
+    )
+
+
+@app.command(
+    epilog="Example: graphprune extrapolate --graph G --embeddings E.npy --seeds S.parquet --method knn "
+    "--out P.parquet",
+)
+def extrapolate(
+    graph_folder: Annotated[Path, typer.Option("--graph", help="Folder of graphprune graph.")],
+    embeddings: Embeddings,
+    seeds: Annotated[Path, typer.Option("--seeds", help="Measured scores: sample_id, value.")],
+    method: Annotated[str, typer.Option("--method", help="Name of the extrapolator.")],
+    out: OutFile,
+    labels: Annotated[Path | None, typer.Option("--labels", help="Class labels [N] .npy.")] = None,
+    probes: Annotated[
+        Path | None, typer.Option("--probes", help="npz: probs [P,N,C] out-of-sample class probabilities.")
+    ] = None,
+    short_run: Annotated[
+        Path | None,
+        typer.Option("--short-run", help="npz: p_true [E,N] (or probs and labels) of a short run."),
+    ] = None,
+    ids: IdsOption = None,
+    options: MethodOption = None,
+    seed: SeedOption = None,
+    as_json: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Predict the scores of all samples from those of the seeds."""
+    from graphprune.stages.alone import extrapolate_alone
+
+    result = extrapolate_alone(
+        graph_folder,
+        embeddings,
+        seeds,
+        method,
+        out,
+        labels=labels,
+        probes=probes,
+        short_run=short_run,
+        ids=ids,
+        options=options or [],
+        seed=seed or 0,
+    )
+    print_json(result) if as_json else say(
+        f"wrote {out}: {result['predicted']} predicted, {result['measured']} measured"
+    )
+
+
+@app.command(epilog="Example: graphprune evaluate P.parquet TRUTH.parquet --json")
+def evaluate(
+    predicted: Annotated[Path, typer.Argument(help="Predicted scores.", show_default=False)],
+    truth: Annotated[Path, typer.Argument(help="True scores.", show_default=False)],
+    options: MethodOption = None,
+    seed: SeedOption = None,
+    as_json: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Judge the rows with source = predicted against the truth."""
+    from graphprune.console import agreement_table
+    from graphprune.stages.alone import evaluate_alone
+
+    result = evaluate_alone(predicted, truth, seed=seed or 0, options=options or [])
+    print_json(result) if as_json else print(agreement_table(result))
+
+
+@app.command(epilog="Example: graphprune select P.parquet --keep 0.5 --rule top --out K.parquet")
+def select(
+    scores: Annotated[Path, typer.Argument(help="Scores of all samples.", show_default=False)],
+    keep: Annotated[float, typer.Option("--keep", help="Fraction of all samples to keep.")],
+    rule: Annotated[str, typer.Option("--rule", help="Name of the selection rule.")],
+    out: OutFile,
+    labels: Annotated[Path | None, typer.Option("--labels", help="Class labels [N] .npy.")] = None,
+    graph_folder: Annotated[Path | None, typer.Option("--graph", help="Folder of graphprune graph.")] = None,
+    embeddings: Annotated[Path | None, typer.Option("--embeddings", help="[N, D] .npy.")] = None,
+    ids: IdsOption = None,
+    options: MethodOption = None,
+    seed: SeedOption = None,
+    as_json: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Choose the samples to train on: sample_id, weight."""
+    from graphprune.stages.alone import select_alone
+
+    result = select_alone(
+        scores,
+        keep,
+        rule,
+        out,
+        labels=labels,
+        graph=graph_folder,
+        embeddings=embeddings,
+        ids=ids,
+        options=options or [],
+        seed=seed or 0,
+    )
+    print_json(result) if as_json else say(f"wrote {out}: {result['kept']} of {result['n']} samples")
