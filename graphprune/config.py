@@ -189,6 +189,11 @@ class TrainingConfig(OptimisationConfig):
         Keep | None, Field(description="Keep of random and rs2 (default: of the first arm).")
     ] = None
 
+    def optimisation(self, *, epochs: float | None = None) -> OptimisationConfig:
+        """How the arms are trained, without what is about arms."""
+        values = self.model_dump(include=set(OptimisationConfig.model_fields))
+        return OptimisationConfig.model_validate({**values, "epochs": epochs or self.epochs})
+
 
 class EmbeddingConfig(Strict):
     """What the graph is built on."""
@@ -227,6 +232,14 @@ class OracleConfig(Strict):
     runs: Annotated[int, Field(ge=1)] = 2
 
 
+class ShortRunConfig(Strict):
+    """A short run on all the data, trained as the arms are: the control that costs what the seed run does."""
+
+    epochs: Annotated[
+        int | None, Field(ge=1, description="Default: as many sample passes as the seed run.")
+    ] = None
+
+
 class ArmConfig(Strict):
     """One pruned training: samples selected by extrapolated scores, or a sampler that chooses while training."""
 
@@ -262,6 +275,10 @@ class Config(Strict):
     extrapolators: Annotated[tuple[Method, ...], Field(min_length=1)] = tuple(
         Method(name=name) for name in ("knn", "gcn", "mean", "class_mean", "ridge", "mlp")
     )
+    controls: Annotated[
+        bool, Field(description="Judge the controls that fit nothing beside the extrapolators.")
+    ] = True
+    short_run: ShortRunConfig | None = ShortRunConfig()
     oracle: OracleConfig | None = None
     arms: tuple[ArmConfig, ...] = ()
     training: TrainingConfig = TrainingConfig()

@@ -12,7 +12,7 @@ from rich.table import Table
 
 
 class ConsoleReporter:
-    """One bar for the current stage in a terminal; one line per finished stage everywhere."""
+    """In a terminal a bar for the current stage and a line for each finished one; elsewhere nothing."""
 
     def __init__(self) -> None:
         self._console = Console(stderr=True, soft_wrap=True)
@@ -42,7 +42,7 @@ class ConsoleReporter:
             self._task = None
         if event == "started":
             self._task = self._bar.add_task(stage, total=1.0)
-        else:
+        elif not self._bar.disable:
             note = "kept" if event == "kept" else f"{seconds:.1f} s"
             self._bar.console.print(f"{stage}  [dim]{note}[/dim]", highlight=False)
 
@@ -87,12 +87,14 @@ def methods_table(known: dict[str, list[dict[str, str]]]) -> str:
 
 
 def _extrapolation(score: str, judged: dict[str, Any]) -> str:
+    from graphprune.report.agreement import method_label
+
     rows = []
     for method, result in judged["methods"].items():
         heldout, oracle = result["heldout"], result["oracle"]
         rows.append(
             (
-                method,
+                method_label(method, result),
                 _number(heldout["spearman"]),
                 _number(oracle["spearman"]) if oracle else "-",
                 _interval(oracle["spearman_ci95"]) if oracle else "-",

@@ -96,20 +96,23 @@ def _run(job: Job) -> dict[str, Any]:
     from graphprune.stages.evaluate import evaluate_predictions
     from graphprune.stages.extrapolate import extrapolate, load_inputs
     from graphprune.stages.graph import build_graph
+    from graphprune.stages.methods import methods_of
     from graphprune.stages.references import reference_forecasts
     from graphprune.stages.report import write_page, write_results
     from graphprune.stages.score import score_everything, score_seeds
     from graphprune.stages.seeds import draw_seeds
     from graphprune.stages.select import select_samples
+    from graphprune.stages.short_run import train_short_run
 
     config = job.config
     draw_seeds(job)
     score_seeds(job)
     embed_data(job)
     build_graph(job)
+    train_short_run(job)
     inputs = load_inputs(job)
     for score in config.scores:
-        for method in config.extrapolators:
+        for method in methods_of(job):
             extrapolate(job, inputs, score.name, method)
     for number in range(config.oracle.runs if config.oracle else 0):
         score_everything(job, number)

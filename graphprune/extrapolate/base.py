@@ -20,8 +20,51 @@ from graphprune.table import locate
 _REMEDY = {
     "labels": "pass labels (--labels Y.npy)",
     "probes": "pass class probabilities of the seed model on samples it did not train on (--probes Q.npz)",
-    "short_run": "pass the true-label probabilities of a short run on all data (--short-run T.npz)",
+    "short_run": "pass the probabilities of a short run on all data (--short-run T.npz)",
 }
+
+
+@dataclass(frozen=True)
+class ShortRun:
+    """What a short run on all data showed of every sample while training, ``[E', N]`` float each.
+
+    Args:
+        p_true: Probability of the true label.
+        entropy: Entropy of the prediction in nats.
+        el2n: Distance of the prediction from the one-hot label.
+        loss: Mean loss of a forecast, where there are no classes.
+    """
+
+    p_true: Tensor | None = None
+    entropy: Tensor | None = None
+    el2n: Tensor | None = None
+    loss: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if not self.signals or len({signal.shape for signal in self.signals.values()}) > 1:
+            shapes = {name: tuple(signal.shape) for name, signal in self.signals.items()}
+            raise InputError(f"short_run has signals of shapes {shapes}; give at least one, all [E, N]")
+
+    @property
+    def signals(self) -> dict[str, Tensor]:
+        """Those that are there, by name."""
+        named = {name: getattr(self, name) for name in ("p_true", "entropy", "el2n", "loss")}
+        return {name: signal for name, signal in named.items() if signal is not None}
+
+    @property
+    def n(self) -> int:
+        """Number of samples."""
+        return next(iter(self.signals.values())).shape[1]
+
+    def mean(self, name: str) -> Tensor:
+        """Mean over the epochs ``[N]`` float32; `InputError` where the short run did not keep ``name``."""
+        signal: Tensor | None = getattr(self, name)
+        if signal is None:
+            raise InputError(
+                f"the short run has no {name}, only {', '.join(self.signals)}; "
+                "log all class probabilities of the short run (probs [E, N, C] and labels)"
+            )
+        return signal.to(torch.float32).mean(dim=0)
 
 
 @dataclass(frozen=True)
@@ -34,7 +77,7 @@ class Inputs:
         ids: Sample ids ``[N]`` int64 ascending (default: ``0..N-1``).
         labels: Class labels ``[N]`` int64, or None.
         probes: Out-of-sample class probabilities ``[P, N, C]`` at P checkpoints, or None.
-        short_run: True-label probabilities ``[E', N]`` of a short run on all data, or None.
+        short_run: What a short run on all data showed, or None.
     """
 
     graph: KNNGraph
@@ -42,7 +85,7 @@ class Inputs:
     ids: npt.NDArray[np.int64] | None = None
     labels: Tensor | None = None
     probes: Tensor | None = None
-    short_run: Tensor | None = None
+    short_run: ShortRun | None = None
 
     def __post_init__(self) -> None:
         n = len(self.embeddings)
@@ -53,7 +96,7 @@ class Inputs:
             "ids": len(self.sample_ids),
             "labels": n if self.labels is None else len(self.labels),
             "probes": n if self.probes is None else self.probes.shape[1],
-            "short_run": n if self.short_run is None else self.short_run.shape[1],
+            "short_run": n if self.short_run is None else self.short_run.n,
         }
         for name, length in lengths.items():
             if length != n:
@@ -80,10 +123,12 @@ class Extrapolator(ABC):
     ``_predict_std``; this class maps ids to rows, validates, and keeps the seeds' measured scores. Seeds that
     all have the same
     score leave nothing to learn: everybody gets that score, with standard deviation 0. ``requires`` names the
-    optional inputs without which the method cannot work.
+    optional inputs without which the method cannot work, ``spends`` what its order costs beside the fit:
+    ``seeds`` (seed run), ``graph`` (embedding and graph), ``short_run``.
     """
 
     requires: ClassVar[tuple[str, ...]] = ()
+    spends: ClassVar[tuple[str, ...]] = ("seeds", "graph")
 
     def fit(
         self, inputs: Inputs, seed_ids: npt.NDArray[np.int64], seed_scores: npt.NDArray[np.float32]

@@ -25,6 +25,7 @@ class ClassMean(Extrapolator):
     """
 
     requires: ClassVar[tuple[str, ...]] = ("labels",)
+    spends: ClassVar[tuple[str, ...]] = ("seeds",)
 
     def _fit(self, inputs: Inputs, seed_rows: Tensor, seed_scores: Tensor) -> None:
         assert inputs.labels is not None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
@@ -12,6 +14,8 @@ from graphprune.registry import register
 @register("extrapolator", "mean", source="control", status="ours")
 class Mean(Extrapolator):
     """The mean score of the seeds, with their standard deviation. Cost: O(M)."""
+
+    spends: ClassVar[tuple[str, ...]] = ("seeds",)
 
     def _fit(self, inputs: Inputs, seed_rows: Tensor, seed_scores: Tensor) -> None:
         self.mean_ = seed_scores.mean()

@@ -1,10 +1,9 @@
-"""Control: a short run on all data."""
+"""Control: a short run on all data, ordered by how little it believed in the true label."""
 
 from __future__ import annotations
 
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
 from graphprune.extrapolate.base import Inputs
@@ -13,14 +12,17 @@ from graphprune.registry import register
 
 
 @register("extrapolator", "short_run", source="control", status="ours")
-class ShortRun(RankControl):
+class ShortRunControl(RankControl):
     """Order by ``1 - p``, p = true-label probability in a short run on all data, mean over its epochs.
 
-    Values and standard deviation: see `RankControl`. Cost: O(E N), and the short run.
+    Where there are no classes, by the mean loss. Values and standard deviation: see `RankControl`.
+    Cost: O(E N), and the short run; the seed run only gives the scale.
     """
 
     requires: ClassVar[tuple[str, ...]] = ("short_run",)
+    spends: ClassVar[tuple[str, ...]] = ("short_run",)
 
     def _signal(self, inputs: Inputs, seed_rows: Tensor, seed_scores: Tensor) -> Tensor:
         assert inputs.short_run is not None
-        return 1 - inputs.short_run.to(torch.float32).mean(dim=0)
+        log = inputs.short_run
+        return log.mean("loss") if log.p_true is None else 1 - log.mean("p_true")

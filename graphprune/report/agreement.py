@@ -71,7 +71,7 @@ def agreement_tables(score: dict[str, Any]) -> list[dict[str, Any]]:
     tables = []
     for kind in ("oracle", "heldout"):
         rows = [
-            {"method": method, "agreement": raw[kind], "cost": raw}
+            {"method": method_label(method, raw), "agreement": raw[kind], "cost": raw}
             for method, raw in methods.items()
             if raw.get(kind) is not None
         ]
@@ -80,6 +80,11 @@ def agreement_tables(score: dict[str, Any]) -> list[dict[str, Any]]:
             perfect = perfect_ceiling(score) if kind == "oracle" else None
             tables.append({"kind": kind, "rows": rows, "perfect": perfect})
     return tables
+
+
+def method_label(name: str, method: dict[str, Any]) -> str:
+    """The name as tables print it: controls say so."""
+    return f"{name} (control)" if method.get("control") else name
 
 
 def best_method(score: dict[str, Any]) -> dict[str, Any] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,9 @@ from graphprune.select.base import Selection
 from graphprune.stages.job import Reporter
 from graphprune.store import RunFolder
 from graphprune.table import ScoreTable
+
+if TYPE_CHECKING:
+    from graphprune.extrapolate.base import ShortRun
 
 Ids = npt.NDArray[np.int64]
 
@@ -109,7 +112,7 @@ def extrapolate_alone(
         ids=sample_ids,
         labels=None if labels is None else torch.from_numpy(_integers(read_npy(labels), str(labels))),
         probes=None if probes is None else _probabilities(probes),
-        short_run=None if short_run is None else _true_label_probabilities(short_run),
+        short_run=None if short_run is None else _short_run(short_run),
     )
     fitted = fit_extrapolator(
         Method(name=method, **parse_options(options)), inputs, table.ids, table.values, seed
@@ -275,11 +278,16 @@ def _probabilities(path: Path) -> torch.Tensor:
     return torch.from_numpy(arrays["probs"].astype(np.float32))
 
 
-def _true_label_probabilities(path: Path) -> torch.Tensor:
+def _short_run(path: Path) -> ShortRun:
+    from graphprune.extrapolate.base import ShortRun
+    from graphprune.scores.signal_log import OF_CLASSES, OF_FORECASTS, signals_of_probabilities
+
     arrays = read_npz(path)
-    if "p_true" in arrays and arrays["p_true"].ndim == 2:
-        return torch.from_numpy(arrays["p_true"].astype(np.float32))
     if "probs" in arrays and "labels" in arrays and arrays["probs"].ndim == 3:
         labels = _integers(arrays["labels"], f"{path}: labels")
-        return torch.from_numpy(arrays["probs"][:, np.arange(len(labels)), labels].astype(np.float32))
-    raise InputError(f"{path} must hold p_true [E, N], or probs [E, N, C] and labels [N]")
+        probs = torch.from_numpy(arrays["probs"].astype(np.float32))
+        return ShortRun(**signals_of_probabilities(probs, torch.from_numpy(labels)))
+    known = {name: arrays[name] for name in (*OF_CLASSES, *OF_FORECASTS) if name in arrays}
+    if not known or any(array.ndim != 2 for array in known.values()):
+        raise InputError(f"{path} must hold p_true [E, N], or probs [E, N, C] and labels [N]")
+    return ShortRun(**{name: torch.from_numpy(array.astype(np.float32)) for name, array in known.items()})

@@ -15,6 +15,7 @@ from graphprune.files import read_json, write_json
 from graphprune.ledger import Cost, measure
 from graphprune.stages.extrapolate import heldout_path, prediction_path
 from graphprune.stages.job import Job
+from graphprune.stages.methods import methods_of
 from graphprune.stages.score import score_path
 from graphprune.store import Attempt, RunFolder
 from graphprune.table import ScoreTable
@@ -24,7 +25,7 @@ def evaluate_predictions(job: Job) -> None:
     """Writes ``evaluation.json``: ``{score: {"ceiling": ..., "methods": {method: {"heldout", "oracle"}}}}``."""
     config, path = job.config, job.run / "evaluation.json"
     scores = [score.name for score in config.scores]
-    methods = [method.name for method in config.extrapolators]
+    methods = [method.name for method in methods_of(job)]
     inputs = [score_path(job.run, score) for score in scores]
     inputs += [
         p

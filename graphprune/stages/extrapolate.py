@@ -19,6 +19,7 @@ from graphprune.stages.graph import load_graph
 from graphprune.stages.job import Job
 from graphprune.stages.score import score_path, table_metadata
 from graphprune.stages.seeds import read_seeds
+from graphprune.stages.short_run import load_short_run
 from graphprune.store import Attempt, RunFolder
 from graphprune.table import ScoreTable
 
@@ -32,6 +33,7 @@ def load_inputs(job: Job) -> Inputs:
         ids=job.data.train.ids,
         labels=None if labels is None else torch.from_numpy(labels),
         probes=load_probes(job),
+        short_run=load_short_run(job),
     )
 
 
@@ -66,6 +68,7 @@ def extrapolate(job: Job, inputs: Inputs, score: str, method: Method) -> None:
 
     graph = sorted((job.run / "graph").iterdir())
     probes = [path for path in [job.run / "probes.npy"] if path.exists()]
+    short_run = sorted((job.run / "short_run").iterdir()) if job.config.short_run else []
     job.run.ensure(
         f"extrapolate/{score}/{method.name}",
         settings={
@@ -79,6 +82,7 @@ def extrapolate(job: Job, inputs: Inputs, score: str, method: Method) -> None:
             job.run / "embeddings.npy",
             *graph,
             *probes,
+            *short_run,
         ],
         work=work,
     )

@@ -10,7 +10,8 @@ from graphprune.ledger import Cost
 from graphprune.stages.arms import Arm, ArmResult
 from graphprune.stages.evaluate import read_evaluation
 from graphprune.stages.job import Job
-from graphprune.stages.overhead import scores_and_graph_cost
+from graphprune.stages.methods import is_control
+from graphprune.stages.overhead import inputs_cost
 
 Trained = list[tuple[Arm, ArmResult]]
 
@@ -43,13 +44,13 @@ def _extrapolation(job: Job) -> dict[str, Any]:
     judged = read_evaluation(job)
     n, epochs = len(job.data.train), job.config.training.epochs
     for score, judgement in judged.items():
-        spent = scores_and_graph_cost(job, score)
         for method, result in judgement["methods"].items():
             name = f"extrapolate/{score}/{method}"
             costs = job.run.costs(name)
             result["fit_seconds"] = costs[f"{name}/fit"].seconds
             result["predict_seconds"] = costs[f"{name}/predict"].seconds
-            result["cost_passes"] = spent.passes(n, epochs)
+            result["cost_passes"] = inputs_cost(job, score, method).passes(n, epochs)
+            result["control"] = is_control(method)
     return judged
 
 

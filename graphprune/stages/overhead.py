@@ -16,18 +16,26 @@ def selection_cost(job: Job, arm: ArmConfig) -> Cost:
 
 
 def prediction_cost(job: Job, score: str, extrapolator: str) -> Cost:
-    """Predicted scores of all samples: what every extrapolator needs, its fit and its prediction."""
+    """Predicted scores of all samples: what the extrapolator needs, its fit and its prediction."""
     stage = f"extrapolate/{score}/{extrapolator}"
     return (
-        scores_and_graph_cost(job, score)
+        inputs_cost(job, score, extrapolator)
         + _cost(job, stage, f"{stage}/fit")
         + _cost(job, stage, f"{stage}/predict")
     )
 
 
-def scores_and_graph_cost(job: Job, score: str) -> Cost:
-    """What every extrapolator needs: the seed run (paid once, also where its model embeds), embedding, graph."""
-    return seed_run_cost(job, score) + _cost(job, "embed", "embed") + _cost(job, "graph", "graph")
+def inputs_cost(job: Job, score: str, extrapolator: str) -> Cost:
+    """What the method's order needs: seed run (paid once, also where its model embeds), graph, short run."""
+    parts = {
+        "seeds": seed_run_cost(job, score),
+        "graph": _cost(job, "embed", "embed") + _cost(job, "graph", "graph"),
+        "short_run": _cost(job, "short_run", "short_run"),
+    }
+    total = Cost()
+    for part in get("extrapolator", extrapolator).spends:
+        total = total + parts[part]
+    return total
 
 
 def seed_run_cost(job: Job, score: str | None = None) -> Cost:

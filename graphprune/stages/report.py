@@ -59,14 +59,16 @@ def read_report_input(run: Path, config: Config | None = None, data: Data | None
             **read_json(run / "provenance.json"),
             "commands": [f"graphprune run config.yaml --out {run.name}"],
         },
-        scatter=_scatter(layout, config) if scored else {},
+        scatter=_scatter(layout, config, data) if scored else {},
         map=_samples(layout, config, data) if scored else None,
         name=config.name,
     )
 
 
-def _scatter(run: RunFolder, config: Config) -> dict[str, dict[str, dict[str, Any]]]:
+def _scatter(run: RunFolder, config: Config, data: Data | None) -> dict[str, dict[str, dict[str, Any]]]:
     """Predicted beside true scores: against the oracle where there is one, else the held-out seeds."""
+    labels = None if data is None else data.train.labels
+    ids = np.empty(0, dtype=np.int64) if data is None else data.train.ids
     points: dict[str, dict[str, dict[str, Any]]] = {}
     for score in (s.name for s in config.scores):
         truth = oracle_truth(run, config, score)
@@ -84,6 +86,7 @@ def _scatter(run: RunFolder, config: Config) -> dict[str, dict[str, dict[str, An
                 "truth": reference,
                 "std": chosen.std,
                 "kind": kind,
+                "labels": None if labels is None else labels[np.isin(ids, chosen.ids)],
             }
     return points
 

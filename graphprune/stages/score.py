@@ -38,9 +38,7 @@ def score_seeds(job: Job) -> None:
 
 def score_everything(job: Job, run: int) -> None:
     """One full-data run of the oracle, trained as the arms are; writes ``oracle/<run>/<score>.parquet``."""
-    training = OptimisationConfig.model_validate(
-        job.config.training.model_dump(include=set(OptimisationConfig.model_fields))
-    )
+    training = job.config.training.optimisation()
 
     def work(attempt: Attempt) -> Iterable[Path]:
         rows = np.arange(len(job.data.train))

@@ -33,12 +33,16 @@ def signals(problem: Problem) -> dict[str, np.ndarray]:
     return {
         "seed_confidence": np.array([1 - np.mean([p[i, labels[i]] for p in probes]) for i in rows]),
         "seed_entropy": np.array([np.mean([-(p[i] * np.log(p[i])).sum() for p in probes]) for i in rows]),
-        "short_run": 1 - raw.short_run.double().numpy().mean(axis=0),
+        "short_run": 1 - raw.short_run.p_true.double().numpy().mean(axis=0),
+        "short_run_el2n": raw.short_run.el2n.double().numpy().mean(axis=0),
         "label_disagreement": np.array([(labels[near[i]] != labels[i]).mean() for i in rows]),
     }
 
 
-@pytest.mark.parametrize("name", ["seed_confidence", "seed_entropy", "short_run", "label_disagreement"])
+@pytest.mark.parametrize(
+    "name",
+    ["seed_confidence", "seed_entropy", "short_run", "short_run_el2n", "label_disagreement"],
+)
 def test_order_and_scale(name: str, problem: Problem) -> None:
     values, unseen = predict(name, problem), problem.unseen
     signal = signals(problem)[name][unseen].round(6)

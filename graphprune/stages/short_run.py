@@ -1,0 +1,93 @@
+"""A short run on all the data: what the seed run's passes would have bought without seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+
+from graphprune.config import OptimisationConfig
+from graphprune.extrapolate.base import ShortRun
+from graphprune.files import read_npy, write_npy
+from graphprune.rng import derive_seed
+from graphprune.samplers.static import StaticSampler
+from graphprune.scores.recorder import Recorder
+from graphprune.scores.signal_log import OF_CLASSES, OF_FORECASTS, SignalLog
+from graphprune.stages.job import Job
+from graphprune.stages.seeds import read_seeds
+from graphprune.store import Attempt
+from graphprune.train.checkpoint import Checkpoint
+from graphprune.train.loop import train_model
+
+
+def train_short_run(job: Job) -> None:
+    """Trains on everything for as many sample passes as the seed run made, at least one whole epoch.
+
+    Writes ``short_run/<signal>.npy [E', N]`` float16, see `SignalLog`; it trains as the arms do.
+    """
+    if job.config.short_run is None:
+        return
+    epochs = job.config.short_run.epochs or _epochs_of_the_seed_run(job)
+    settings = job.config.training.optimisation(epochs=epochs)
+
+    def work(attempt: Attempt) -> Iterable[Path]:
+        return _train(job, attempt, settings, epochs)
+
+    key = {
+        "data": job.data.fingerprint,
+        "seed": job.config.seed,
+        "model": job.model_settings,
+        "training": settings.model_dump(mode="json"),
+        "device": job.device.type,
+    }
+    job.run.ensure("short_run", settings=key, inputs=[], work=work)
+
+
+def load_short_run(job: Job) -> ShortRun | None:
+    """What the short run showed, if the job has one."""
+    if job.config.short_run is None:
+        return None
+    paths = {name: job.run / f"short_run/{name}.npy" for name in _names(job)}
+    return ShortRun(**{name: torch.from_numpy(read_npy(path)) for name, path in paths.items()})
+
+
+def _names(job: Job) -> tuple[str, ...]:
+    return OF_FORECASTS if job.data.info.num_classes is None else OF_CLASSES
+
+
+def _epochs_of_the_seed_run(job: Job) -> int:
+    share = len(read_seeds(job).ids) / len(job.data.train)
+    return max(1, round(job.config.seed_training.epochs * share))
+
+
+def _train(job: Job, attempt: Attempt, settings: OptimisationConfig, epochs: int) -> Iterable[Path]:
+    train = job.data.train
+    seed = derive_seed(job.config.seed, "train", "short_run")
+    log = SignalLog(names=_names(job))
+    recorder = Recorder(
+        {"log": log},
+        torch.from_numpy(train.ids),
+        epochs=epochs,
+        num_classes=job.data.info.num_classes,
+        device=job.device,
+    )
+    result = train_model(
+        job.make_model("short_run"),
+        train,
+        job.paradigm_for(settings),
+        StaticSampler(len(train), rows=torch.arange(len(train)), epochs=epochs, seed=seed),
+        settings,
+        seed=seed,
+        device=job.device,
+        recorder=recorder,
+        checkpoint=Checkpoint(attempt.checkpoint),
+        progress=job.reporter.progress,
+    )
+    attempt.costs["short_run"] = result.cost
+    paths = []
+    for name, values in log.log().items():
+        path = job.run / f"short_run/{name}.npy"
+        write_npy(path, values.numpy())
+        paths.append(path)
+    return paths
