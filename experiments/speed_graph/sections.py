@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import statistics
 import tempfile
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,13 +12,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from experiments.harness import PeakAnonymous, Runs, medians, ratios
 from graphprune.extrapolate.base import Inputs
 from graphprune.extrapolate.gcn import GraphConvolutions
 from graphprune.extrapolate.sign import SIGN
 from graphprune.graph.knn import KNNGraph
 from graphprune.graph.propagate import Propagator, gcn_table, locality_order, reorder
-
-Runs = dict[str, Callable[[], Any]]
 
 
 def embeddings(n: int, d: int, seed: int = 0) -> torch.Tensor:
@@ -28,47 +26,6 @@ def embeddings(n: int, d: int, seed: int = 0) -> torch.Tensor:
     code = torch.randn(100, 16, generator=g)[torch.randint(100, (n,), generator=g)]
     code = code + 0.5 * torch.randn(n, 16, generator=g)
     return torch.relu(code @ torch.randn(16, d, generator=g) + 0.5 * torch.randn(n, d, generator=g))
-
-
-def medians(runs: Runs, repeats: int) -> dict[str, Any]:
-    """Median seconds of each, the repeats interleaved so that all meet the same weather; one warm-up each."""
-    seconds: dict[str, list[float]] = {name: [] for name in runs}
-    for repeat in range(repeats + 1):
-        for name, run in runs.items():
-            start = time.perf_counter()
-            run()
-            if repeat:
-                seconds[name].append(time.perf_counter() - start)
-    return {name: {"median_s": statistics.median(s), "all_s": s} for name, s in seconds.items()}
-
-
-def ratios(found: dict[str, Any], ours: str, *peers: str) -> dict[str, float]:
-    return {f"{ours} / {peer}": found[ours]["median_s"] / found[peer]["median_s"] for peer in peers}
-
-
-class PeakAnonymous:
-    """Largest resident memory that no file backs (so memory maps do not count), sampled every 20 ms."""
-
-    def __enter__(self) -> PeakAnonymous:
-        self.mib, self._stop = self._now(), threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        while not self._stop.wait(0.02):
-            self.mib = max(self.mib, self._now())
-
-    @staticmethod
-    def _now() -> float:
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("RssAnon:"):
-                return int(line.split()[1]) / 1024
-        return 0.0
 
 
 def knn(repeats: int, scale: float) -> dict[str, Any]:

@@ -1,69 +1,13 @@
-"""How fast samplers and spectra are beside the training steps that they serve, in one run on one machine.
+"""How fast samplers and spectra are beside the training steps that they serve.
 
-    python experiments/speed_samplers/run.py [SECTION ...] [--repeats 5] [--scale 1.0] [--threads 2]
-
-Sections: bookkeeping order gstds fiedler es_epoch. Each runs in a process of its own and writes
-results/SECTION.json. ``--scale`` shrinks the number of samples, to try the script out; it then writes nothing.
+python -m experiments.speed_samplers.run [SECTION ...]    (options: experiments/harness.py)
 """
 
-from __future__ import annotations
-
-import argparse
-import json
-import os
-import subprocess
-import sys
-from importlib.metadata import version
 from pathlib import Path
 
-import torch
-from sections import SECTIONS
-
-RESULTS = Path(__file__).parent / "results"
-
-
-def cpu_name() -> str:
-    """Model name as Linux gives it."""
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.split(":", 1)[1].strip()
-    return "unknown"
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("sections", nargs="*", metavar="SECTION", help=" ".join(SECTIONS))
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--scale", type=float, default=1.0)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--here", action="store_true", help="run in this process (used by the script itself)")
-    options = parser.parse_args()
-    if unknown := set(options.sections) - set(SECTIONS):
-        parser.error(f"unknown section {sorted(unknown)[0]}; known are {', '.join(SECTIONS)}")
-    for name in options.sections or SECTIONS:
-        if not options.here:
-            command = [sys.executable, __file__, name, "--here"]
-            for key in ("repeats", "scale", "threads"):
-                command += [f"--{key}", str(getattr(options, key))]
-            subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": str(options.threads)})
-            continue
-        torch.set_num_threads(options.threads)
-        before = os.getloadavg()[0]
-        result = SECTIONS[name](options.repeats, options.scale)
-        result["conditions"] = {
-            "cpu": cpu_name(),
-            "cores": os.cpu_count(),
-            "threads": options.threads,
-            "repeats": options.repeats,
-            "load_before": before,
-            "load_after": os.getloadavg()[0],
-            "versions": {package: version(package) for package in ("torch", "scipy", "numpy", "networkx")},
-        }
-        if options.scale == 1.0:
-            RESULTS.mkdir(exist_ok=True)
-            (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n")
-        print(name, json.dumps(result, indent=1))
-
+from experiments.harness import run_sections
+from experiments.speed_samplers.sections import SECTIONS
 
 if __name__ == "__main__":
-    main()
+    packages = ("torch", "scipy", "numpy", "networkx")
+    run_sections(__doc__.splitlines()[0], SECTIONS, Path(__file__).parent, packages)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from experiments.harness import median_seconds
 from graphprune.graph.knn import KNNGraph
 from graphprune.graph.laplacian import adjacency, components, laplacian, similarity
 from graphprune.graph.spectral import fiedler_vector
@@ -21,18 +22,6 @@ from graphprune.samplers.gstds import GSTDSSampler
 from graphprune.train.models.resnet import ResNet18, ResNet20
 
 N = 1_280_000
-
-
-def median_seconds(work: Callable[[], Any], repeats: int, warm: int = 1) -> float:
-    """Median wall-clock seconds of one call."""
-    for _ in range(warm):
-        work()
-    seconds = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        work()
-        seconds.append(time.perf_counter() - start)
-    return statistics.median(seconds)
 
 
 def train_step(model: nn.Module, batch: int) -> Callable[[], None]:
