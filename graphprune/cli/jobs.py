@@ -50,6 +50,24 @@ def run(
         say(f"report: {folder / 'report.html'}")
 
 
+@app.command(epilog="Example: graphprune plan configs/digits.yaml --set training.epochs=30")
+def plan(
+    config: ConfigFile,
+    overrides: SetOption = None,
+    seed: SeedOption = None,
+    device: DeviceOption = None,
+    as_json: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Predict time, memory and disk of each stage from some seconds of measuring; writes nothing."""
+    job = load(config, overrides, seed, device)
+    from graphprune.cli.tables import plan_table
+    from graphprune.planning.predict import plan as predict
+
+    found = predict(job)
+    print_json(found.to_dict()) if as_json else print(plan_table(found))
+
+
 @app.command(epilog="Example: graphprune embed configs/digits.yaml --out E.npy")
 def embed(
     config: ConfigFile,
