@@ -158,18 +158,62 @@ class SeedsConfig(Strict):
 class OptimisationConfig(Strict):
     """How a model is trained; `training` inherits from `seed_training` what it does not set."""
 
-    epochs: Annotated[float, Field(gt=0)] = 30
-    batch_size: Count = 128
-    optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
-    lr: Annotated[float, Field(gt=0)] = 0.1
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    weight_decay: Annotated[float, Field(ge=0)] = 5e-4
-    schedule: Literal["onecycle", "cosine", "constant"] = "onecycle"
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    clip_norm: Annotated[float | None, Field(gt=0)] = None
-    augment: tuple[Literal["crop", "flip"], ...] = ()
-    precision: Literal["float32", "bf16"] = "float32"
-    workers: Annotated[int, Field(ge=0)] = 0
+    epochs: Annotated[
+        float, Field(gt=0, description="Passes over what is trained on; a fraction ends inside the last one.")
+    ] = 30
+    batch_size: Annotated[int, Field(ge=1, description="Samples that are trained on at once.")] = 128
+    accumulate: Annotated[
+        int, Field(ge=1, description="Batches whose gradients one step of the optimizer takes together.")
+    ] = 1
+    optimizer: Annotated[
+        Literal["sgd", "adam", "adamw", "muon"],
+        Field(description="muon: Muon for the hidden matrices, AdamW for all other weights."),
+    ] = "sgd"
+    lr: Annotated[float, Field(gt=0, description="Peak learning rate.")] = 0.1
+    momentum: Annotated[float, Field(ge=0, lt=1, description="Of sgd (Nesterov) and muon.")] = 0.9
+    weight_decay: Annotated[float, Field(ge=0, description="L2 (sgd, adam) or decoupled (adamw, muon).")] = (
+        5e-4
+    )
+    schedule: Annotated[
+        Literal["onecycle", "cosine", "constant"],
+        Field(description="Of the learning rate, over the planned epochs however long they become."),
+    ] = "onecycle"
+    label_smoothing: Annotated[float, Field(ge=0, lt=1, description="Of the cross-entropy.")] = 0.0
+    clip_norm: Annotated[float | None, Field(gt=0, description="Largest norm of a step's gradient.")] = None
+    ema: Annotated[
+        float | None,
+        Field(gt=0, lt=1, description="Judge an exponential average of the weights with this decay."),
+    ] = None
+    patience: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            description="Stop when the mean training loss of so many epochs brought no better best (a run that is"
+            " scored, on the seeds or for the oracle, always goes to its end).",
+        ),
+    ] = None
+    min_improvement: Annotated[
+        float, Field(ge=0, description="How far below the best loss counts as better, for patience.")
+    ] = 0.0
+    augment: Annotated[
+        tuple[Literal["crop", "flip", "cutout"], ...],
+        Field(description="Of images, drawn anew in each batch."),
+    ] = ()
+    cutout: Annotated[
+        int | None,
+        Field(ge=1, description="Side of cutout's square in pixels (default: half of the shorter side)."),
+    ] = None
+    precision: Annotated[
+        Literal["float32", "bf16", "fp16"],
+        Field(description="Of forward and backward passes; fp16 scales its gradients and needs a GPU."),
+    ] = "float32"
+    compile: Annotated[
+        bool,
+        Field(description="torch.compile the model: 20 to 60 s of start-up a training; bytes may differ."),
+    ] = False
+    workers: Annotated[
+        int, Field(ge=0, description="Processes that prepare batches (data sets read lazily).")
+    ] = 0
 
 
 class TrainingConfig(OptimisationConfig):

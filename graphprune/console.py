@@ -46,7 +46,7 @@ class ConsoleReporter:
             note = "kept" if event == "kept" else f"{seconds:.1f} s"
             self._bar.console.print(f"{stage}  [dim]{note}[/dim]", highlight=False)
 
-    def progress(self, fraction: float) -> None:
+    def progress(self, fraction: float, note: str = "") -> None:
         """Moves the bar."""
         if self._task is not None:
             self._bar.update(self._task, completed=fraction)

@@ -24,7 +24,8 @@ from graphprune.stages.select import read_selection, selection_path
 from graphprune.store import Attempt
 from graphprune.table import locate
 from graphprune.train.checkpoint import Checkpoint, save_weights
-from graphprune.train.loop import evaluate_model, train_model
+from graphprune.train.evaluate import evaluate_model
+from graphprune.train.loop import train_model
 
 Budget = Literal["epochs", "passes", "seconds"]
 BASELINES = ("full", "random", "rs2")
@@ -190,7 +191,7 @@ def _train_once(job: Job, arm: Arm, state: int, position: int, states: int) -> N
             seed=derive_seed(job.config.seed, "arm", state),
             device=job.device,
             checkpoint=Checkpoint(attempt.checkpoint),
-            progress=lambda fraction: job.reporter.progress((position + fraction) / states),
+            progress=lambda fraction, note: job.reporter.progress((position + fraction) / states, note),
         )
         value = evaluate_model(
             model, job.data.test, paradigm, device=job.device, precision=settings.precision

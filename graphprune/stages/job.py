@@ -25,8 +25,8 @@ class Reporter(Protocol):
     def event(self, event: str, stage: str, seconds: float) -> None:
         """A stage was ``started``, ``finished`` (after ``seconds``) or ``kept`` from an earlier attempt."""
 
-    def progress(self, fraction: float) -> None:
-        """The share of the current stage that is done."""
+    def progress(self, fraction: float, note: str = "") -> None:
+        """The share of the current stage that is done, and a note on its speed."""
 
 
 class Silent:
@@ -34,7 +34,7 @@ class Silent:
 
     def event(self, event: str, stage: str, seconds: float) -> None: ...
 
-    def progress(self, fraction: float) -> None: ...
+    def progress(self, fraction: float, note: str = "") -> None: ...
 
 
 @dataclass(frozen=True)

@@ -9,20 +9,53 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 
-def augment(x: Tensor, kinds: Sequence[str], generator: torch.Generator, *, padding: int = 4) -> Tensor:
-    """Random crops (``crop``: zero padding, then a window of the old size) and mirror images (``flip``).
+def augment(
+    x: Tensor,
+    kinds: Sequence[str],
+    generator: torch.Generator,
+    *,
+    padding: int = 4,
+    cutout: int | None = None,
+    part: tuple[Tensor, int] | None = None,
+) -> Tensor:
+    """Random crops, mirror images and erased squares.
 
-    Shapes: ``x [B, C, H, W]`` -> the same. ``generator`` lives on the CPU; only its few draws travel.
+    ``crop``: zero padding, then a window of the old size. ``flip``: left to right, half of the images.
+    ``cutout``: a square around a random pixel becomes 0, the mean of standardised images (DeVries & Taylor,
+    arXiv 1708.04552); it may reach over the border.
+
+    Args:
+        x: ``[B, C, H, W]``.
+        kinds: Of ``crop``, ``flip`` and ``cutout``.
+        generator: Lives on the CPU; only its few draws travel.
+        padding: Pixels of a crop's border.
+        cutout: Side of the erased square (default: half of the image's shorter side).
+        part: Positions ``[B]`` of these images in a batch of so many, of which other processes hold the rest:
+            an image is then augmented as it would be in the whole batch.
+
+    Shapes: ``[B, C, H, W]`` -> the same.
     """
     n, _, height, width = x.shape
+    positions, total = part or (slice(None), n)
     if "crop" in kinds:
-        offsets = torch.randint(0, 2 * padding + 1, (2, n, 1), generator=generator).to(x.device)
+        drawn = torch.randint(0, 2 * padding + 1, (2, total, 1), generator=generator)
+        offsets = drawn[:, positions].to(x.device)
         rows = offsets[0] + torch.arange(height, device=x.device)
         columns = offsets[1] + torch.arange(width, device=x.device)
         padded = pad(x, (padding,) * 4)
         sample = torch.arange(n, device=x.device)[:, None, None]
         x = padded.permute(0, 2, 3, 1)[sample, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
     if "flip" in kinds:
-        mirrored = (torch.rand(n, generator=generator) < 0.5).to(x.device)
+        mirrored = (torch.rand(total, generator=generator) < 0.5)[positions].to(x.device)
         x = torch.where(mirrored[:, None, None, None], x.flip(3), x)
+    if "cutout" in kinds:
+        side = cutout or max(1, min(height, width) // 2)
+        where = torch.rand(2, total, 1, generator=generator)[:, positions].to(x.device)
+        first = (where * where.new_tensor([height, width])[:, None, None]).long() - side // 2
+        covered = []
+        for start, size in zip(first, (height, width), strict=True):
+            pixel = torch.arange(size, device=x.device)
+            covered.append((pixel >= start) & (pixel < start + side))
+        erased = covered[0][:, :, None] & covered[1][:, None, :]
+        x = x.masked_fill(erased[:, None], 0)
     return x

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,11 +18,17 @@ from graphprune.samplers.base import EpochSampler
 from graphprune.scores.recorder import Recorder
 from graphprune.train.augment import augment
 from graphprune.train.checkpoint import Checkpoint
+from graphprune.train.evaluate import evaluate_model, gather_signals, record_evaluation
+from graphprune.train.optimizer import has_stalled
 from graphprune.train.paradigms.base import Paradigm
-from graphprune.train.precision import autocast
+from graphprune.train.precision import autocast, check_precision
+from graphprune.train.ranks import Ranks, check_whole
+from graphprune.train.stepper import Stepper
+from graphprune.train.tracking import Meter, Tracker
 
-Progress = Callable[[float], None]
-EVAL_BATCH = 512
+__all__ = ["evaluate_model", "train_model"]
+Progress = Callable[[float, str], None]
+Seen = tuple[Tensor, Tensor, Tensor]  # outputs, targets and losses of a batch
 
 
 @dataclass
@@ -33,33 +38,6 @@ class TrainResult:
     cost: Cost = field(default_factory=Cost)
     evaluation_cost: Cost = field(default_factory=Cost)
     losses: list[float] = field(default_factory=list)
-
-
-def learning_rate(schedule: str, progress: float, *, warmup: float = 0.2) -> float:
-    """Factor of the peak learning rate at ``progress`` in [0, 1] of the planned epochs.
-
-    Progress counts epochs and not steps, so a schedule ends where it should however long its epochs become.
-    ``onecycle``: cosine from 1/25 up over the first fifth and down to 1e-4; ``cosine``: from 1 to 0; ``constant``.
-    """
-    if schedule == "constant":
-        return 1.0
-    if schedule == "cosine":
-        return 0.5 * (1 + math.cos(math.pi * progress))
-    if progress < warmup:
-        return 1 + (0.04 - 1) * 0.5 * (1 + math.cos(math.pi * progress / warmup))
-    return 1e-4 + (1 - 1e-4) * 0.5 * (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup)))
-
-
-def make_optimizer(model: nn.Module, settings: OptimisationConfig) -> torch.optim.Optimizer:
-    """The optimizer of the settings over all parameters that learn."""
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    if settings.optimizer == "sgd":
-        nesterov = settings.momentum > 0
-        return torch.optim.SGD(
-            parameters, settings.lr, settings.momentum, weight_decay=settings.weight_decay, nesterov=nesterov
-        )
-    kind = torch.optim.Adam if settings.optimizer == "adam" else torch.optim.AdamW
-    return kind(parameters, settings.lr, weight_decay=settings.weight_decay)
 
 
 def train_model(
@@ -74,66 +52,81 @@ def train_model(
     recorder: Recorder | None = None,
     checkpoint: Checkpoint | None = None,
     progress: Progress | None = None,
+    tracker: Tracker | None = None,
 ) -> TrainResult:
     """Trains ``model`` in place for ``settings.epochs`` epochs of ``sampler`` (a fraction ends inside the last one).
 
     The randomness of step t depends on (seed, t) alone, so that a run resumed from ``checkpoint`` equals an
     uninterrupted one. The recorder sees training batches online, and after each whole epoch one
     un-augmented evaluation pass over its own samples if a score asks for that.
+
+    Started in several processes (torchrun, ``accelerate launch``; see `graphprune.train.distributed`), each
+    step's batch is dealt out to them; orders, choices, scores and gradients are those of one process, up to
+    rounding. Not so what a layer computes over its part of a batch: batch norm's statistics (synchronised on
+    CUDA, each process's own on CPUs) and dropout masks. Only the first process writes checkpoints.
+
+    Args:
+        model: Moved to ``device``.
+        samples: Training data; the sampler's rows are its positions.
+        paradigm: Losses, signals and metric.
+        sampler: Which rows are trained on, not sharded.
+        settings: Lengths, optimizer, precision and the like.
+        seed: Of everything that is drawn here.
+        device: Where to train.
+        recorder: Streams the run into scores; it must be the same in all processes.
+        checkpoint: Where the state is saved now and then, and looked for.
+        progress: Called after each step with the fraction done and a note on the speed.
+        tracker: Is told each epoch's loss, learning rate, speed and kept share.
+
+    Raises:
+        InputError: a precision, optimizer or sampler that does not fit.
     """
-    loop = _Loop(model, samples, paradigm, sampler, settings, seed, device, recorder, checkpoint, progress)
+    check_precision(device, settings.precision)
+    check_whole(sampler)
+    loop = _Loop(
+        model, samples, paradigm, sampler, settings, seed, device, recorder, checkpoint, progress, tracker
+    )
     return loop.run()
 
 
-def evaluate_model(
-    model: nn.Module,
-    samples: Samples,
-    paradigm: Paradigm,
-    *,
-    device: torch.device,
-    precision: str = "float32",
-) -> float:
-    """The paradigm's metric over all samples."""
-    total = torch.zeros(2, dtype=torch.float64, device=device)
-    with evaluation(model):
-        for batch in samples.batches(torch.split(torch.arange(len(samples)), EVAL_BATCH), device=device):
-            with autocast(device, precision):
-                outputs = model(batch.x)
-            total += paradigm.tally(outputs.float(), batch.y)
-    return float(total[0] / total[1])
-
-
+@dataclass(eq=False)
 class _Loop:
-    def __init__(
-        self,
-        model: nn.Module,
-        samples: Samples,
-        paradigm: Paradigm,
-        sampler: EpochSampler,
-        settings: OptimisationConfig,
-        seed: int,
-        device: torch.device,
-        recorder: Recorder | None,
-        checkpoint: Checkpoint | None,
-        progress: Progress | None,
-    ) -> None:
+    model: nn.Module
+    samples: Samples
+    paradigm: Paradigm
+    sampler: EpochSampler
+    settings: OptimisationConfig
+    seed: int
+    device: torch.device
+    recorder: Recorder | None
+    checkpoint: Checkpoint | None
+    progress: Progress | None
+    tracker: Tracker | None
+
+    def __post_init__(self) -> None:
         from accelerate import Accelerator
 
-        self.accelerator = Accelerator(cpu=device.type == "cpu", device_placement=False)
-        self.device, self.seed = device, seed
+        model, device = self.model, self.device
+        accelerator = Accelerator(cpu=device.type == "cpu", device_placement=False)
+        self.ranks = Ranks.current()
         # Convolutions are faster on channels that lie side by side, on CPUs and on tensor cores.
         self.channels_last = any(isinstance(module, nn.Conv2d) for module in model.modules())
         if self.channels_last:
             model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.model = self.accelerator.prepare_model(model.to(device))
-        self.optimizer = make_optimizer(self.model, settings)
-        self.samples, self.paradigm, self.sampler, self.settings = samples, paradigm, sampler, settings
-        self.recorder, self.checkpoint, self.progress = recorder, checkpoint, progress
-        self.ids = torch.from_numpy(samples.ids).to(device)
+        if self.ranks.size > 1 and device.type == "cuda":
+            model = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
+        self.bare = model.to(device)
+        self.model = accelerator.prepare_model(self.bare)
+        self.forward: nn.Module = self.model
+        if self.settings.compile:
+            self.forward = torch.compile(self.model)  # type: ignore[assignment]
+        self.stepper = Stepper(self.bare, self.settings, device)
+        self.ids = torch.from_numpy(self.samples.ids).to(device)
         self.result = TrainResult()
         self.epoch = 0
         self.step_in_epoch = 0
         self.loss_sum = torch.zeros((), device=device)
+        self.meter = Meter(len(self.samples))
 
     def run(self) -> TrainResult:
         self._resume()
@@ -141,21 +134,26 @@ class _Loop:
         wants_features = "features" in needs or self.sampler.needs_features
         tap = FeatureTap(self.model) if wants_features else None
         self.model.train()
+        self.meter.start(self.result.cost)
         try:
             with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
-                while self.epoch < self.settings.epochs:
+                while self.epoch < self.settings.epochs and not self._has_stalled():
                     with measure(self.result.cost) as watch:
                         self._train_epoch(tap, watch)
-                    whole = self.epoch + 1 <= self.settings.epochs
-                    if self.recorder and whole and self.recorder.evaluates(self.epoch):
-                        with measure(self.result.evaluation_cost):
-                            self._record_evaluation(self.recorder)
+                    self._track()
+                    self._record_evaluation()
                     self.epoch, self.step_in_epoch = self.epoch + 1, 0
                     self._save_if_due()
         finally:
             if tap:
                 tap.detach()
+        self.stepper.conclude()
+        self.ranks.agree(self.bare)
         return self.result
+
+    def _has_stalled(self) -> bool:
+        patience = None if self.recorder else self.settings.patience
+        return has_stalled(self.result.losses, patience, self.settings.min_improvement)
 
     def _train_epoch(self, tap: FeatureTap | None, watch: Stopwatch) -> None:
         if self.step_in_epoch == 0:
@@ -165,95 +163,118 @@ class _Loop:
         share = min(1.0, self.settings.epochs - self.epoch)
         planned = order[: max(1, round(share * len(order)))]
         steps = torch.split(planned, self.sampler.meta_batch(self.settings.batch_size))
-        for batch in self._batches(steps[self.step_in_epoch :]):
-            done = self.epoch + share * self.step_in_epoch / len(steps)
-            self._step(batch, min(1.0, done / self.settings.epochs), tap)
+        left, accumulate = steps[self.step_in_epoch :], self.settings.accumulate
+        for whole, batch in zip(left, self._batches(left), strict=True):
+            group = self.step_in_epoch // accumulate * accumulate
+            together = steps[group : group + accumulate]
+            if self.step_in_epoch == group:
+                done = len(range(0, group, accumulate)) / len(range(0, len(steps), accumulate))
+                self.stepper.begin((self.epoch + share * done) / self.settings.epochs)
+            part = len(whole) / sum(len(rows) for rows in together)
+            self._step(whole, batch, tap, part)
             self.step_in_epoch += 1
-            if self.progress:
-                self.progress(
-                    min(1.0, (self.epoch + share * self.step_in_epoch / len(steps)) / self.settings.epochs)
-                )
-            if self.step_in_epoch < len(steps) and self.checkpoint and self.checkpoint.due:
-                watch.lap()
-                self._save_if_due()
+            if self.step_in_epoch == group + len(together):
+                self.stepper.finish()
+                if self.step_in_epoch < len(steps) and self.checkpoint and self.checkpoint.due:
+                    watch.lap()
+                    self._save_if_due()
+            self._report((self.epoch + share * self.step_in_epoch / len(steps)) / self.settings.epochs)
         # The one host synchronisation of an epoch.
         self.result.losses.append(float(self.loss_sum) / len(steps))
 
     def _batches(self, steps: tuple[Tensor, ...]) -> Iterator[Batch]:
-        return self.samples.batches(iter(steps), device=self.device, workers=self.settings.workers)
+        mine = (rows if self.ranks.size == 1 else rows[self.ranks.positions(len(rows))] for rows in steps)
+        return self.samples.batches(mine, device=self.device, workers=self.settings.workers)
 
-    def _step(self, batch: Batch, progress: float, tap: FeatureTap | None) -> None:
-        settings = self.settings
-        torch.manual_seed(derive_seed(self.seed, "step", self.epoch, self.step_in_epoch))
+    def _step(self, whole: Tensor, batch: Batch, tap: FeatureTap | None, part: float) -> None:
+        """Adds the gradient of one batch, ``part`` of those that the optimizer takes together."""
+        settings, ranks, total = self.settings, self.ranks, len(whole)
+        moment = (self.epoch, self.step_in_epoch, *((ranks.rank,) if ranks.rank else ()))
+        torch.manual_seed(derive_seed(self.seed, "step", *moment))
         rows, x, y = batch
+        everyone = rows if ranks.size == 1 else whole.to(self.device)
         if settings.augment:
             draws = generator(self.seed, "augment", self.epoch, self.step_in_epoch)
-            x = augment(x, settings.augment, draws)
+            mine = None if ranks.size == 1 else (ranks.positions(total), total)
+            x = augment(x, settings.augment, draws, cutout=settings.cutout, part=mine)
         if self.channels_last:
             x = x.contiguous(memory_format=torch.channels_last)
+        kept, real, trained = None, ranks.real(total), total
         if self.sampler.chooses:
-            kept = self._choose(rows, x, y, tap)
-            rows, x, y = rows[kept], x[kept], y[kept]
-        rate = settings.lr * learning_rate(settings.schedule, progress)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            kept = self._choose(everyone, x, y, tap)
+            held, real = ranks.held(kept)
+            rows, x, y, trained = rows[held], x[held], y[held], len(kept)
+        noise = generator(self.seed, "paradigm", *moment) if self.paradigm.draws else None
         with autocast(self.device, settings.precision):
-            outputs = self.model(x)
+            outputs = self.paradigm.outputs(self.forward, x, y, noise)
         losses = self.paradigm.losses(outputs, y)
         weights = self.sampler.weights(rows)
-        loss = losses.mean() if weights is None else (losses * weights).mean()
-        self.optimizer.zero_grad(set_to_none=True)
-        self.accelerator.backward(loss)
-        if settings.clip_norm is not None:
-            self.accelerator.clip_grad_norm_(self.model.parameters(), settings.clip_norm)
-        self.optimizer.step()
-        self.loss_sum += loss.detach()
-        self.result.cost.trained_samples += len(rows)
-        self._tell(rows, outputs, y, losses, tap)
+        loss = ranks.mean(losses if weights is None else losses * weights, real, trained)
+        self.stepper.add(loss, part)
+        self.loss_sum += ranks.average(loss.detach())
+        self.result.cost.trained_samples += trained
+        self.result.cost.forward_samples += round(trained * self.paradigm.extra_trained)
+        self._tell(everyone, kept, (outputs, y, losses), tap)
 
-    def _choose(self, rows: Tensor, x: Tensor, y: Tensor, tap: FeatureTap | None) -> Tensor:
+    def _choose(self, everyone: Tensor, x: Tensor, y: Tensor, tap: FeatureTap | None) -> Tensor:
+        """Positions of the whole batch to train on, the same in every process."""
         if not self.sampler.needs_forward:
-            return self.sampler.choose(rows)
+            return self.sampler.choose(everyone)
         # Evaluation mode: the look at a batch must not move the running statistics of batch norm.
         with evaluation(self.model), autocast(self.device, self.settings.precision):
-            losses = self.paradigm.losses(self.model(x), y)
-        self.result.cost.forward_samples += len(rows)
-        return self.sampler.choose(rows, losses, tap.features if tap else None)
+            losses = self.paradigm.losses(self.forward(x), y)
+        self.result.cost.forward_samples += len(everyone)
+        features = self.ranks.gather(tap.features, len(everyone)) if tap else None
+        return self.sampler.choose(everyone, self.ranks.gather(losses, len(everyone)), features)
 
-    def _tell(self, rows: Tensor, outputs: Tensor, y: Tensor, losses: Tensor, tap: FeatureTap | None) -> None:
+    def _tell(self, everyone: Tensor, kept: Tensor | None, seen: Seen, tap: FeatureTap | None) -> None:
         watched = self.recorder is not None and "train" in self.recorder.phases
         listens = self.sampler.needs_losses or self.sampler.needs_errors
         if not (watched or listens):
             return
-        signals = self.paradigm.signals(outputs, y, losses)
+        signals = self.paradigm.signals(*seen)
+        if tap and watched:
+            signals["features"] = tap.features
+        signals = gather_signals(signals, self.ranks, len(everyone), kept)
+        rows = everyone if kept is None else everyone[kept]
         if self.recorder is not None and watched:
-            features = tap.features if tap else None
-            self.recorder.observe("train", self.ids[rows], self.epoch, features=features, **signals)
+            self.recorder.observe("train", self.ids[rows], self.epoch, **signals)
         if listens:
             self.sampler.update(rows, signals["loss"], signals.get("errors"))
 
-    def _record_evaluation(self, recorder: Recorder) -> None:
-        rows = torch.searchsorted(self.ids, recorder.ids.to(self.device)).cpu()
-        tap = FeatureTap(self.model) if "features" in recorder.needs("eval") else None
-        with evaluation(self.model):
-            for batch in self.samples.batches(torch.split(rows, EVAL_BATCH), device=self.device):
-                with autocast(self.device, self.settings.precision):
-                    outputs = self.model(batch.x)
-                signals = self.paradigm.signals(outputs, batch.y, self.paradigm.losses(outputs, batch.y))
-                features = tap.features if tap else None
-                recorder.observe("eval", self.ids[batch.rows], self.epoch, features=features, **signals)
-        if tap:
-            tap.detach()
-        self.result.evaluation_cost.forward_samples += len(rows)
+    def _record_evaluation(self) -> None:
+        whole = self.epoch + 1 <= self.settings.epochs
+        if not (self.recorder and whole and self.recorder.evaluates(self.epoch)):
+            return
+        with measure(self.result.evaluation_cost), self.stepper.judged():
+            self.result.evaluation_cost.forward_samples += record_evaluation(
+                self.model,
+                self.samples,
+                self.paradigm,
+                self.recorder,
+                self.epoch,
+                self.settings,
+                seed=self.seed,
+            )
+
+    def _report(self, fraction: float) -> None:
+        if self.progress:
+            share = self.sampler.chosen_share * len(self.sampler.order) / len(self.samples)
+            self.progress(min(1.0, fraction), self.meter.note(self.result.cost, share))
+
+    def _track(self) -> None:
+        values = self.meter.epoch(self.result.cost)
+        if self.tracker and self.ranks.writes:
+            self.tracker.log(self.epoch, {"loss": self.result.losses[-1], "lr": self.stepper.rate, **values})
 
     def _save_if_due(self) -> None:
-        if self.checkpoint is None or not self.checkpoint.due:
+        if self.checkpoint is None or not self.ranks.writes or not self.checkpoint.due:
             return
         state: dict[str, Any] = {
             "epoch": self.epoch,
             "step_in_epoch": self.step_in_epoch,
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "model": self.bare.state_dict(),
+            "stepper": self.stepper.state_dict(),
             "sampler": self.sampler.state_dict(),
             "recorder": self.recorder.state_dict() if self.recorder else {},
             "loss_sum": self.loss_sum,
@@ -265,11 +286,13 @@ class _Loop:
 
     def _resume(self) -> None:
         state = self.checkpoint.load() if self.checkpoint else None
+        # The first process overwrites the file once it trains; until then all must have read it.
+        self.ranks.wait()
         if state is None:
             return
         self.epoch, self.step_in_epoch = state["epoch"], state["step_in_epoch"]
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        self.bare.load_state_dict(state["model"])
+        self.stepper.load_state_dict(state["stepper"])
         self.sampler.load_state_dict(state["sampler"])
         if self.recorder:
             self.recorder.load_state_dict(state["recorder"])

@@ -18,7 +18,8 @@ from graphprune.samplers.random import RandomSampler
 from graphprune.samplers.static import StaticSampler
 from graphprune.scores.recorder import Recorder
 from graphprune.train.checkpoint import Checkpoint
-from graphprune.train.loop import evaluate_model, learning_rate, train_model
+from graphprune.train.loop import evaluate_model, train_model
+from graphprune.train.optimizer import learning_rate
 from graphprune.train.paradigms.supervised import Supervised
 
 CPU = torch.device("cpu")
@@ -55,7 +56,7 @@ def fit(model, *, checkpoint=None, kill_at=None, sampler=None, samples=None, **c
     recorder = Recorder(scores, torch.from_numpy(samples.ids[10:40]), epochs=4, num_classes=3)
     calls = 0
 
-    def progress(_fraction: float) -> None:
+    def progress(_fraction: float, _note: str) -> None:
         nonlocal calls
         calls += 1
         if calls == kill_at:

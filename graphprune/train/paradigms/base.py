@@ -5,7 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import ClassVar, Literal
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 
 class Paradigm(ABC):
@@ -13,9 +14,25 @@ class Paradigm(ABC):
 
     Attributes:
         metric: ``accuracy`` (larger is better) or ``mae`` (smaller is better, original units).
+        draws: Whether ``outputs`` and ``observed`` are given a generator.
+        extra_trained: Forward passes per trained sample beyond a plain step's one (a backward pass counts two).
+        extra_observed: The same per sample of the recorder's evaluation pass.
     """
 
     metric: ClassVar[Literal["accuracy", "mae"]]
+    draws: ClassVar[bool] = False
+    extra_trained: float = 0
+    extra_observed: float = 0
+
+    def outputs(self, model: nn.Module, x: Tensor, targets: Tensor, draws: torch.Generator | None) -> Tensor:
+        """What ``losses`` and ``signals`` of a training step are computed from; by default the model's outputs."""
+        outputs: Tensor = model(x)
+        return outputs
+
+    def observed(self, model: nn.Module, x: Tensor, targets: Tensor, draws: torch.Generator | None) -> Tensor:
+        """The same for the recorder's evaluation pass (evaluation mode, no gradients)."""
+        outputs: Tensor = model(x)
+        return outputs
 
     @abstractmethod
     def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:

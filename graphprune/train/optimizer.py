@@ -1,0 +1,80 @@
+"""What moves the weights, how fast at which moment, and when to stop early."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from graphprune.config import OptimisationConfig
+from graphprune.errors import InputError
+
+
+def learning_rate(schedule: str, progress: float, *, warmup: float = 0.2) -> float:
+    """Factor of the peak learning rate at ``progress`` in [0, 1] of the planned epochs.
+
+    Progress counts epochs and not steps, so a schedule ends where it should however long its epochs become.
+    ``onecycle``: cosine from 1/25 up over the first fifth and down to 1e-4; ``cosine``: from 1 to 0; ``constant``.
+    """
+    if schedule == "constant":
+        return 1.0
+    if schedule == "cosine":
+        return 0.5 * (1 + math.cos(math.pi * progress))
+    if progress < warmup:
+        return 1 + (0.04 - 1) * 0.5 * (1 + math.cos(math.pi * progress / warmup))
+    return 1e-4 + (1 - 1e-4) * 0.5 * (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup)))
+
+
+def make_optimizers(model: nn.Module, settings: OptimisationConfig) -> list[torch.optim.Optimizer]:
+    """The optimizers of the settings, together over all parameters that learn.
+
+    ``muon`` is two: Muon for the hidden matrices and AdamW for all other parameters, at one learning rate
+    (Muon's updates are scaled to the size of AdamW's).
+
+    Raises:
+        InputError: muon for a model without hidden matrices.
+    """
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    lr, decay = settings.lr, settings.weight_decay
+    if settings.optimizer == "sgd":
+        nesterov = settings.momentum > 0
+        return [torch.optim.SGD(parameters, lr, settings.momentum, weight_decay=decay, nesterov=nesterov)]
+    if settings.optimizer == "adam":
+        return [torch.optim.Adam(parameters, lr, weight_decay=decay)]
+    if settings.optimizer == "adamw":
+        return [torch.optim.AdamW(parameters, lr, weight_decay=decay)]
+    matrices = hidden_matrices(model)
+    if not hasattr(torch.optim, "Muon"):
+        raise InputError(f"optimizer: muon needs torch 2.9 or newer, this is {torch.__version__}; use adamw")
+    if not matrices:
+        raise InputError(
+            f"optimizer: muon moves hidden matrices, and {type(model).__name__} has none "
+            "(convolutions are not matrices); use sgd or adamw"
+        )
+    chosen = {id(matrix) for matrix in matrices}
+    rest = [p for p in parameters if id(p) not in chosen]
+    muon = torch.optim.Muon(
+        matrices, lr, weight_decay=decay, momentum=settings.momentum, adjust_lr_fn="match_rms_adamw"
+    )
+    return [muon, *([torch.optim.AdamW(rest, lr, weight_decay=decay)] if rest else [])]
+
+
+def hidden_matrices(model: nn.Module) -> list[nn.Parameter]:
+    """Parameters of two dimensions, but for embedding tables and the last linear layer (the output)."""
+    outputs = [module for module in model.modules() if isinstance(module, nn.Linear)][-1:]
+    tables = [module for module in model.modules() if isinstance(module, nn.Embedding)]
+    excluded = {id(p) for module in (*outputs, *tables) for p in module.parameters()}
+    return [p for p in model.parameters() if p.requires_grad and p.dim() == 2 and id(p) not in excluded]
+
+
+def has_stalled(losses: Sequence[float], patience: int | None, least: float) -> bool:
+    """Whether the best of the last ``patience`` losses is not ``least`` below the best one before them.
+
+    >>> has_stalled([3.0, 2.0, 2.1, 2.0], 2, 0.0), has_stalled([3.0, 2.0, 2.1, 1.9], 2, 0.0)
+    (True, False)
+    """
+    if patience is None or len(losses) <= patience:
+        return False
+    return min(losses[-patience:]) >= min(losses[:-patience]) - least

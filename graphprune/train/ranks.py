@@ -1,0 +1,125 @@
+"""Several processes that train one model: who holds what of a batch, and what all must know."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from graphprune.errors import InputError
+from graphprune.samplers.base import EpochSampler
+
+
+class Ranks:
+    """The processes of a training; each global batch is dealt out to them like cards.
+
+    Every process keeps the same sampler and recorder and hears of the whole batch, so that an order, a choice
+    or a score is the same as in one process. Of one step only the forward and backward passes are shared out.
+
+    Args:
+        rank: This process.
+        size: Number of processes.
+    """
+
+    def __init__(self, rank: int = 0, size: int = 1) -> None:
+        self.rank, self.size = rank, size
+
+    @classmethod
+    def current(cls) -> Ranks:
+        """The processes that torchrun or ``accelerate launch`` started; one if none did."""
+        from torch import distributed
+
+        if not (distributed.is_available() and distributed.is_initialized()):
+            return cls()
+        return cls(distributed.get_rank(), distributed.get_world_size())
+
+    @property
+    def writes(self) -> bool:
+        """Whether this process is the one that writes files."""
+        return self.rank == 0
+
+    def positions(self, total: int) -> Tensor:
+        """Positions ``[b]`` of this process in a batch of ``total``: every ``size``-th, or 0 if none is left.
+
+        >>> Ranks(1, 2).positions(5).tolist(), Ranks(1, 2).positions(1).tolist()
+        ([1, 3], [0])
+        """
+        mine = torch.arange(self.rank, total, self.size)
+        # A process without a sample must still take part in the step; its loss then counts nothing.
+        return mine if len(mine) else torch.zeros(1, dtype=torch.int64)
+
+    def held(self, kept: Tensor) -> tuple[Tensor, int]:
+        """Which of this process's samples are among the ``kept`` positions, and how many really are."""
+        if self.size == 1:
+            return kept, len(kept)
+        mine = kept[kept % self.size == self.rank] // self.size
+        return (mine, len(mine)) if len(mine) else (mine.new_zeros(1), 0)
+
+    def real(self, total: int) -> int:
+        """How many of a batch's samples this process really holds."""
+        return len(range(self.rank, total, self.size))
+
+    def gather(self, mine: Tensor, total: int) -> Tensor:
+        """Values ``[total, ...]`` of the whole batch from each process's own; all must call it.
+
+        Args:
+            mine: ``[b, ...]`` in the order of `positions`.
+            total: Length of the batch.
+        """
+        if self.size == 1:
+            return mine
+        from torch import distributed
+
+        each = -(-total // self.size)
+        padded = mine.new_zeros((each, *mine.shape[1:]))
+        padded[: len(mine)] = mine
+        parts = [torch.empty_like(padded) for _ in range(self.size)]
+        distributed.all_gather(parts, padded)
+        return torch.stack(parts, dim=1).flatten(0, 1)[:total]
+
+    def mean(self, values: Tensor, real: int, total: int) -> Tensor:
+        """A loss whose gradient, averaged over the processes, is that of the mean over the whole batch."""
+        if self.size == 1:
+            return values.mean()
+        return values[:real].sum() * (self.size / total)
+
+    def average(self, value: Tensor) -> Tensor:
+        """The mean of a tensor over the processes."""
+        if self.size == 1:
+            return value
+        from torch import distributed
+
+        value = value.clone()
+        distributed.all_reduce(value)
+        return value / self.size
+
+    def add(self, value: Tensor) -> Tensor:
+        """The sum of a tensor over the processes."""
+        return self.average(value) * self.size
+
+    def agree(self, model: nn.Module) -> None:
+        """Gives all processes the buffers (batch norm's statistics) of the first."""
+        if self.size == 1:
+            return
+        from torch import distributed
+
+        for buffer in model.buffers():
+            distributed.broadcast(buffer, 0)
+
+    def wait(self) -> None:
+        """Until all processes are here."""
+        if self.size > 1:
+            from torch import distributed
+
+            distributed.barrier()
+
+
+def check_whole(sampler: EpochSampler) -> None:
+    """Refuses a sharded sampler, whose order would be dealt out twice.
+
+    Raises:
+        InputError: the sampler is sharded.
+    """
+    if sampler.world_size > 1:
+        raise InputError(
+            "train_model deals each batch out to the processes itself; give it a sampler without .shard(...)"
+        )

@@ -1,0 +1,211 @@
+"""Where the numbers of a training go: JSON lines always, TensorBoard and MLflow if asked for."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from graphprune.errors import InputError
+from graphprune.ledger import Cost
+
+_BINS = 20
+
+
+class Tracker(Protocol):
+    """Takes scalars by epoch, histograms of scores, and final figures such as costs."""
+
+    def log(self, epoch: int, values: Mapping[str, float]) -> None:
+        """Scalars of an epoch; an epoch that a resumed run repeats comes twice, and the last one counts."""
+
+    def histogram(self, name: str, values: Tensor) -> None:
+        """The distribution of one value per sample ``[N]``."""
+
+    def summary(self, values: Mapping[str, float]) -> None:
+        """Figures of the whole run."""
+
+    def close(self) -> None:
+        """Writes what is left."""
+
+
+class JsonlTracker:
+    """One JSON object a line, appended to a file: ``{"time", "event": "epoch", "stage", "epoch", "loss", ...}``.
+
+    Args:
+        path: The file; its folder must exist.
+        stage: What is being trained.
+    """
+
+    def __init__(self, path: Path, stage: str) -> None:
+        self.path, self.stage = path, stage
+
+    def log(self, epoch: int, values: Mapping[str, float]) -> None:
+        self._append("epoch", epoch=epoch, **{name: round(value, 6) for name, value in values.items()})
+
+    def histogram(self, name: str, values: Tensor) -> None:
+        counts, edges = _histogram(values)
+        self._append("histogram", name=name, counts=counts, edges=edges)
+
+    def summary(self, values: Mapping[str, float]) -> None:
+        self._append("summary", **dict(values))
+
+    def close(self) -> None: ...
+
+    def _append(self, event: str, **fields: Any) -> None:
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+        line = json.dumps({"time": stamp, "event": event, "stage": self.stage, **fields})
+        with self.path.open("a") as handle:
+            handle.write(line + "\n")
+
+
+class TensorBoardTracker:
+    """Event files that ``tensorboard --logdir`` reads.
+
+    Args:
+        folder: One folder per stage.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError as error:
+            raise _missing("tensorboard") from error
+        self._writer: Any = SummaryWriter(str(folder))
+
+    def log(self, epoch: int, values: Mapping[str, float]) -> None:
+        for name, value in values.items():
+            self._writer.add_scalar(name, value, epoch)
+
+    def histogram(self, name: str, values: Tensor) -> None:
+        self._writer.add_histogram(name, values[values.isfinite()], 0)
+
+    def summary(self, values: Mapping[str, float]) -> None:
+        for name, value in values.items():
+            self._writer.add_scalar(f"summary/{name}", value, 0)
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+class MLflowTracker:
+    """One MLflow run per stage, in the experiment of the job's name.
+
+    Args:
+        experiment: Name of the experiment; it is made if it does not exist.
+        stage: Name of the run.
+        uri: Tracking server or store (default: MLflow's own setting, ``MLFLOW_TRACKING_URI``).
+    """
+
+    def __init__(self, experiment: str, stage: str, uri: str | None = None) -> None:
+        try:
+            from mlflow.tracking import MlflowClient
+        except ImportError as error:
+            raise _missing("mlflow") from error
+        self._client: Any = MlflowClient(tracking_uri=uri)
+        found = self._client.get_experiment_by_name(experiment)
+        number = found.experiment_id if found else self._client.create_experiment(experiment)
+        self._run = self._client.create_run(number, run_name=stage).info.run_id
+
+    def log(self, epoch: int, values: Mapping[str, float]) -> None:
+        for name, value in values.items():
+            self._client.log_metric(self._run, name, value, step=epoch)
+
+    def histogram(self, name: str, values: Tensor) -> None:
+        counts, edges = _histogram(values)
+        self._client.log_dict(self._run, {"counts": counts, "edges": edges}, f"histograms/{name}.json")
+
+    def summary(self, values: Mapping[str, float]) -> None:
+        for name, value in values.items():
+            self._client.log_metric(self._run, name, value)
+
+    def close(self) -> None:
+        self._client.set_terminated(self._run)
+
+
+class Trackers:
+    """Several trackers as one."""
+
+    def __init__(self, parts: Sequence[Tracker]) -> None:
+        self.parts = parts
+
+    def log(self, epoch: int, values: Mapping[str, float]) -> None:
+        for part in self.parts:
+            part.log(epoch, values)
+
+    def histogram(self, name: str, values: Tensor) -> None:
+        for part in self.parts:
+            part.histogram(name, values)
+
+    def summary(self, values: Mapping[str, float]) -> None:
+        for part in self.parts:
+            part.summary(values)
+
+    def close(self) -> None:
+        for part in self.parts:
+            part.close()
+
+
+class Meter:
+    """How fast a training goes, and which share of the data it trains on.
+
+    Args:
+        n: Samples in the data.
+    """
+
+    def __init__(self, n: int) -> None:
+        self.n = n
+
+    def start(self, cost: Cost) -> None:
+        """From here on."""
+        self._began = time.perf_counter()
+        self._first = self._seconds, self._trained = cost.seconds, cost.trained_samples
+
+    def note(self, cost: Cost, kept: float) -> str:
+        """For a progress line."""
+        speed = (cost.trained_samples - self._first[1]) / max(time.perf_counter() - self._began, 1e-9)
+        return f"{speed:,.0f} samples/s, kept {kept:.0%}"
+
+    def epoch(self, cost: Cost) -> dict[str, float]:
+        """Figures of the epoch that just ended (of a resumed epoch: of the part since)."""
+        seconds, trained = cost.seconds - self._seconds, cost.trained_samples - self._trained
+        self._seconds, self._trained = cost.seconds, cost.trained_samples
+        speed = trained / max(seconds, 1e-9)
+        return {"kept": trained / self.n, "samples_per_second": speed, "seconds": cost.seconds}
+
+
+def make_tracker(kinds: Sequence[str], folder: Path, job: str, stage: str) -> Tracker:
+    """The trackers of one stage of a job.
+
+    Args:
+        kinds: Of ``tensorboard`` and ``mlflow``; JSON lines are always written.
+        folder: The run folder: ``log.jsonl`` and ``tensorboard/<stage>`` in it.
+        job: Name of the job.
+        stage: Name of the stage.
+
+    Raises:
+        InputError: a tracker's library is not installed.
+    """
+    parts: list[Tracker] = [JsonlTracker(folder / "log.jsonl", stage)]
+    if "tensorboard" in kinds:
+        parts.append(TensorBoardTracker(folder / "tensorboard" / stage))
+    if "mlflow" in kinds:
+        parts.append(MLflowTracker(job, stage))
+    return Trackers(parts)
+
+
+def _histogram(values: Tensor) -> tuple[list[int], list[float]]:
+    finite = values.detach().float().cpu()
+    finite = finite[finite.isfinite()]
+    if not len(finite):
+        return [], []
+    counts, edges = torch.histogram(finite, bins=_BINS)
+    return counts.int().tolist(), edges.tolist()
+
+
+def _missing(library: str) -> InputError:
+    return InputError(f"track: {library} is not installed; install it with: pip install 'graphprune[track]'")
