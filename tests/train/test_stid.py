@@ -101,6 +101,35 @@ def test_sensors_and_hours_change_the_forecast():
         assert not torch.allclose(forecasts[0], forecasts[i])
 
 
+@pytest.mark.parametrize("granularity", ["network", "sensor"])
+def test_it_equals_its_equations(granularity):
+    """The docstring's formula as einsums over ``[batch, feature, node]``, every identity looked up per node."""
+    data = window_data(daily_series(gaps=0.2), window=6, horizon=4, granularity=granularity)
+    model = STID.for_task(data.info, width=8, embedding=4, blocks=2).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_(0, 0.3, generator=torch.Generator().manual_seed(1))
+    x = next(data.train.batches([torch.arange(5, 200, 7)], device=CPU)).x
+    batch, _, nodes, _ = x.shape
+    place, day, week = (model.places.get(name) for name in ("sensor", "time_of_day", "day_of_week"))
+    where = torch.arange(nodes).expand(batch, nodes) if place is None else x[:, -1, :, place].long()
+    lookups = [
+        (model.node, where),
+        (model.clock["time_of_day"], (x[:, -1, :, day] * 24).round().long() % 24),
+        (model.clock["day_of_week"], (x[:, -1, :, week] * 7).round().long() % 7),
+    ]
+    flat = x[..., :2].permute(0, 1, 3, 2).reshape(batch, -1, nodes)
+
+    def layer(linear, h):
+        return torch.einsum("oh,bhn->bon", linear.weight, h) + linear.bias[:, None]
+
+    hidden = torch.cat([layer(model.window, flat)] + [e(at).transpose(1, 2) for e, at in lookups], dim=1)
+    for first, _, _, second in model.blocks:
+        hidden = hidden + layer(second, torch.relu(layer(first, hidden)))
+    expected = layer(model.head, hidden) + model.last_observed(x)
+    torch.testing.assert_close(model(x), expected, rtol=1e-4, atol=1e-5)
+
+
 def test_images_are_refused():
     with pytest.raises(InputError, match="forecasts windows"):
         STID.for_task(TaskInfo("classification", (1, 8, 8), num_classes=10))

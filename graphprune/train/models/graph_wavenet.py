@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from graphprune.data.base import TaskInfo
 from graphprune.errors import InputError
 from graphprune.registry import register
+from graphprune.train.models.dropout import Dropout
 from graphprune.train.models.forecaster import Forecaster
 
 
@@ -81,7 +82,7 @@ class GraphWaveNet(Forecaster):
         self.mix = nn.ModuleList(nn.Linear(spread, channels) for _ in range(count - 1))
         self.norms = nn.ModuleList(nn.BatchNorm1d(channels) for _ in range(count - 1))
         self.skips = nn.ModuleList(nn.Linear(channels, skip) for _ in range(count))
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.end = nn.Linear(skip, end)
         self.head = nn.Linear(end, info.horizon)
 

@@ -9,6 +9,7 @@ from graphprune.data.base import TaskInfo
 from graphprune.data.windows import DAY_OF_WEEK, TIME_OF_DAY
 from graphprune.errors import InputError
 from graphprune.registry import register
+from graphprune.train.models.dropout import Dropout
 from graphprune.train.models.forecaster import Forecaster
 
 
@@ -101,7 +102,7 @@ class _Block(nn.Module):
             nn.Linear(width, feed_forward), nn.ReLU(), nn.Linear(feed_forward, width)
         )
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(2))
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         query, key, value = (

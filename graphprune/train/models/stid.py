@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
 from graphprune.data.base import TaskInfo
 from graphprune.data.windows import DAY_OF_WEEK, SENSOR, TIME_OF_DAY
 from graphprune.registry import register
+from graphprune.train.models.dropout import Dropout
 from graphprune.train.models.forecaster import Forecaster
 
 
@@ -45,9 +47,7 @@ class STID(Forecaster):
         )
         hidden = width + embedding * (1 + len(self.clock))
         self.blocks = nn.ModuleList(
-            nn.Sequential(
-                nn.Linear(hidden, hidden), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, hidden)
-            )
+            nn.Sequential(nn.Linear(hidden, hidden), nn.ReLU(), Dropout(dropout), nn.Linear(hidden, hidden))
             for _ in range(blocks)
         )
         self.head = nn.Linear(hidden, info.horizon)
@@ -58,18 +58,27 @@ class STID(Forecaster):
         # x: [batch, time, node, feature]
         batch, _, nodes, _ = x.shape
         flat = x[..., : self.readings].transpose(1, 2).reshape(batch, nodes, -1)
-        # Every linear layer acts on [batch * node, hidden] rows: one large product each.
+        # [batch, node, width], then [batch or 1, node or 1, embedding] each.
         parts = [self.window(flat), self._place(x)]
-        for name, slots in self.slots(x[:, -1:]).items():
-            parts.append(self.clock[name](slots).expand(-1, nodes, -1))
-        hidden = torch.cat(parts, dim=-1)
-        for block in self.blocks:
-            hidden = hidden + block(hidden)
+        parts += [self.clock[name](slots) for name, slots in self.slots(x[:, -1:]).items()]
+        hidden = torch.cat([part.expand(batch, nodes, -1) for part in parts], dim=-1)
+        for number, block in enumerate(self.blocks):
+            assert isinstance(block, nn.Sequential)
+            hidden = hidden + block[1:](self._by_parts(block[0], parts) if number == 0 else block[0](hidden))
         forecast: Tensor = self.head(hidden)
         return forecast.transpose(1, 2) + self.last_observed(x)
+
+    @staticmethod
+    def _by_parts(layer: nn.Module, parts: list[Tensor]) -> Tensor:
+        """A linear layer of the parts side by side; what nodes or windows share is multiplied only once."""
+        assert isinstance(layer, nn.Linear)
+        weights = torch.split(layer.weight, [part.shape[-1] for part in parts], dim=1)
+        window, place, *clock = (linear(part, weight) for part, weight in zip(parts, weights, strict=True))
+        total: Tensor = window + place + (sum(clock, torch.zeros_like(layer.bias)) + layer.bias)
+        return total
 
     def _place(self, x: Tensor) -> Tensor:
         if SENSOR in self.places:
             located: Tensor = self.node(x[:, -1, :, self.places[SENSOR]].long())
             return located
-        return self.node.weight.expand(len(x), -1, -1)
+        return self.node.weight[None]
