@@ -18,7 +18,7 @@ Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[\w][\w.@+ 
 class Strict(BaseModel):
     """Unknown keys are errors and values never change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Method(BaseModel):
@@ -216,8 +216,28 @@ class OptimisationConfig(Strict):
     ] = 0
 
 
+class ShrinkPerturbConfig(Strict):
+    """Warm-started weights become ``shrink * weight + noise * N(0, 1)`` (Ash & Adams, NeurIPS 2020)."""
+
+    shrink: Annotated[float, Field(gt=0, le=1, description="Factor of every learned weight.")] = 0.6
+    noise: Annotated[float, Field(ge=0, description="Standard deviation of what is added to it.")] = 0.01
+
+
 class TrainingConfig(OptimisationConfig):
     """The final trainings: every arm, once per random state."""
+
+    init: Annotated[
+        Literal["fresh", "seed"],
+        Field(
+            description="Where the arms of `arms` and `sampler` start: from fresh weights, or from the seed run's,"
+            " whose cost they then carry. The baselines and the equal-cost arms start fresh: they are what one does"
+            " without a seed run."
+        ),
+    ] = "fresh"
+    shrink_and_perturb: Annotated[
+        ShrinkPerturbConfig | None,
+        Field(description="Loosens the weights of init: seed (default: as they are)."),
+    ] = None
 
     random_states: Annotated[tuple[int, ...], Field(min_length=1)] = (0, 1, 2)
     sampler: Annotated[
@@ -295,6 +315,9 @@ class ArmConfig(Strict):
     sampler: Annotated[
         Method | None, Field(description="Trains with this sampler instead of a selection.")
     ] = None
+    init: Annotated[
+        Literal["fresh", "seed"] | None, Field(description="First weights (default: `training.init`).")
+    ] = None
 
     @model_validator(mode="after")
     def _complete(self) -> ArmConfig:
@@ -363,6 +386,11 @@ class Config(Strict):
                         f"add it to {key}s or use one of {', '.join(made)}"
                     )
         return self
+
+    def starts_warm(self, arm: ArmConfig | None = None) -> bool:
+        """Whether an arm (None: that of `training.sampler`) starts from the seed run's weights."""
+        own = None if arm is None else arm.init
+        return (own or self.training.init) == "seed"
 
     def to_yaml(self) -> str:
         """The resolved configuration, as it is stored beside the results."""

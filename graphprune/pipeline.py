@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import Any
 
 from graphprune.config import Config
 from graphprune.data.base import Data
-from graphprune.errors import InputError
+from graphprune.errors import InputError, unknown_name
+from graphprune.files import must_exist
 from graphprune.registry import create, get
 from graphprune.stages.job import Job, ModelFactory, Reporter, Silent
 from graphprune.store import RunFolder
@@ -54,9 +56,8 @@ def open_job(
     paradigm: Paradigm | None = None,
     reporter: Reporter | None = None,
 ) -> Job:
-    """Loads the data and makes the job; the folder must be locked."""
+    """Loads the data and makes the job; the folder must be locked, and nothing is written to it."""
     from graphprune.data.load import load_data
-    from graphprune.stages.provenance import write_provenance
     from graphprune.train.precision import resolve_device
 
     loaded = data if data is not None else load_data(config.data)
@@ -64,11 +65,20 @@ def open_job(
     job = Job(config, loaded, folder, device, model, paradigm, reporter or Silent())
     # What does not fit the data must fail before anything is trained or written.
     job.make_model("check")
+    for score in config.scores:
+        epochs = int(config.seed_training.epochs)
+        create("score", score.name, **score.options).start(
+            1, epochs=epochs, num_classes=loaded.info.num_classes
+        )
+    for path in (config.embedding.path, config.embedding.weights):
+        if path is not None:
+            must_exist(path)
+    if config.embedding.source == "statistics" and loaded.info.kind != "forecasting":
+        raise InputError("embedding.source: statistics is for windows of sensor data; use seed_model")
     if config.graph.k >= len(loaded.train):
         raise InputError(
             f"graph.k is {config.graph.k} but there are {len(loaded.train)} samples; choose a smaller k"
         )
-    write_provenance(job)
     return job
 
 
@@ -81,7 +91,10 @@ def check_names(config: Config) -> None:
     ):
         for method in methods:
             create(kind, method.name, **method.options)
-    get("model", config.model.name)
+    known = inspect.signature(get("model", config.model.name)).parameters
+    for option in config.model.options:
+        if option not in known:
+            raise unknown_name(f"option of model '{config.model.name}'", option, known)
     for sampler in [config.training.sampler, *(arm.sampler for arm in config.arms)]:
         if sampler is not None:
             get("sampler", sampler.name)
@@ -97,6 +110,7 @@ def _run(job: Job) -> dict[str, Any]:
     from graphprune.stages.extrapolate import extrapolate, load_inputs
     from graphprune.stages.graph import build_graph
     from graphprune.stages.methods import methods_of
+    from graphprune.stages.provenance import write_provenance
     from graphprune.stages.references import reference_forecasts
     from graphprune.stages.report import write_page, write_results
     from graphprune.stages.score import score_everything, score_seeds
@@ -105,6 +119,7 @@ def _run(job: Job) -> dict[str, Any]:
     from graphprune.stages.short_run import train_short_run
 
     config = job.config
+    write_provenance(job)
     draw_seeds(job)
     score_seeds(job)
     embed_data(job)
@@ -123,7 +138,8 @@ def _run(job: Job) -> dict[str, Any]:
             select_samples(job, arm)
         arms.append(selected_arm(job, arm) if arm.sampler is None else dynamic_arm(job, arm))
     if config.training.sampler is not None:
-        arms.append(sampler_arm(job, config.training.sampler.name, config.training.sampler))
+        sampler = config.training.sampler
+        arms.append(sampler_arm(job, sampler.name, sampler, warm=config.starts_warm()))
     trained = [(each, train_arm(job, each)) for each in arms]
     trained += [(each, train_arm(job, each)) for each in equal_cost_arms(job, trained)]
     metrics = write_results(job, trained, reference_forecasts(job))

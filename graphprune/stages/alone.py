@@ -22,6 +22,7 @@ from graphprune.select.base import Selection
 from graphprune.stages.job import Reporter
 from graphprune.store import RunFolder
 from graphprune.table import ScoreTable
+from graphprune.train.precision import resolve_device
 
 if TYPE_CHECKING:
     from graphprune.extrapolate.base import ShortRun
@@ -33,6 +34,7 @@ def embed_alone(config: Config, out: Path, reporter: Reporter) -> dict[str, Any]
     """Embeds the config's data in a run folder beside ``out`` and copies the embeddings there."""
     from graphprune.pipeline import check_names, open_job
     from graphprune.stages.embed import embed_data
+    from graphprune.stages.provenance import write_provenance
     from graphprune.stages.score import score_seeds
     from graphprune.stages.seeds import draw_seeds
 
@@ -40,6 +42,7 @@ def embed_alone(config: Config, out: Path, reporter: Reporter) -> dict[str, Any]
     folder = RunFolder(out.with_name(out.name + ".run"), on_event=reporter.event)
     with folder.locked():
         job = open_job(config, folder, reporter=reporter)
+        write_provenance(job)
         if config.embedding.source == "seed_model":
             draw_seeds(job)
             score_seeds(job)
@@ -57,10 +60,11 @@ def score_alone(trajectories: Path, name: str, out: Path, options: list[str]) ->
     arrays = read_npz(trajectories)
     score = create("score", name, **parse_options(options))
     try:
+        ids = _integers(arrays["ids"], "ids") if "ids" in arrays else None
         values = scores_from_trajectories(
-            score, probs=arrays.get("probs"), p_true=arrays.get("p_true"), labels=arrays.get("labels")
+            score, arrays.get("labels"), probs=arrays.get("probs"), p_true=arrays.get("p_true"), ids=ids
         )
-        ids = _integers(arrays["ids"], "ids") if "ids" in arrays else np.arange(len(values), dtype=np.int64)
+        ids = np.arange(len(values), dtype=np.int64) if ids is None else ids
         measured = np.ones(len(values), dtype=bool)
         table = ScoreTable(ids, np.asarray(values), measured, None, {"score": name, "versions": __version__})
     except InputError as error:
@@ -70,12 +74,22 @@ def score_alone(trajectories: Path, name: str, out: Path, options: list[str]) ->
 
 
 def graph_alone(
-    embeddings: Path, out: Path, *, k: int, metric: Any, backend: Any, seed: int, options: list[str]
+    embeddings: Path,
+    out: Path,
+    *,
+    k: int,
+    metric: Any,
+    backend: Any,
+    device: str,
+    seed: int,
+    options: list[str],
 ) -> dict[str, Any]:
     """The kNN graph of a file of embeddings."""
     if options:
         raise InputError("graph has no further options; --k, --metric and --backend are all")
-    graph = KNNGraph.build(read_embeddings(embeddings), k=k, metric=metric, backend=backend, seed=seed)
+    where = resolve_device(device)
+    points = read_embeddings(embeddings)
+    graph = KNNGraph.build(points, k=k, metric=metric, backend=backend, device=where, seed=seed)
     graph.save(out)
     return read_json(out / "graph.json")  # type: ignore[no-any-return]
 
@@ -194,6 +208,7 @@ def train_alone(
     from graphprune.pipeline import open_job
     from graphprune.stages.arms import selection_arm, train_arm
     from graphprune.stages.dynamic import sampler_arm
+    from graphprune.stages.provenance import write_provenance
     from graphprune.stages.report import write_results
 
     if (selection is None) == (sampler is None):
@@ -207,13 +222,15 @@ def train_alone(
     with folder.locked():
         job = open_job(config, folder, reporter=reporter)
         if chosen is not None and selection is not None:
-            arm = selection_arm(job, "selection", chosen, inputs=(selection,))
+            arm = selection_arm(job, "selection", chosen, inputs=(selection,), warm=config.starts_warm())
         else:
             assert sampler is not None
             method = (
                 configured if configured is not None and configured.name == sampler else Method(name=sampler)
             )
-            arm = sampler_arm(job, sampler, method, table=table, inputs=() if scores is None else (scores,))
+            inputs = () if scores is None else (scores,)
+            arm = sampler_arm(job, sampler, method, table=table, inputs=inputs, warm=config.starts_warm())
+        write_provenance(job)
         return write_results(job, [(arm, train_arm(job, arm))], {})
 
 

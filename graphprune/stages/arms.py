@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from graphprune.config import ArmConfig
+from graphprune.errors import InputError
 from graphprune.files import read_json, sha256, write_json
 from graphprune.ledger import Cost
 from graphprune.registry import create, get
@@ -23,7 +24,7 @@ from graphprune.stages.overhead import selection_cost
 from graphprune.stages.select import read_selection, selection_path
 from graphprune.store import Attempt
 from graphprune.table import locate
-from graphprune.train.checkpoint import Checkpoint, save_weights
+from graphprune.train.checkpoint import Checkpoint, load_weights, save_weights, shrink_and_perturb
 from graphprune.train.evaluate import evaluate_model
 from graphprune.train.loop import train_model
 
@@ -46,6 +47,7 @@ class Arm:
         budget: What fixed the length.
         overhead: What had to be spent before training (seed run, embedding, graph, fit, selection).
         matches: The arms whose total cost this one spends on something simple.
+        warm: Whether it starts from the seed run's weights; ``overhead`` then holds that run.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Arm:
     budget: Budget = "epochs"
     overhead: Cost = field(default_factory=Cost)
     matches: tuple[str, ...] = ()
+    warm: bool = False
 
 
 @dataclass(frozen=True)
@@ -105,11 +108,18 @@ def selected_arm(job: Job, config: ArmConfig) -> Arm:
         selection,
         inputs=(selection_path(job.run, config.name),),
         overhead=selection_cost(job, config),
+        warm=job.config.starts_warm(config),
     )
 
 
 def selection_arm(
-    job: Job, name: str, selection: Selection, *, inputs: tuple[Path, ...], overhead: Cost | None = None
+    job: Job,
+    name: str,
+    selection: Selection,
+    *,
+    inputs: tuple[Path, ...],
+    overhead: Cost | None = None,
+    warm: bool = False,
 ) -> Arm:
     """An arm that trains on any selection of the job's data."""
     train, epochs = job.data.train, job.config.training.epochs
@@ -119,7 +129,8 @@ def selection_arm(
     def make(seed: int) -> EpochSampler:
         return StaticSampler(len(train), rows=rows, loss_weights=weights, epochs=epochs, seed=seed)
 
-    return Arm(name, len(rows) / len(train), epochs, make, "selection", inputs, overhead=overhead or Cost())
+    keep = len(rows) / len(train)
+    return Arm(name, keep, epochs, make, "selection", inputs, overhead=overhead or Cost(), warm=warm)
 
 
 def equal_cost_arms(job: Job, done: list[tuple[Arm, ArmResult]]) -> list[Arm]:
@@ -175,12 +186,22 @@ def _stage(arm: Arm, state: int) -> str:
 
 
 def _train_once(job: Job, arm: Arm, state: int, position: int, states: int) -> None:
-    settings = job.config.training.model_copy(update={"epochs": arm.epochs})
+    settings = job.config.training.optimisation(epochs=arm.epochs)
+    loosened = job.config.training.shrink_and_perturb if arm.warm else None
+    seed_weights = job.run / "checkpoints/seed.safetensors"
+    if arm.warm and not seed_weights.is_file():
+        raise InputError(
+            f"training.init: seed needs {seed_weights}, which graphprune run makes; use init: fresh here"
+        )
     folder = job.run / f"arms/{arm.name}"
 
     def work(attempt: Attempt) -> Iterable[Path]:
         # All arms of a random state start from the same weights, so that their differences are paired.
         model = job.make_model("arm", state)
+        if arm.warm:
+            load_weights(model, seed_weights)
+        if loosened is not None:
+            shrink_and_perturb(model, loosened.shrink, loosened.noise, seed=state)
         paradigm = job.paradigm_for(settings)
         result = train_model(
             model,
@@ -214,10 +235,13 @@ def _train_once(job: Job, arm: Arm, state: int, position: int, states: int) -> N
             "data": job.data.fingerprint,
             "seed": job.config.seed,
             "model": job.model_settings,
-            "training": settings.model_dump(mode="json", exclude={"random_states", "sampler", "budget"}),
+            "training": settings.model_dump(mode="json"),
             "state": state,
             "arm": arm.identity,
             "contents": [sha256(path) for path in arm.inputs],
+            "init": [sha256(seed_weights), loosened and loosened.model_dump(mode="json")]
+            if arm.warm
+            else None,
             "device": job.device.type,
         },
         inputs=[],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +12,13 @@ from torch import Tensor
 from graphprune.config import ArmConfig, Method
 from graphprune.data.windows import WindowSamples
 from graphprune.errors import InputError
-from graphprune.ledger import Cost
 from graphprune.registry import create, get
 from graphprune.samplers.base import EpochSampler, scores_by_row
 from graphprune.samplers.stationarity import roughness, stationarity
 from graphprune.stages.arms import Arm
 from graphprune.stages.extrapolate import prediction_path
 from graphprune.stages.job import Job
-from graphprune.stages.overhead import embedding_cost, graph_cost, prediction_cost
+from graphprune.stages.overhead import sampler_cost
 from graphprune.table import ScoreTable
 
 # An option with this value is replaced by what the run computed, and its cost is the arm's.
@@ -31,14 +29,19 @@ _BLOCK = 4096
 def dynamic_arm(job: Job, arm: ArmConfig) -> Arm:
     """The arm of a config entry with a sampler; with a score, the sampler starts from the predicted ones."""
     assert arm.sampler is not None
-    table = None
-    overhead = Cost()
-    inputs: tuple[Path, ...] = ()
-    if arm.score is not None:
-        inputs = (prediction_path(job.run, arm.score, arm.extrapolator),)
-        table = ScoreTable.from_parquet(inputs[0])
-        overhead = prediction_cost(job, arm.score, arm.extrapolator)
-    return sampler_arm(job, arm.name, arm.sampler, table=table, overhead=overhead, inputs=inputs)
+    warm = job.config.starts_warm(arm)
+    if arm.score is None:
+        return sampler_arm(job, arm.name, arm.sampler, warm=warm)
+    path = prediction_path(job.run, arm.score, arm.extrapolator)
+    return sampler_arm(
+        job,
+        arm.name,
+        arm.sampler,
+        table=ScoreTable.from_parquet(path),
+        predicted=(arm.score, arm.extrapolator),
+        inputs=(path,),
+        warm=warm,
+    )
 
 
 def sampler_arm(
@@ -47,8 +50,9 @@ def sampler_arm(
     method: Method,
     *,
     table: ScoreTable | None = None,
-    overhead: Cost | None = None,
+    predicted: tuple[str, str] | None = None,
     inputs: tuple[Path, ...] = (),
+    warm: bool = False,
 ) -> Arm:
     """An arm that any registered sampler steers.
 
@@ -57,8 +61,9 @@ def sampler_arm(
         name: Key in the metrics.
         method: Sampler and options.
         table: Scores for the sampler's argument ``scores``.
-        overhead: What ``table`` cost.
+        predicted: Score and extrapolator that ``table`` came from, if the job paid for them.
         inputs: Files that ``table`` came from.
+        warm: Whether training starts from the seed run's weights.
 
     Raises:
         InputError: the sampler takes no scores, or lacks something that it needs.
@@ -66,19 +71,21 @@ def sampler_arm(
     n, epochs = len(job.data.train), job.config.training.epochs
     options = dict(method.options)
     known = inspect.signature(get("sampler", method.name)).parameters
-    total = overhead or Cost()
     if table is not None:
         if "scores" not in known:
             raise InputError(f"sampler '{method.name}' takes no scores; leave them out or use score_weighted")
         options["scores"] = scores_by_row(table, job.data.train.ids)
-    supplies: dict[str, tuple[Callable[[Job], Any], Callable[[Job], Cost]]] = {
-        "embeddings": (_embeddings, embedding_cost),
-        "graph": (_graph, graph_cost),
-    }
-    for option, (load, price) in supplies.items():
+    uses = set()
+    for option, part, load, files in (
+        ("embeddings", "embedding", _embeddings, ("embeddings.npy",)),
+        ("graph", "graph", _graph, ("graph/indices.npy", "graph/distances.npy")),
+    ):
         if options.get(option) == FROM_RUN:
             options[option] = load(job)
-            total = total if table is not None else total + price(job)
+            uses.add(part)
+            inputs += tuple(job.run / name for name in files)
+    score, extrapolator = predicted or (None, "")
+    overhead = sampler_cost(job, score=score, extrapolator=extrapolator, uses=uses, warm=warm)
     if "stationarity" in known and isinstance(job.data.train, WindowSamples):
         options.setdefault("stationarity", window_stationarity(job.data.train))
 
@@ -88,7 +95,7 @@ def sampler_arm(
 
     make(0)
     identity = {"sampler": method.model_dump(mode="json"), "scores": table is not None}
-    return Arm(name, None, epochs, make, identity, inputs, overhead=total)
+    return Arm(name, None, epochs, make, identity, inputs, overhead=overhead, warm=warm)
 
 
 def window_stationarity(samples: WindowSamples) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from graphprune.config import ArmConfig
 from graphprune.ledger import Cost
 from graphprune.registry import get
@@ -9,33 +11,44 @@ from graphprune.stages.job import Job
 
 
 def selection_cost(job: Job, arm: ArmConfig) -> Cost:
-    """A selection by predicted scores: the prediction and the rule."""
-    assert arm.score is not None
+    """A selection by predicted scores: the prediction, the rule, and the seed run if training starts from it."""
     stage = f"select/{arm.name}"
-    return prediction_cost(job, arm.score, arm.extrapolator) + _cost(job, stage, stage)
-
-
-def prediction_cost(job: Job, score: str, extrapolator: str) -> Cost:
-    """Predicted scores of all samples: what the extrapolator needs, its fit and its prediction."""
-    stage = f"extrapolate/{score}/{extrapolator}"
-    return (
-        inputs_cost(job, score, extrapolator)
-        + _cost(job, stage, f"{stage}/fit")
-        + _cost(job, stage, f"{stage}/predict")
+    warm = job.config.starts_warm(arm)
+    return sampler_cost(job, score=arm.score, extrapolator=arm.extrapolator, warm=warm) + _cost(
+        job, stage, stage
     )
+
+
+def sampler_cost(
+    job: Job,
+    *,
+    score: str | None = None,
+    extrapolator: str = "",
+    uses: Iterable[str] = (),
+    warm: bool = False,
+) -> Cost:
+    """What an arm needs before it trains; what several of its needs share is counted once.
+
+    Args:
+        job: The job; all stages must have run.
+        score: The predicted score that it reads, with its fit and prediction.
+        extrapolator: Who predicted it.
+        uses: Of ``embedding`` and ``graph``.
+        warm: Whether training starts from the seed run's weights.
+    """
+    parts = set(uses) | ({"seeds"} if warm else set())
+    if score is not None:
+        parts |= set(get("extrapolator", extrapolator).spends)
+    cost = _parts_cost(job, parts, score)
+    if score is not None:
+        stage = f"extrapolate/{score}/{extrapolator}"
+        cost = cost + _cost(job, stage, f"{stage}/fit") + _cost(job, stage, f"{stage}/predict")
+    return cost
 
 
 def inputs_cost(job: Job, score: str, extrapolator: str) -> Cost:
     """What the method's order needs: seed run (paid once, also where its model embeds), graph, short run."""
-    parts = {
-        "seeds": seed_run_cost(job, score),
-        "graph": _cost(job, "embed", "embed") + _cost(job, "graph", "graph"),
-        "short_run": _cost(job, "short_run", "short_run"),
-    }
-    total = Cost()
-    for part in get("extrapolator", extrapolator).spends:
-        total = total + parts[part]
-    return total
+    return _parts_cost(job, set(get("extrapolator", extrapolator).spends), score)
 
 
 def seed_run_cost(job: Job, score: str | None = None) -> Cost:
@@ -46,15 +59,16 @@ def seed_run_cost(job: Job, score: str | None = None) -> Cost:
     return cost
 
 
-def embedding_cost(job: Job) -> Cost:
-    """Embeddings of all samples, with the seed run if its model gives them."""
-    cost = _cost(job, "embed", "embed")
-    return cost + seed_run_cost(job) if job.config.embedding.source == "seed_model" else cost
-
-
-def graph_cost(job: Job) -> Cost:
-    """The graph and its embeddings."""
-    return embedding_cost(job) + _cost(job, "graph", "graph")
+def _parts_cost(job: Job, parts: set[str], score: str | None) -> Cost:
+    """The parts ``seeds``, ``embedding``, ``graph`` and ``short_run``, each with what it is made from."""
+    if "graph" in parts:
+        parts = parts | {"embedding"}
+    if "embedding" in parts and job.config.embedding.source == "seed_model":
+        parts = parts | {"seeds"}
+    total = seed_run_cost(job, score) if "seeds" in parts else Cost()
+    for part, stage in (("embedding", "embed"), ("graph", "graph"), ("short_run", "short_run")):
+        total = total + (_cost(job, stage, stage) if part in parts else Cost())
+    return total
 
 
 def _cost(job: Job, stage: str, name: str) -> Cost:

@@ -13,6 +13,7 @@ from torch import nn
 
 from graphprune.errors import InputError
 from graphprune.files import must_exist, read_npz, write_atomic
+from graphprune.rng import generator
 
 
 class Checkpoint:
@@ -80,3 +81,15 @@ def load_weights(model: nn.Module, path: Path) -> None:
                 f"{path}: weight '{name}' has shape {list(state[name].shape)}, the model needs {list(tensor.shape)}"
             )
     model.load_state_dict({name: state[name] for name in own})
+
+
+def shrink_and_perturb(model: nn.Module, shrink: float, noise: float, *, seed: int) -> None:
+    """Loosens trained weights before they are trained on: ``shrink * w + noise * N(0, 1)``, buffers untouched.
+
+    Reference: Ash & Adams, NeurIPS 2020, arXiv 1910.08475 (they use 0.6 and 0.01).
+    """
+    draws = generator(seed, "perturb")
+    with torch.no_grad():
+        for parameter in model.parameters():
+            perturbation = torch.randn(parameter.shape, generator=draws).to(parameter)
+            parameter.mul_(shrink).add_(perturbation, alpha=noise)
