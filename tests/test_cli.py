@@ -1,7 +1,6 @@
 """The commands as a user types them, and what they say to bad input."""
 
 import json
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,47 +13,6 @@ from graphprune.select.base import Selection
 from graphprune.table import ScoreTable
 
 CONFIGS = Path(__file__).parents[1] / "configs"
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Runs one command in this process; returns exit code, stdout, stderr."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["graphprune", *map(str, arguments)])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return call
-
-
-@pytest.fixture
-def files(tmp_path):
-    """Small but complete inputs of every command, with spaces and umlauts in the path."""
-    folder = tmp_path / "eine Mappe ü"
-    folder.mkdir()
-    draws = np.random.default_rng(0)
-    n, classes, epochs = 120, 3, 14
-    labels = np.arange(n) % classes
-    embeddings = (draws.normal(size=(n, 5)) + labels[:, None]).astype(np.float32)
-    logits = (
-        draws.normal(size=(epochs, n, classes))
-        + np.eye(classes)[labels] * np.arange(epochs)[:, None, None] / 4
-    )
-    probs = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
-    np.save(folder / "E.npy", embeddings)
-    np.save(folder / "Y.npy", labels)
-    np.savez(folder / "T.npz", probs=probs.astype(np.float32), labels=labels)
-    np.savez(folder / "Q.npz", probs=probs[-2:].astype(np.float32))
-    truth = (embeddings[:, 0] + draws.normal(scale=0.2, size=n)).astype(np.float32)
-    ScoreTable(np.arange(n), truth, True).to_parquet(folder / "TRUTH.parquet")
-    ScoreTable(np.arange(0, n, 3), truth[::3], True).to_parquet(folder / "S.parquet")
-    return folder
 
 
 def test_the_stages_alone_lead_from_logs_to_a_selection(run, files):
@@ -151,117 +109,6 @@ def test_scores_feed_training_in_one_command(run, files):
     assert 0.4 < arm["keep"] < 0.6
     code, _, err = run("train", tiny, "--sampler", "score_weighted", "--out", files / "c")
     assert (code, "needs scores" in err) == (2, True)
-
-
-BAD = {
-    "no such config": (lambda f: ("run", f / "absent.yaml"), "absent.yaml does not exist"),
-    "misspelt key": (lambda f: ("run", CONFIGS / "digits.yaml", "--set", "sed=1"), "did you mean 'seed'"),
-    "misspelt method": (
-        lambda f: ("run", CONFIGS / "digits.yaml", "--set", "extrapolators=[knm]", "--set", "arms=[]"),
-        "did you mean 'knn'",
-    ),
-    "misspelt option": (
-        lambda f: ("run", CONFIGS / "digits.yaml", "--set", "scores.0.windo=3"),
-        "did you mean 'window'",
-    ),
-    "k beyond n": (lambda f: ("graph", "--embeddings", f / "E.npy", "--k", 120, "--out", f / "G"), "120"),
-    "graph.k beyond n": (
-        lambda f: ("run", CONFIGS / "digits.yaml", "--set", "graph.k=5000", "--out", f / "r"),
-        "graph.k is 5000 but there are 1438 samples",
-    ),
-    "a window beyond the series": (
-        lambda f: ("run", CONFIGS / "traffic.yaml", "--set", "data.window=3000", "--out", f / "r"),
-        "too short: window 3000",
-    ),
-    "a sensor that is never read": (
-        lambda f: (
-            np.savez(f / "dead.npz", values=np.where(np.arange(4) == 2, np.nan, np.ones((500, 4)))[..., None]),
-            ("run", CONFIGS / "traffic.yaml", "--set", "data.name=null", "--set", f"data.path={f / 'dead.npz'}",
-             "--set", "data.steps_per_day=96", "--out", f / "r"),
-        )[1],
-        "sensor",
-    ),
-    "unknown metric": (
-        lambda f: ("graph", "--embeddings", f / "E.npy", "--metric", "cosin", "--out", f / "G"),
-        "cosin",
-    ),
-    "NaN embeddings": (
-        lambda f: (np.save(f / "N.npy", np.where(np.load(f / "E.npy") > 3.5, np.nan, 1).astype(np.float32)),
-                   ("graph", "--embeddings", f / "N.npy", "--out", f / "G"))[1],
-        "NaN or infinite values, the first is id",
-    ),
-    "not npy": (lambda f: ("graph", "--embeddings", f / "S.parquet", "--out", f / "G"), "not a readable .npy"),
-    "unknown score": (
-        lambda f: ("score", "--trajectories", f / "T.npz", "--score", "tddss", "--out", f / "x"),
-        "did you mean 'tdds'",
-    ),
-    "too few epochs": (
-        lambda f: ("score", "--trajectories", f / "T.npz", "--score", "tdds", "--set", "T=30", "--out", f / "x"),
-        "14",
-    ),
-    "keep above 1": (
-        lambda f: ("select", f / "TRUTH.parquet", "--keep", 1.5, "--rule", "top", "--out", f / "x"),
-        "keep is 1.5",
-    ),
-    "rule without labels": (
-        lambda f: ("select", f / "TRUTH.parquet", "--keep", 0.5, "--rule", "top_per_class", "--out", f / "x"),
-        "needs labels",
-    ),
-    "nothing predicted": (lambda f: ("evaluate", f / "TRUTH.parquet", f / "TRUTH.parquet"), "no row with source"),
-    "not parquet": (lambda f: ("evaluate", f / "E.npy", f / "TRUTH.parquet"), "not a readable Parquet"),
-    "no arm": (lambda f: ("train", CONFIGS / "digits.yaml", "--out", f / "r"), "either --selection"),
-    "foreign selection": (
-        lambda f: (Selection(np.array([10**9]), np.ones(1, np.float32)).to_parquet(f / "K.parquet"),
-                   ("train", CONFIGS / "digits.yaml", "--selection", f / "K.parquet", "--out", f / "r"))[1],
-        "first is 1000000000",
-    ),
-    "not a run": (lambda f: ("report", f), "no metrics.json"),
-    "missing argument": (lambda f: ("graph", "--out", f / "G"), "--embeddings"),
-    "fresh on a folder that is no run": (
-        lambda f: ("run", CONFIGS / "digits.yaml", "--out", f, "--fresh"),
-        "not a run folder",
-    ),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("case", BAD)
-def test_bad_input_is_one_sentence_and_exit_code_2(run, files, case):
-    command, message = BAD[case]
-    arguments = command(files)
-    before = {path: path.stat().st_mtime_ns for path in files.rglob("*") if path.is_file()}
-    code, out, err = run(*arguments)
-    assert code == 2, err
-    assert message in " ".join(err.split())
-    assert out == ""
-    assert "Traceback" not in err
-    after = {p: p.stat().st_mtime_ns for p in files.rglob("*") if p.is_file() and ".stages" not in p.parts}
-    written = {p.name for p in after.keys() - before.keys()} - {
-        ".lock",
-        "log.jsonl",
-        "config.yaml",
-        "provenance.json",
-    }
-    assert not written
-    assert all(after[path] == stamp for path, stamp in before.items())
-
-
-SEED_FAULTS = {
-    "outside the data": ([0, 999], [1.0, 2.0], "first is 999"),
-    "too few": ([0, 1], [1.0, 2.0], "2 seeds|fewer|20"),
-}
-
-
-@pytest.mark.parametrize("case", SEED_FAULTS)
-def test_faulty_seeds_are_refused(run, files, case):
-    ids, values, message = SEED_FAULTS[case]
-    f = files
-    ScoreTable(ids, values, True).to_parquet(f / "B.parquet")
-    run("graph", "--embeddings", f / "E.npy", "--k", 6, "--out", f / "G")
-    code, _, err = run("extrapolate", "--graph", f / "G", "--embeddings", f / "E.npy", "--seeds", f / "B.parquet",
-                       "--method", "knn", "--out", f / "P.parquet")  # fmt: skip
-    assert code == 2
-    assert re.search(message, " ".join(err.split()))
-    assert not (f / "P.parquet").exists()
 
 
 def test_constant_scores_give_null_correlations_with_a_reason(run, files):

@@ -10,6 +10,7 @@ import typer
 from graphprune.cli.app import app
 from graphprune.cli.options import (
     DebugOption,
+    DeviceOption,
     Embeddings,
     IdsOption,
     JsonOption,
@@ -51,6 +52,7 @@ def graph(
     backend: Annotated[str, typer.Option("--backend", help="auto, exact or ivf.")] = "auto",
     options: MethodOption = None,
     seed: SeedOption = None,
+    device: DeviceOption = None,
     as_json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
@@ -58,7 +60,14 @@ def graph(
     from graphprune.stages.alone import graph_alone
 
     result = graph_alone(
-        embeddings, out, k=k, metric=metric, backend=backend, seed=seed or 0, options=options or []
+        embeddings,
+        out,
+        k=k,
+        metric=metric,
+        backend=backend,
+        device=device or "cpu",
+        seed=seed or 0,
+        options=options or [],
     )
     print_json(result) if as_json else say(
         f"wrote {out}: {result['n']} nodes, {result['components']} components"

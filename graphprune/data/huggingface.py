@@ -61,6 +61,8 @@ def _loader() -> Any:
             "this data kind needs Hugging Face datasets; install it with: pip install 'graphprune[hf]'"
         ) from error
     datasets.disable_progress_bars()
+    # What fails is said once, by the error that `_open` raises.
+    datasets.logging.set_verbosity(datasets.logging.CRITICAL)
     return datasets.load_dataset
 
 
@@ -161,7 +163,7 @@ def _pixels(cell: Any, size: int | None, row: int) -> npt.NDArray[np.uint8]:
         picture = Image.open(source).convert("RGB")
     except (UnidentifiedImageError, OSError, TypeError, KeyError) as error:
         raise InputError(
-            f"image {row} cannot be decoded ({_first_line(error)}); remove or replace it"
+            f"image {row} cannot be decoded ({_first_line(error).partition(' <')[0]}); remove or replace it"
         ) from error
     if size is not None and picture.size != (size, size):
         picture = picture.resize((size, size), Image.Resampling.BICUBIC)

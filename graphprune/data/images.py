@@ -74,6 +74,8 @@ def classification_data(
     Inputs are standardised per channel (images) or feature (vectors) with the training part's statistics.
     """
     x, y = _check(x, y, "")
+    if ids is not None and np.asarray(ids).dtype.kind not in "iu":
+        raise InputError(f"ids are {np.asarray(ids).dtype}; they must be integers, one per sample")
     order_ids = np.arange(len(x), dtype=np.int64) if ids is None else np.asarray(ids, dtype=np.int64)
     if len(order_ids) != len(x):
         raise InputError(f"{len(x)} samples but {len(order_ids)} ids; give one id each")

@@ -260,6 +260,8 @@ class KNNGraph:
         """Reads a saved graph, memory-mapped on request; `query` needs the ``embeddings`` it was built on."""
         folder = Path(folder)
         facts = read_json(folder / "graph.json")
+        if not isinstance(facts, dict):
+            raise InputError(f"{folder / 'graph.json'} holds no keys and values; write the graph anew")
         names = ["indices", "distances", *(["weights"] if facts.get("weights") else [])]
         tables = {name: _table(folder / f"{name}.npy", mmap) for name in names}
         for name, table in tables.items():
