@@ -39,6 +39,9 @@ def run(
     Raises:
         InputError: anything the user can mend; the folder then holds only whole artifacts.
     """
+    from graphprune.stages.distributed import refuse_processes
+
+    refuse_processes()
     check_names(config)
     reporter = reporter or Silent()
     folder = RunFolder(Path(out) if out is not None else Path("runs") / config.name, on_event=reporter.event)

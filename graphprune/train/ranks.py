@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
+
 import torch
 from torch import Tensor, nn
 
 from graphprune.errors import InputError
 from graphprune.samplers.base import EpochSampler
+from graphprune.train.precision import resolve_device
 
 
 class Ranks:
@@ -31,6 +34,23 @@ class Ranks:
         if not (distributed.is_available() and distributed.is_initialized()):
             return cls()
         return cls(distributed.get_rank(), distributed.get_world_size())
+
+    @classmethod
+    def join(cls, device: str = "auto") -> Ranks:
+        """Joins the processes that torchrun started, each on its device, until the program ends.
+
+        Args:
+            device: As in `resolve_device`; ``cpu`` joins by gloo.
+        """
+        from accelerate import PartialState
+        from torch import distributed
+
+        PartialState(cpu=resolve_device(device).type == "cpu")
+        ranks = cls.current()
+        if ranks.size > 1:
+            # A process that ends while its group's threads still run is reported as crashed.
+            atexit.register(distributed.destroy_process_group)
+        return ranks
 
     @property
     def writes(self) -> bool:

@@ -1,0 +1,112 @@
+"""One training in several processes, for a Python program that torchrun or ``accelerate launch`` starts."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from graphprune.config import Config, Method
+from graphprune.data.base import Data
+from graphprune.data.load import load_data
+from graphprune.errors import InputError
+from graphprune.files import write_json
+from graphprune.registry import create
+from graphprune.rng import derive_seed
+from graphprune.samplers.base import EpochSampler
+from graphprune.stages.job import Job
+from graphprune.store import RunFolder
+from graphprune.train.checkpoint import Checkpoint, save_weights
+from graphprune.train.evaluate import evaluate_model
+from graphprune.train.loop import train_model
+from graphprune.train.precision import resolve_device
+from graphprune.train.ranks import Ranks
+
+
+def train_distributed(
+    config: Config,
+    out: Path | str,
+    *,
+    method: Method | None = None,
+    sampler: EpochSampler | None = None,
+    data: Data | None = None,
+) -> dict[str, Any]:
+    """Trains ``config.model`` as ``config.training`` says, each batch dealt out to all processes.
+
+    In full, as ``train.py``, started by ``torchrun --nproc-per-node 2 train.py``::
+
+        from graphprune import load_config
+        from graphprune.config import Method
+        from graphprune.stages.distributed import train_distributed
+
+        train_distributed(load_config("config.yaml"), "out", method=Method(name="infobatch", r=0.5))
+
+    ``batch_size`` is that of all processes together, so the same config trains the same with any number of
+    them (see `train_model` for what is equal). The first process writes ``model.safetensors``,
+    ``result.json`` and, while it trains, ``checkpoint.pt``, from which the same command resumes. The stages of
+    ``graphprune run`` themselves work in one process.
+
+    Args:
+        config: Its ``data``, ``model``, ``seed``, ``device`` and ``training`` are used.
+        out: Folder, on a file system that all processes see.
+        method: Registered sampler and options (default: all the data).
+        sampler: A sampler of your own instead, made alike in every process and not sharded.
+        data: Your own data, alike in every process, in place of ``config.data``.
+
+    Returns:
+        ``value`` and ``metric`` on the test part, ``losses`` by epoch, ``cost``, and the number of ``processes``;
+        the same in all of them.
+    """
+    ranks = Ranks.join(config.device)
+    device, out = resolve_device(config.device), Path(out)
+    job = Job(config, data if data is not None else load_data(config.data), RunFolder(out), device)
+    state, settings, n = config.training.random_states[0], config.training.optimisation(), len(job.data.train)
+    if sampler is None:
+        chosen = method or Method(name="random")
+        seed = derive_seed(state, "sampler", chosen.name)
+        sampler = create("sampler", chosen.name, n=n, epochs=settings.epochs, seed=seed, **chosen.options)
+    assert sampler is not None
+    out.mkdir(parents=True, exist_ok=True)
+    model, paradigm, checkpoint = (
+        job.make_model("arm", state),
+        job.paradigm_for(settings),
+        out / "checkpoint.pt",
+    )
+    trained = train_model(
+        model,
+        job.data.train,
+        paradigm,
+        sampler,
+        settings,
+        seed=derive_seed(config.seed, "arm", state),
+        device=device,
+        checkpoint=Checkpoint(checkpoint),
+    )
+    value = evaluate_model(model, job.data.test, paradigm, device=device, precision=settings.precision)
+    result = {
+        "value": value,
+        "metric": paradigm.metric,
+        "losses": trained.losses,
+        "cost": trained.cost.to_dict(),
+        "processes": ranks.size,
+    }
+    if ranks.writes:
+        save_weights(model, out / "model.safetensors")
+        write_json(out / "result.json", result)
+        checkpoint.unlink(missing_ok=True)
+    ranks.wait()
+    return result
+
+
+def refuse_processes() -> None:
+    """Refuses to run the whole job in several processes.
+
+    Raises:
+        InputError: torchrun or ``accelerate launch`` started more than one.
+    """
+    count = os.environ.get("WORLD_SIZE", "1")
+    if count.isdigit() and int(count) > 1:
+        raise InputError(
+            f"graphprune runs its stages in one process, and WORLD_SIZE is {count}; start it without torchrun, "
+            "or train one model in several processes with graphprune.stages.distributed.train_distributed"
+        )
