@@ -21,6 +21,7 @@ from graphprune.errors import InputError
 
 Granularity = Literal["network", "sensor"]
 Ids = npt.NDArray[np.int64]
+_BLOCK_VALUES = 1 << 22
 
 # Names of the channels that are appended to a series' own, in this order.
 OBSERVED, TIME_OF_DAY, DAY_OF_WEEK, SENSOR = "observed", "time_of_day", "day_of_week", "sensor"
@@ -122,6 +123,10 @@ class WindowSamples(Samples):
         only = slice(self.target, self.target + 1)
         scaler = Scaler(self.scaler.mean[only], self.scaler.std[only])
         return self._read(values[:, :, only], *self._locate(rows, reach), scaler)[..., 0]
+
+    def blocks(self, size: int | None = None) -> tuple[Tensor, ...]:
+        """All rows in order, so many at a time (default: as many as bound the memory of their readings)."""
+        return torch.split(torch.arange(len(self)), size or max(1, _BLOCK_VALUES // (self.span * self.nodes)))
 
     def digest(self) -> bytes:
         settings = (self.window, self.horizon, self.delay, self.granularity, self.target, self.features)

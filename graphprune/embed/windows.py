@@ -13,7 +13,7 @@ from graphprune.data.scaling import calendar
 from graphprune.data.windows import WindowSamples
 
 
-def window_statistics(samples: WindowSamples, *, block_size: int = 4096) -> npt.NDArray[np.float32]:
+def window_statistics(samples: WindowSamples, *, block_size: int | None = None) -> npt.NDArray[np.float32]:
     """Statistics of each window's input as an embedding ``[N, D]`` float32.
 
     Mean, variance, lag-1 energy and trend of the target channel in the input window, for whole-network
@@ -21,10 +21,10 @@ def window_statistics(samples: WindowSamples, *, block_size: int = 4096) -> npt.
     the last input step. Every column is standardised over the samples (0 where constant). D is 10, or 6 for
     sensor-time windows.
 
-    Cost: O(N window nodes) time, O(block_size window nodes) memory beside the result.
+    Cost: O(N window nodes) time; memory beside the result is that of ``block_size`` windows (see `blocks`).
     """
     parts = []
-    for rows in torch.split(torch.arange(len(samples)), block_size):
+    for rows in samples.blocks(block_size):
         nodes = node_statistics(samples.readings(rows, past=True))
         columns = [nodes.nanmean(dim=1)]
         if samples.granularity == "network":

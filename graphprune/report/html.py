@@ -16,6 +16,7 @@ from markupsafe import Markup
 from graphprune.report import format as show
 from graphprune.report.agreement import agreement_figure, agreement_tables, perfect_ceiling
 from graphprune.report.arms import ROLE_WORDS, Arm, arms, equal_cost_arms
+from graphprune.report.forecasts import error_table
 from graphprune.report.payload import embed_json
 from graphprune.report.plots import arms_figure
 from graphprune.report.samples import SampleMap, samples_payload
@@ -90,6 +91,7 @@ def render(report: ReportInput) -> str:
         metric=next((arm.metric for arm in known.values()), "accuracy"),
         groups=groups,
         verdict=verdict(report.metrics),
+        errors=error_table(report.metrics),
         stages=_stages(report, folded=True),
         every_stage=_stages(report, folded=False),
         scores=scores,

@@ -13,7 +13,7 @@ from graphprune.data.windows import WindowSamples
 from graphprune.scores.st_complexity import standardised
 
 
-def input_complexity(samples: WindowSamples, *, block_size: int = 4096) -> npt.NDArray[np.float32]:
+def input_complexity(samples: WindowSamples, *, block_size: int | None = None) -> npt.NDArray[np.float32]:
     r"""Standardised spectral entropy plus standardised lag-1 energy of each window's input, ``[N]`` float32.
 
     .. math:: S = z(H) + z(G), \quad H = -\sum_f p_f \log p_f / \log F, \quad
@@ -23,8 +23,7 @@ def input_complexity(samples: WindowSamples, *, block_size: int = 4096) -> npt.N
     the sensors of a window. graphprune formulation. Cost: O(N T log T) time.
     """
     parts = [
-        spectral_entropy_and_energy(samples.readings(rows, past=True))
-        for rows in torch.split(torch.arange(len(samples)), block_size)
+        spectral_entropy_and_energy(samples.readings(rows, past=True)) for rows in samples.blocks(block_size)
     ]
     entropy, energy = torch.cat(parts).double().unbind(1)
     everyone = torch.ones(len(entropy), dtype=torch.bool)

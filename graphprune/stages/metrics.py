@@ -9,15 +9,17 @@ from graphprune.files import read_json
 from graphprune.ledger import Cost
 from graphprune.stages.arms import Arm, ArmResult
 from graphprune.stages.evaluate import read_evaluation
+from graphprune.stages.forecasts import arm_errors, summary
 from graphprune.stages.job import Job
 from graphprune.stages.methods import is_control
 from graphprune.stages.overhead import inputs_cost
+from graphprune.train.forecast_errors import Errors
 
 Trained = list[tuple[Arm, ArmResult]]
 
 
 def collect_metrics(
-    job: Job, trained: Trained, references: dict[str, float], ledger: dict[str, Cost], n_seeds: int
+    job: Job, trained: Trained, references: dict[str, Errors], ledger: dict[str, Cost], n_seeds: int
 ) -> dict[str, Any]:
     """The content of ``metrics.json``; ``references`` are forecasts that need no training, by name."""
     n = len(job.data.train)
@@ -72,11 +74,17 @@ def _training(job: Job, arm: Arm, result: ArmResult, trained: Trained) -> dict[s
         "cost_passes": total.passes(len(job.data.train), job.config.training.epochs),
         "budget": arm.budget,
         "equal_cost": [other.name for other, _ in trained if arm.name in other.matches],
+        **_errors(arm_errors(job, arm)),
     }
 
 
-def _reference(value: float) -> dict[str, Any]:
+def _errors(errors: list[Errors]) -> dict[str, Any]:
+    return {"errors": summary(errors)} if errors else {}
+
+
+def _reference(errors: Errors) -> dict[str, Any]:
     spent = dict.fromkeys(("seconds", "total_seconds", "samples_seen", "backward_samples", "cost_passes"), 0)
+    value = errors["all"]["mae"]
     return {
         "keep": 0.0,
         "epochs": 0,
@@ -86,6 +94,7 @@ def _reference(value: float) -> dict[str, Any]:
         "std": None,
         "budget": "epochs",
         **spent,
+        **_errors([errors]),
     }
 
 

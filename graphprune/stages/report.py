@@ -24,9 +24,10 @@ from graphprune.stages.seeds import read_seeds
 from graphprune.stages.select import selection_path
 from graphprune.store import RunFolder
 from graphprune.table import ScoreTable
+from graphprune.train.forecast_errors import Errors
 
 
-def write_results(job: Job, trained: Trained, references: dict[str, float]) -> dict[str, Any]:
+def write_results(job: Job, trained: Trained, references: dict[str, Errors]) -> dict[str, Any]:
     """Writes ``metrics.json`` and ``ledger.json``; returns the metrics."""
     seeds = job.run / "seeds.parquet"
     n_seeds = len(read_seeds(job).ids) if seeds.exists() else 0

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from graphprune.data.base import Samples, TaskInfo
 from graphprune.embed.module import evaluation
+from graphprune.train.precision import autocast
+
+# The horizon steps that the field's tables show.
+SHOWN_STEPS = (3, 6, 12)
+
+# Under "all" and under each single step: mae, rmse and mape, None where there is no target.
+Errors = dict[str, dict[str, float | None]]
 
 # Relative errors of smaller truths say nothing: a standstill or an empty road.
 SMALLEST_TRUTH = 1e-3
@@ -47,18 +54,23 @@ class ForecastErrors:
         parts = (errors, errors.square(), relative, seen.double(), large.double())
         self.sums += torch.stack([part.sum(dim=(0, 2)) for part in parts])
 
-    def summary(self, steps: Sequence[int] | None = None) -> dict[str, float]:
+    def summary(self, steps: Sequence[int] | None = None) -> dict[str, float | None]:
         """``mae``, ``rmse`` and ``mape`` (a fraction) over horizon steps counted from 1 (default: all).
 
-        A measure without a single target is NaN.
+        A measure without a single target is None.
         """
         chosen = self.sums if steps is None else self.sums[:, [step - 1 for step in steps]]
         absolute, squared, relative, seen, large = chosen.sum(dim=1).tolist()
         return {
-            "mae": absolute / seen if seen else math.nan,
-            "rmse": math.sqrt(squared / seen) if seen else math.nan,
-            "mape": relative / large if large else math.nan,
+            "mae": absolute / seen if seen else None,
+            "rmse": math.sqrt(squared / seen) if seen else None,
+            "mape": relative / large if large else None,
         }
+
+    def by_step(self, steps: Sequence[int] = SHOWN_STEPS) -> Errors:
+        """Summaries under ``all`` and under each horizon step that the task has, such as ``"3"``."""
+        single = {str(step): self.summary([step]) for step in steps if step <= self.info.horizon}
+        return {"all": self.summary(), **single}
 
 
 def forecast_errors(
@@ -67,10 +79,11 @@ def forecast_errors(
     info: TaskInfo,
     *,
     device: torch.device | str = "cpu",
-    steps: Iterable[int] = (3, 6, 12),
+    precision: str = "float32",
+    steps: Sequence[int] = SHOWN_STEPS,
     batch_size: int = 512,
-) -> dict[str, dict[str, float]]:
-    """Errors of a model under ``all`` and under each horizon step that the task has, such as ``"3"``.
+) -> Errors:
+    """Errors of a model over all samples, by horizon step (see `ForecastErrors.by_step`).
 
     Cost: one forward pass over the samples.
     """
@@ -78,6 +91,7 @@ def forecast_errors(
     errors = ForecastErrors(info, device=device)
     with evaluation(model):
         for batch in samples.batches(torch.split(torch.arange(len(samples)), batch_size), device=device):
-            errors.update(model(batch.x).float(), batch.y)
-    single = {str(step): errors.summary([step]) for step in steps if step <= info.horizon}
-    return {"all": errors.summary(), **single}
+            with autocast(device, precision):
+                outputs = model(batch.x)
+            errors.update(outputs.float(), batch.y)
+    return errors.by_step(steps)

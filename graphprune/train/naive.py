@@ -5,23 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from graphprune.data.base import TaskInfo
 from graphprune.data.scaling import calendar
 from graphprune.data.windows import DAY_OF_WEEK, WindowSamples
-
-_BLOCK = 1024
+from graphprune.train.forecast_errors import Errors, ForecastErrors
 
 # Forecast ``[B, horizon, nodes]`` in standardised units from rows ``[B]``.
 Forecast = Callable[[Tensor], Tensor]
 
 
-def last_value(test: WindowSamples) -> float:
-    """Masked MAE in original units of repeating each window's last observed value.
+def naive_errors(test: WindowSamples, forecast: Forecast, info: TaskInfo) -> Errors:
+    """Masked errors in original units of a forecast over all test windows, by horizon step."""
+    errors = ForecastErrors(info)
+    for rows in test.blocks():
+        errors.update(forecast(rows), test.readings(rows, past=False))
+    return errors.by_step()
 
-    Where a window holds no reading the training mean is repeated.
-    """
+
+def last_value(test: WindowSamples) -> Forecast:
+    """Each window's last observed value, again and again; the training mean where it holds no reading."""
 
     def forecast(rows: Tensor) -> Tensor:
         past = test.readings(rows, past=True)
@@ -29,51 +35,58 @@ def last_value(test: WindowSamples) -> float:
         latest = (~past.isnan() * order).argmax(dim=1, keepdim=True)
         return past.gather(1, latest).nan_to_num(0).expand(-1, test.horizon, -1)
 
-    return _masked_mae(test, forecast)
+    return forecast
 
 
-def historical_average(train: WindowSamples, test: WindowSamples) -> float:
-    """Masked MAE in original units of each sensor's mean over the training part at the same time of the week.
+def historical_average(train: WindowSamples, test: WindowSamples) -> Forecast:
+    """Each sensor's mean over the training part at the same time of the week.
 
     Where training covers no such time: at the same time of day, else the sensor's mean, else the overall one.
     The time of the week counts only where training covers all weekdays of the test part, as for models.
+
+    Cost: O(T N) time, one pass in blocks; O(week N) memory for the slots of a week.
     """
     series = train.series
-    slots = np.rint(calendar(series.timestamps) * [series.steps_per_day, 7]).astype(np.int64)
-    slots[:, 0] %= series.steps_per_day
-    whole = np.zeros(len(series), dtype=np.int64)
-    keys = [whole, slots[:, 0]]
-    if DAY_OF_WEEK in train.features:
-        keys.append(slots[:, 1] * series.steps_per_day + slots[:, 0])
-    stop = int(train.starts[-1]) + train.span
-    table = np.zeros((len(series), series.n_sensors), dtype=np.float32)
-    values = series.block(0, stop)[:, :, train.target].astype(np.float64)
-    seen = ~np.isnan(values)
-    mean, std = (float(part[train.target]) for part in train.scaler)
-    values = np.where(seen, (values - mean) / std, 0)
-    for key in keys:
-        count = np.zeros((key.max() + 1, series.n_sensors))
-        total = np.zeros_like(count)
-        np.add.at(count, key[:stop], seen)
-        np.add.at(total, key[:stop], values)
-        table = np.where(count[key] > 0, (total / np.maximum(count, 1))[key], table).astype(np.float32)
-    averages = torch.from_numpy(table)
+    clocked = np.rint(calendar(series.timestamps) * [series.steps_per_day, 7]).astype(np.int64)
+    day = clocked[:, 0] % series.steps_per_day
+    finest = clocked[:, 1] * series.steps_per_day + day if DAY_OF_WEEK in train.features else day
+    count, total = _sums(train, finest)
+    # From coarse to fine: each level overwrites where it has readings.
+    slots = np.arange(len(count))
+    table = np.zeros(count.shape)
+    for level in (np.zeros_like(slots), slots % series.steps_per_day, slots):
+        seen = np.zeros((level.max() + 1, series.n_sensors))
+        summed = np.zeros_like(seen)
+        np.add.at(seen, level, count)
+        np.add.at(summed, level, total)
+        table = np.where(seen[level] > 0, (summed / np.maximum(seen, 1))[level], table)
+    averages, slot = torch.from_numpy(table.astype(np.float32)), torch.from_numpy(finest)
 
     def forecast(rows: Tensor) -> Tensor:
         steps = torch.from_numpy(test.starts)[rows][:, None] + torch.arange(
             test.span - test.horizon, test.span
         )
         if test.sensors is None:
-            return averages[steps]
-        return averages[steps, torch.from_numpy(test.sensors)[rows][:, None]][:, :, None]
+            return averages[slot[steps]]
+        return averages[slot[steps], torch.from_numpy(test.sensors)[rows][:, None]][:, :, None]
 
-    return _masked_mae(test, forecast)
+    return forecast
 
 
-def _masked_mae(test: WindowSamples, forecast: Forecast) -> float:
-    total, count = 0.0, 0
-    for rows in torch.split(torch.arange(len(test)), _BLOCK):
-        errors = (forecast(rows) - test.readings(rows, past=False)).abs()
-        total += float(errors.double().nansum())
-        count += int((~errors.isnan()).sum())
-    return total / count * float(test.scaler.std[test.target])
+def _sums(
+    train: WindowSamples, slot: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Number and sum of the standardised training readings by slot and sensor, ``[slots, N]`` each."""
+    series, stop = train.series, int(train.starts[-1]) + train.span
+    count = np.zeros((int(slot.max()) + 1, series.n_sensors))
+    total = np.zeros_like(count)
+    mean, std = (float(part[train.target]) for part in train.scaler)
+    for start in range(0, stop, series.steps_per_block()):
+        end = min(stop, start + series.steps_per_block())
+        values = (series.block(start, end)[:, :, train.target].astype(np.float64) - mean) / std
+        seen = ~np.isnan(values)
+        order = np.argsort(slot[start:end], kind="stable")
+        slots, first = np.unique(slot[start:end][order], return_index=True)
+        count[slots] += np.add.reduceat(seen[order], first, axis=0, dtype=np.float64)
+        total[slots] += np.add.reduceat(np.where(seen, values, 0)[order], first, axis=0)
+    return count, total

@@ -11,7 +11,7 @@ from graphprune.data.formats.common import clock
 from graphprune.data.sensors import SensorSeries
 from graphprune.data.windows import window_data
 from graphprune.registry import create
-from graphprune.train.naive import historical_average, last_value
+from graphprune.train.naive import historical_average, last_value, naive_errors
 
 
 @pytest.fixture
@@ -92,5 +92,10 @@ def test_naive_forecasts_equal_slow_loops(granularity, gaps):
                     same = [raw[i, sensor] for i in range(stop) if slots[i][1] == slots[step][1]]
                     same = [v for v in same if not np.isnan(v)]
                 average_errors.append(abs(np.mean(same) - raw[step, sensor]))
-    assert last_value(data.test) == pytest.approx(np.mean(last_errors), rel=1e-5)
-    assert historical_average(data.train, data.test) == pytest.approx(np.mean(average_errors), rel=1e-5)
+    for forecast, expected in (
+        (last_value(data.test), last_errors),
+        (historical_average(data.train, data.test), average_errors),
+    ):
+        found = naive_errors(data.test, forecast, data.info)["all"]
+        assert found["mae"] == pytest.approx(np.mean(expected), rel=1e-5)
+        assert found["rmse"] == pytest.approx(np.sqrt(np.mean(np.square(expected))), rel=1e-5)

@@ -1,0 +1,86 @@
+"""Windows of sensor series the whole way: graph on plain statistics, and samples of single sensors."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from graphprune.config import Config
+from graphprune.pipeline import run
+from graphprune.select.base import Selection
+from graphprune.table import ScoreTable
+
+BASE = {
+    "name": "toy",
+    "device": "cpu",
+    "seeds": {"fraction": 0.3, "draw": "time_blocks"},
+    "model": {"name": "stid", "width": 4, "embedding": 2, "blocks": 1},
+    "seed_training": {"epochs": 3, "batch_size": 64, "optimizer": "adamw", "lr": 0.01},
+    "scores": ["st_complexity"],
+    "extrapolators": ["knn", {"name": "gcn", "steps": 20}],
+    "oracle": {"runs": 1},
+    "arms": [{"name": "top", "score": "st_complexity", "extrapolator": "gcn", "rule": "top", "keep": 0.4}],
+    "training": {"random_states": [0, 1], "sampler": {"name": "st_prune"}},
+}
+
+
+@pytest.fixture
+def toy(tmp_path):
+    """Ten days of four linked sensors, every hour, a twentieth missing."""
+    rng = np.random.default_rng(0)
+    hours = np.arange(240)
+    values = 20 + 5 * np.sin(2 * np.pi * hours[:, None] / 24 + np.arange(4)) + rng.normal(size=(240, 4))
+    values[rng.random(values.shape) < 0.05] = np.nan
+    stamps = np.datetime64("2024-01-01T00:00:00") + hours * np.timedelta64(3600, "s")
+    path = tmp_path / "toy.npz"
+    adjacency = np.eye(4, k=1) + np.eye(4, k=-1)
+    np.savez(path, values=values.astype(np.float32), timestamps=stamps, adjacency=adjacency)
+    return path
+
+
+def finished(toy, tmp_path, **changes):
+    data = {"kind": "sensors", "path": str(toy), "window": 6, "horizon": 6, **changes.pop("data", {})}
+    config = Config.model_validate({**BASE, "data": data, **changes})
+    return run(config, tmp_path / "run"), tmp_path / "run"
+
+
+def test_a_graph_on_plain_statistics(toy, tmp_path):
+    metrics, folder = finished(toy, tmp_path, embedding={"source": "statistics"}, graph={"k": 5})
+    assert np.load(folder / "embeddings.npy").shape == (181, 10)
+    knn = metrics["extrapolation"]["st_complexity"]["methods"]["knn"]
+    assert knn["oracle"]["n"] == 181 - metrics["seeds"]["n"]
+    indices = np.load(folder / "graph/indices.npy")
+    distances = np.load(folder / "graph/distances.npy")
+    # Each window is linked to the ones before and after it, beside its nearest ones.
+    for row in range(1, 180):
+        assert {row - 1, row + 1} <= set(indices[row][np.isfinite(distances[row])].tolist())
+    for name in ("full", "top", "st_prune", "last_value", "historical_average"):
+        errors = metrics["training"][name]["errors"]
+        assert set(errors) == {"all", "3", "6"}
+        assert errors["all"]["mae"]["mean"] == pytest.approx(metrics["training"][name]["mean"], rel=1e-5)
+        assert errors["all"]["rmse"]["mean"] > errors["all"]["mae"]["mean"]
+        assert 0 < errors["3"]["mape"]["mean"] < 1
+    assert metrics["training"]["full"]["errors"]["6"]["mae"]["std"] > 0
+    assert "MAE, RMSE and MAPE by horizon" in (folder / "report.html").read_text()
+    again, _ = finished(toy, tmp_path, embedding={"source": "statistics"}, graph={"k": 5})
+    assert json.dumps(again) == json.dumps(metrics)
+
+
+def test_samples_of_single_sensors(toy, tmp_path):
+    metrics, folder = finished(toy, tmp_path, data={"granularity": "sensor"}, graph={"k": 5})
+    assert metrics["dataset"]["n"] == 181 * 4
+    table = ScoreTable.from_parquet(folder / "scores/st_complexity.parquet")
+    starts, sensors = np.divmod(table.ids, 4)
+    # A drawn start brings all its sensors.
+    assert np.bincount(sensors).tolist() == [len(np.unique(starts))] * 4
+    indices, distances = (np.load(folder / f"graph/{name}.npy") for name in ("indices", "distances"))
+    for row in range(4, 180 * 4):
+        near = set(indices[row][np.isfinite(distances[row])].tolist())
+        linked = {row - row % 4 + other for other in (row % 4 - 1, row % 4 + 1) if 0 <= other < 4}
+        assert {row - 4, row + 4} | linked <= near
+    kept = Selection.from_parquet(folder / "selections/top.parquet")
+    assert len(kept.ids) == round(0.4 * 724)
+    assert metrics["training"]["st_prune"]["keep"] < 1
+    assert metrics["training"]["last_value"]["mean"] > 0
