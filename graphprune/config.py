@@ -333,6 +333,10 @@ class Config(Strict):
     seed: Annotated[int, Field(ge=0)] = 0
     device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")] = "auto"
     data: DataConfig
+    track: Annotated[
+        tuple[Literal["tensorboard", "mlflow"], ...],
+        Field(description="Where figures of the trainings go besides log.jsonl (extra: track)."),
+    ] = ()
     seeds: SeedsConfig = SeedsConfig()
     model: Method = Method(name="small_cnn")
     seed_training: OptimisationConfig = OptimisationConfig()

@@ -22,6 +22,7 @@ class ConsoleReporter:
             TextColumn("{task.percentage:>3.0f} %"),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
+            TextColumn("[dim]{task.fields[note]}"),
             console=self._console,
             transient=True,
             disable=not sys.stderr.isatty(),
@@ -41,15 +42,15 @@ class ConsoleReporter:
             self._bar.remove_task(self._task)
             self._task = None
         if event == "started":
-            self._task = self._bar.add_task(stage, total=1.0)
+            self._task = self._bar.add_task(stage, total=1.0, note="")
         elif not self._bar.disable:
             note = "kept" if event == "kept" else f"{seconds:.1f} s"
             self._bar.console.print(f"{stage}  [dim]{note}[/dim]", highlight=False)
 
     def progress(self, fraction: float, note: str = "") -> None:
-        """Moves the bar."""
+        """Moves the bar; the note (samples per second, share kept) stands at its end."""
         if self._task is not None:
-            self._bar.update(self._task, completed=fraction)
+            self._bar.update(self._task, completed=fraction, note=note)
 
 
 def summary(metrics: dict[str, Any]) -> str:

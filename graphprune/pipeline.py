@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 from pathlib import Path
 from typing import Any
 
 from graphprune.config import Config
 from graphprune.data.base import Data
-from graphprune.errors import InputError, unknown_name
+from graphprune.errors import InputError
 from graphprune.files import must_exist
 from graphprune.registry import create, get
 from graphprune.stages.job import Job, ModelFactory, Reporter, Silent
@@ -61,13 +60,15 @@ def open_job(
 ) -> Job:
     """Loads the data and makes the job; the folder must be locked, and nothing is written to it."""
     from graphprune.data.load import load_data
-    from graphprune.train.precision import resolve_device
+    from graphprune.train.precision import check_precision, resolve_device
 
     loaded = data if data is not None else load_data(config.data)
     device = resolve_device(config.device)
     job = Job(config, loaded, folder, device, model, paradigm, reporter or Silent())
     # What does not fit the data must fail before anything is trained or written.
     job.make_model("check")
+    for training in (config.seed_training, config.training):
+        check_precision(device, training.precision)
     for score in config.scores:
         epochs = int(config.seed_training.epochs)
         create("score", score.name, **score.options).start(
@@ -87,6 +88,9 @@ def open_job(
 
 def check_names(config: Config) -> None:
     """Refuses unknown methods and options before any work is done."""
+    from graphprune.train.models.build import check_model
+    from graphprune.train.tracking import check_trackers
+
     for kind, methods in (
         ("score", config.scores),
         ("extrapolator", config.extrapolators),
@@ -94,15 +98,14 @@ def check_names(config: Config) -> None:
     ):
         for method in methods:
             create(kind, method.name, **method.options)
-    known = inspect.signature(get("model", config.model.name)).parameters
-    for option in config.model.options:
-        if option not in known:
-            raise unknown_name(f"option of model '{config.model.name}'", option, known)
+    check_model(config.model)
+    check_trackers(config.track)
     for sampler in [config.training.sampler, *(arm.sampler for arm in config.arms)]:
         if sampler is not None:
             get("sampler", sampler.name)
-    if config.data.kind != "sensors" and any(m.name == "st_complexity" for m in config.scores):
-        raise InputError("scores: st_complexity needs windows of sensor data (data.kind: sensors)")
+    for score in config.scores:
+        if config.data.kind not in ("sensors", "object") and "errors" in getattr(get("score", score.name), "needs", ()):
+            raise InputError(f"scores: {score.name} needs windows of sensor data (data.kind: sensors)")
 
 
 def _run(job: Job) -> dict[str, Any]:

@@ -197,7 +197,7 @@ def _train_once(job: Job, arm: Arm, state: int, position: int, states: int) -> N
 
     def work(attempt: Attempt) -> Iterable[Path]:
         # All arms of a random state start from the same weights, so that their differences are paired.
-        model = job.make_model("arm", state)
+        model, tracker = job.make_model("arm", state), job.tracker(_stage(arm, state))
         if arm.warm:
             load_weights(model, seed_weights)
         if loosened is not None:
@@ -213,6 +213,7 @@ def _train_once(job: Job, arm: Arm, state: int, position: int, states: int) -> N
             device=job.device,
             checkpoint=Checkpoint(attempt.checkpoint),
             progress=lambda fraction, note: job.reporter.progress((position + fraction) / states, note),
+            tracker=tracker,
         )
         value = evaluate_model(
             model, job.data.test, paradigm, device=job.device, precision=settings.precision
@@ -227,6 +228,8 @@ def _train_once(job: Job, arm: Arm, state: int, position: int, states: int) -> N
         write_json(folder / f"{state}.json", report)
         save_weights(model, folder / f"{state}.safetensors")
         attempt.costs[_stage(arm, state)] = result.cost
+        tracker.summary({paradigm.metric: value, **result.cost.to_dict()})
+        tracker.close()
         return [folder / f"{state}.json", folder / f"{state}.safetensors"]
 
     job.run.ensure(

@@ -21,6 +21,7 @@ from graphprune.train.evaluate import evaluate_model
 from graphprune.train.loop import train_model
 from graphprune.train.precision import resolve_device
 from graphprune.train.ranks import Ranks
+from graphprune.train.tracking import JsonlTracker
 
 
 def train_distributed(
@@ -42,8 +43,8 @@ def train_distributed(
         train_distributed(load_config("config.yaml"), "out", method=Method(name="infobatch", r=0.5))
 
     ``batch_size`` is that of all processes together, so the same config trains the same with any number of
-    them (see `train_model` for what is equal). The first process writes ``model.safetensors``,
-    ``result.json`` and, while it trains, ``checkpoint.pt``, from which the same command resumes. The stages of
+    them (see `train_model` for what is equal). The first process writes ``model.safetensors``, ``result.json``,
+    ``log.jsonl`` and, while it trains, ``checkpoint.pt``, from which the same command resumes. The stages of
     ``graphprune run`` themselves work in one process.
 
     Args:
@@ -81,6 +82,7 @@ def train_distributed(
         seed=derive_seed(config.seed, "arm", state),
         device=device,
         checkpoint=Checkpoint(checkpoint),
+        tracker=JsonlTracker(out / "log.jsonl", "train"),
     )
     value = evaluate_model(model, job.data.test, paradigm, device=device, precision=settings.precision)
     result = {

@@ -11,10 +11,12 @@ from torch import nn
 
 from graphprune.config import Config, Method, OptimisationConfig
 from graphprune.data.base import Data
-from graphprune.registry import create, get
+from graphprune.registry import create
 from graphprune.rng import isolated_rng
 from graphprune.store import RunFolder
+from graphprune.train.models.build import build_model
 from graphprune.train.paradigms.base import Paradigm
+from graphprune.train.tracking import Tracker, make_tracker
 
 ModelFactory = Callable[[], nn.Module]
 
@@ -64,9 +66,7 @@ class Job:
         with isolated_rng(self.config.seed, "init", *purpose):
             if self.model_factory is not None and method is None:
                 return self.model_factory()
-            method = method or self.config.model
-            model: nn.Module = get("model", method.name).for_task(self.data.info, **method.options)
-        return model
+            return build_model(method or self.config.model, self.data.info)
 
     def paradigm_for(self, settings: OptimisationConfig) -> Paradigm:
         """Losses and signals of a training with these settings."""
@@ -75,6 +75,10 @@ class Job:
         if self.data.info.kind == "forecasting":
             return create("paradigm", "forecasting", info=self.data.info)  # type: ignore[no-any-return]
         return create("paradigm", "supervised", label_smoothing=settings.label_smoothing)  # type: ignore[no-any-return]
+
+    def tracker(self, stage: str) -> Tracker:
+        """Where the figures of a stage go; close it when the stage is done."""
+        return make_tracker(self.config.track, self.run.path, self.config.name, stage)
 
     @property
     def model_settings(self) -> object:

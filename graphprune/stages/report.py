@@ -32,6 +32,10 @@ def write_results(job: Job, trained: Trained, references: dict[str, Errors]) -> 
     seeds = job.run / "seeds.parquet"
     n_seeds = len(read_seeds(job).ids) if seeds.exists() else 0
     ledger = job.run.ledger()
+    if job.config.track:
+        tracker = job.tracker("costs")
+        tracker.summary({f"{stage}/seconds": cost.seconds for stage, cost in ledger.items()})
+        tracker.close()
     metrics = collect_metrics(job, trained, references, ledger, n_seeds)
     write_json(job.run / "ledger.json", {name: cost.to_dict() for name, cost in sorted(ledger.items())})
     write_json(job.run / "metrics.json", metrics)

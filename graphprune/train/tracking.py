@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import time
 from collections.abc import Mapping, Sequence
@@ -98,7 +99,11 @@ class MLflowTracker:
     Args:
         experiment: Name of the experiment; it is made if it does not exist.
         stage: Name of the run.
-        uri: Tracking server or store (default: MLflow's own setting, ``MLFLOW_TRACKING_URI``).
+        uri: Tracking server or store (default: MLflow's own setting, ``MLFLOW_TRACKING_URI``: a server; a
+            database or, with ``MLFLOW_ALLOW_FILE_STORE=true``, a folder).
+
+    Raises:
+        InputError: MLflow is not installed, or its store refuses.
     """
 
     def __init__(self, experiment: str, stage: str, uri: str | None = None) -> None:
@@ -106,10 +111,16 @@ class MLflowTracker:
             from mlflow.tracking import MlflowClient
         except ImportError as error:
             raise _missing("mlflow") from error
-        self._client: Any = MlflowClient(tracking_uri=uri)
-        found = self._client.get_experiment_by_name(experiment)
-        number = found.experiment_id if found else self._client.create_experiment(experiment)
-        self._run = self._client.create_run(number, run_name=stage).info.run_id
+        try:
+            self._client: Any = MlflowClient(tracking_uri=uri)
+            found = self._client.get_experiment_by_name(experiment)
+            number = found.experiment_id if found else self._client.create_experiment(experiment)
+            self._run = self._client.create_run(number, run_name=stage).info.run_id
+        except Exception as error:  # stores and servers fail in a dozen ways; all are the setting's
+            first = str(error).strip().splitlines()[0]
+            raise InputError(
+                f"track: mlflow refused ({first}); set MLFLOW_TRACKING_URI to a server"
+            ) from error
 
     def log(self, epoch: int, values: Mapping[str, float]) -> None:
         for name, value in values.items():
@@ -176,6 +187,17 @@ class Meter:
         self._seconds, self._trained = cost.seconds, cost.trained_samples
         speed = trained / max(seconds, 1e-9)
         return {"kept": trained / self.n, "samples_per_second": speed, "seconds": cost.seconds}
+
+
+def check_trackers(kinds: Sequence[str]) -> None:
+    """Refuses trackers that cannot work here, before anything is trained.
+
+    Raises:
+        InputError: a tracker's library is not installed.
+    """
+    for kind in kinds:
+        if importlib.util.find_spec(kind) is None:
+            raise _missing(kind)
 
 
 def make_tracker(kinds: Sequence[str], folder: Path, job: str, stage: str) -> Tracker:

@@ -66,7 +66,11 @@ def test_the_python_entry_writes_once_and_says_how_many_took_part(results):
     assert (one["processes"], two["processes"]) == (1, 2)
     assert two["value"] == one["value"]
     assert two["losses"] == pytest.approx(one["losses"], rel=1e-4)
-    assert sorted(p.name for p in (results[1] / "entry").iterdir()) == ["model.safetensors", "result.json"]
+    assert sorted(p.name for p in (results[1] / "entry").iterdir()) == [
+        "log.jsonl",
+        "model.safetensors",
+        "result.json",
+    ]
 
 
 def test_the_whole_job_is_refused_in_several_processes(monkeypatch, tmp_path):
