@@ -21,6 +21,7 @@ _REMEDY = {
     "labels": "pass labels (--labels Y.npy)",
     "probes": "pass class probabilities of the seed model on samples it did not train on (--probes Q.npz)",
     "short_run": "pass the probabilities of a short run on all data (--short-run T.npz)",
+    "input_complexity": "it is for jobs on windows of sensor data (data.kind: sensors)",
 }
 
 
@@ -78,6 +79,7 @@ class Inputs:
         labels: Class labels ``[N]`` int64, or None.
         probes: Out-of-sample class probabilities ``[P, N, C]`` at P checkpoints, or None.
         short_run: What a short run on all data showed, or None.
+        input_complexity: How complex each window is by its input alone ``[N]``, or None.
     """
 
     graph: KNNGraph
@@ -86,6 +88,7 @@ class Inputs:
     labels: Tensor | None = None
     probes: Tensor | None = None
     short_run: ShortRun | None = None
+    input_complexity: Tensor | None = None
 
     def __post_init__(self) -> None:
         n = len(self.embeddings)
@@ -97,6 +100,7 @@ class Inputs:
             "labels": n if self.labels is None else len(self.labels),
             "probes": n if self.probes is None else self.probes.shape[1],
             "short_run": n if self.short_run is None else self.short_run.n,
+            "input_complexity": n if self.input_complexity is None else len(self.input_complexity),
         }
         for name, length in lengths.items():
             if length != n:

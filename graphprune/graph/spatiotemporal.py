@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from graphprune.data.windows import Granularity
+from graphprune.data.windows import Granularity, WindowSamples
 from graphprune.errors import InputError
 from graphprune.graph.knn import KNNGraph
 from graphprune.graph.points import Points
@@ -107,6 +107,16 @@ def sensor_rows(
     weights = torch.from_numpy(strengths[sensor].astype(np.float32))
     rows[weights <= 0] = -1
     return rows, weights.masked_fill(rows < 0, 0)
+
+
+def linked_windows(samples: WindowSamples, ids: Ids | None = None) -> Tensor | None:
+    """`sensor_rows` among ``ids`` (default: all) of the samples; None for windows of the whole network and
+    where no links are known.
+    """
+    links = samples.series.links if samples.granularity == "sensor" else None
+    if links is None:
+        return None
+    return sensor_rows(samples.ids if ids is None else ids, n_sensors=samples.n_sensors, links=links)[0]
 
 
 def _rows_of(ids: Ids, wanted: Ids) -> Tensor:

@@ -10,7 +10,7 @@ from graphprune.registry import register
 from graphprune.rng import generator
 from graphprune.samplers.base import EpochSampler
 from graphprune.samplers.warm import check_scores, fill_unseen
-from graphprune.scores.st_complexity import complexity_parts, standardised
+from graphprune.scores.st_complexity import beside_linked, combined, complexity_parts
 
 
 @register("sampler", "st_prune", source="after Chen et al., arXiv 2602.19113 (2026)", status="ours")
@@ -32,8 +32,10 @@ class STPruneSampler(EpochSampler):
     Args:
         n: Number of windows.
         r: Probability that a simple window is left out, in [0, 1) (default: 0.5).
-        a, b: Weights of spatial and temporal heterogeneity; with a = b = 0 losses alone are needed (default:
-            1 and 1).
+        a, b: Weights of spatial and temporal heterogeneity, 0 switches one off; with a = b = 0 losses alone
+            are needed (default: 1 and 1).
+        links: Rows ``[n, L]`` int64 of the linked sensors' windows, -1 for none: the spatial part of windows
+            of single sensors, as in the score (default: windows show all sensors).
         stationarity: q ``[n]`` in [0, 1], see `graphprune.samplers.stationarity` (default: 1 for all).
         weigh: Whether kept windows of L are weighed up at all (default: True).
         rescale: Whether an epoch's weights are scaled to mean 1 (default: True).
@@ -53,6 +55,7 @@ class STPruneSampler(EpochSampler):
         r: float = 0.5,
         a: float = 1.0,
         b: float = 1.0,
+        links: Tensor | None = None,
         stationarity: Tensor | None = None,
         weigh: bool = True,
         rescale: bool = True,
@@ -68,6 +71,9 @@ class STPruneSampler(EpochSampler):
         self.r, self.a, self.b, self.delta = r, a, b, delta
         self.weigh, self.rescale, self.anneal = weigh, rescale, anneal
         self.scores = check_scores(scores, n)
+        if links is not None and len(links) != n:
+            raise InputError(f"links cover {len(links)} windows of {n}; give one row each, -1 for no link")
+        self.links = links
         q = check_scores(stationarity, n, "stationarity")
         self.stationarity = torch.ones(n) if q is None else q
         if bool(((self.stationarity < 0) | (self.stationarity > 1)).any()):
@@ -89,13 +95,13 @@ class STPruneSampler(EpochSampler):
 
     def complexity(self) -> Tensor:
         """Complexity ``[n]`` float32 of every window, ``inf`` where none is known."""
-        level = self.level.cpu().double()
+        level = self.level.cpu()
         seen = level.isfinite()
-        total = torch.zeros(self.n, dtype=torch.float64)
-        for factor, part in ((1.0, level), (self.a, self.spatial), (self.b, self.temporal)):
-            if factor:
-                total += factor * standardised(part.cpu().double().masked_fill(~seen, 0), seen)
-        return total.masked_fill_(~seen, torch.inf).float()
+        spatial = self.spatial.cpu()
+        if self.links is not None and self.a:
+            spatial = beside_linked(level.masked_fill(~seen, torch.nan), self.links.cpu())
+        parts = (1.0, level), (self.a, spatial), (self.b, self.temporal.cpu())
+        return combined(parts, seen).masked_fill_(~seen, torch.inf)
 
     def _epoch_order(self, epoch: int) -> Tensor:
         ended = self.anneal and epoch + 1 > self.delta * self.epochs

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
@@ -61,21 +63,28 @@ class STComplexity(Score):
         self.mean_error[rows], self.spatial[rows], self.temporal[rows] = level, spatial, temporal
 
     def values(self) -> Tensor:
-        level = self._finish(self.mean_error).double()
-        known = level.isfinite()
-        spatial = self._finish(self.spatial) if self.links is None else self._beside_linked(level)
+        level = self._finish(self.mean_error)
+        spatial = self._finish(self.spatial) if self.links is None else beside_linked(level, self.links.cpu())
         parts = (self.level, level), (self.a, spatial), (self.b, self._finish(self.temporal))
-        total = torch.zeros(self.n, dtype=torch.float64)
-        for weight, part in parts:
-            total += weight * standardised(part.double().masked_fill(~known, 0), known)
-        return total.float()
+        return combined(parts, level.isfinite())
 
-    def _beside_linked(self, level: Tensor) -> Tensor:
-        """Std of each window's mean error and its linked ones' ``[n]``."""
-        assert self.links is not None
-        links = self.links.cpu()
-        linked = level[links.clamp(min=0)].masked_fill(links < 0, torch.nan)
-        return _nanstd(torch.cat([level[:, None], linked], dim=1)).nan_to_num(nan=0.0)
+
+def combined(parts: Iterable[tuple[float, Tensor]], known: Tensor) -> Tensor:
+    """Sum of weights times standardised parts ``[n]``, in float64, as float32; unknown ones count as 0 before."""
+    total = torch.zeros(len(known), dtype=torch.float64, device=known.device)
+    for weight, part in parts:
+        if weight:
+            total += weight * standardised(part.double().masked_fill(~known, 0), known)
+    return total.float()
+
+
+def beside_linked(level: Tensor, links: Tensor) -> Tensor:
+    """Std of each window's mean error ``[n]`` and those of its linked windows ``[n, L]``, as far as both are known.
+
+    NaN says that a mean error is not known, -1 that there is no link.
+    """
+    linked = level[links.clamp(min=0)].masked_fill(links < 0, torch.nan)
+    return _nanstd(torch.cat([level[:, None], linked], dim=1).double()).nan_to_num(nan=0.0)
 
 
 def complexity_parts(errors: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -12,6 +12,7 @@ from torch import Tensor
 from graphprune.config import ArmConfig, Method
 from graphprune.data.windows import WindowSamples
 from graphprune.errors import InputError
+from graphprune.graph.spatiotemporal import linked_windows
 from graphprune.registry import create, get
 from graphprune.samplers.base import EpochSampler, scores_by_row
 from graphprune.samplers.stationarity import roughness, stationarity
@@ -23,7 +24,6 @@ from graphprune.table import ScoreTable
 
 # An option with this value is replaced by what the run computed, and its cost is the arm's.
 FROM_RUN = "run"
-_BLOCK = 4096
 
 
 def dynamic_arm(job: Job, arm: ArmConfig) -> Arm:
@@ -86,8 +86,10 @@ def sampler_arm(
             inputs += tuple(job.run / name for name in files)
     score, extrapolator = predicted or (None, "")
     overhead = sampler_cost(job, score=score, extrapolator=extrapolator, uses=uses, warm=warm)
-    if "stationarity" in known and isinstance(job.data.train, WindowSamples):
-        options.setdefault("stationarity", window_stationarity(job.data.train))
+    if isinstance(job.data.train, WindowSamples):
+        for option, of_windows in (("stationarity", window_stationarity), ("links", linked_windows)):
+            if option in known:
+                options.setdefault(option, of_windows(job.data.train))
 
     def make(seed: int) -> EpochSampler:
         sampler: EpochSampler = create("sampler", method.name, n=n, epochs=epochs, seed=seed, **options)
@@ -100,8 +102,9 @@ def sampler_arm(
 
 def window_stationarity(samples: WindowSamples) -> Tensor:
     """How stationary each window's input is, ``[N]`` in [0, 1]; see `graphprune.samplers.stationarity`."""
-    blocks = torch.split(torch.arange(len(samples)), _BLOCK)
-    return stationarity(torch.cat([roughness(samples.readings(rows, past=True)) for rows in blocks]))
+    return stationarity(
+        torch.cat([roughness(samples.readings(rows, past=True)) for rows in samples.blocks()])
+    )
 
 
 def _embeddings(job: Job) -> Tensor:

@@ -14,6 +14,7 @@ from graphprune.errors import InputError
 from graphprune.extrapolate.base import Extrapolator, Inputs
 from graphprune.ledger import Cost, measure
 from graphprune.registry import create
+from graphprune.stages.complexity import load_input_complexity
 from graphprune.stages.embed import load_embeddings, load_probes
 from graphprune.stages.graph import load_graph
 from graphprune.stages.job import Job
@@ -34,6 +35,7 @@ def load_inputs(job: Job) -> Inputs:
         labels=None if labels is None else torch.from_numpy(labels),
         probes=load_probes(job),
         short_run=load_short_run(job),
+        input_complexity=load_input_complexity(job),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from graphprune.config import Method
+from graphprune.data.windows import WindowSamples
 from graphprune.extrapolate.ranks import RankControl
 from graphprune.registry import entries, get
 from graphprune.stages.job import Job
@@ -17,6 +18,7 @@ def methods_of(job: Job) -> tuple[Method, ...]:
         "labels": job.data.train.labels is not None,
         "probes": info.num_classes is not None and config.embedding.source == "seed_model",
         "short_run": config.short_run is not None,
+        "input_complexity": isinstance(job.data.train, WindowSamples),
     }
     named = {method.name for method in config.extrapolators}
     fitless = [e.name for e in entries("extrapolator").values() if issubclass(e.cls, RankControl)]

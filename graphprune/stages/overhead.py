@@ -60,13 +60,14 @@ def seed_run_cost(job: Job, score: str | None = None) -> Cost:
 
 
 def _parts_cost(job: Job, parts: set[str], score: str | None) -> Cost:
-    """The parts ``seeds``, ``embedding``, ``graph`` and ``short_run``, each with what it is made from."""
+    """The parts that extrapolators and samplers name, each with what it is made from."""
     if "graph" in parts:
         parts = parts | {"embedding"}
     if "embedding" in parts and job.config.embedding.source == "seed_model":
         parts = parts | {"seeds"}
     total = seed_run_cost(job, score) if "seeds" in parts else Cost()
-    for part, stage in (("embedding", "embed"), ("graph", "graph"), ("short_run", "short_run")):
+    stages = {"embedding": "embed", **{name: name for name in ("graph", "short_run", "input_complexity")}}
+    for part, stage in stages.items():
         total = total + (_cost(job, stage, stage) if part in parts else Cost())
     return total
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy.typing as npt
 import torch
 
 from graphprune.config import OptimisationConfig
-from graphprune.registry import create
+from graphprune.registry import create, get
 from graphprune.rng import derive_seed
 from graphprune.samplers.static import StaticSampler
 from graphprune.scores.recorder import Recorder
@@ -100,6 +101,7 @@ def _train_and_score(
     model = job.make_model(purpose)
     sampler = StaticSampler(len(data.train), rows=torch.from_numpy(rows), epochs=settings.epochs, seed=seed)
     paradigm: Paradigm = job.paradigm_for(settings)
+    tracker = job.tracker("seed_training" if purpose == "seed" else purpose)
     result = train_model(
         model,
         data.train,
@@ -111,9 +113,11 @@ def _train_and_score(
         recorder=recorder,
         checkpoint=Checkpoint(attempt.checkpoint),
         progress=job.reporter.progress,
+        tracker=tracker,
     )
     paths = []
     for name, values in recorder.values().items():
+        tracker.histogram(name, values)
         path = folder / f"{name}.parquet"
         measured = np.ones(len(ids), dtype=bool)
         ScoreTable(ids, values.numpy(), measured, None, table_metadata(job, name)).to_parquet(path)
@@ -124,19 +128,18 @@ def _train_and_score(
     attempt.costs[stage] = result.cost
     if result.evaluation_cost.forward_samples:
         attempt.costs[f"{stage}_evaluation"] = result.evaluation_cost
+    tracker.summary((result.cost + result.evaluation_cost).to_dict())
+    tracker.close()
     return [*paths, weights]
 
 
-def _links(job: Job, score: str, ids: npt.NDArray[np.int64]) -> dict[str, torch.Tensor]:
-    """What ``st_complexity`` of sensor-time windows is told of the other sensors."""
+def _links(job: Job, score: str, ids: npt.NDArray[np.int64]) -> dict[str, torch.Tensor | None]:
+    """What scores of sensor-time windows that ask for it are told of the other sensors."""
     from graphprune.data.windows import WindowSamples
 
     train = job.data.train
-    if score != "st_complexity" or not isinstance(train, WindowSamples) or train.granularity == "network":
+    if "links" not in inspect.signature(get("score", score)).parameters or not isinstance(train, WindowSamples):
         return {}
-    links = train.series.links
-    if links is None:
-        return {}
-    from graphprune.graph.spatiotemporal import sensor_rows
+    from graphprune.graph.spatiotemporal import linked_windows
 
-    return {"links": sensor_rows(ids, n_sensors=train.n_sensors, links=links)[0]}
+    return {"links": linked_windows(train, ids)}

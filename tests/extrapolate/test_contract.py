@@ -120,13 +120,14 @@ def test_bad_seeds_are_named(name: str, problem: Problem) -> None:
 def test_missing_inputs_are_named_with_the_remedy(name: str, problem: Problem) -> None:
     for needed in registry.get("extrapolator", name).requires:
         without = dataclasses.replace(problem.inputs, **{needed: None})
-        with pytest.raises(InputError, match=f"{needed}; .*--{needed.replace('_', '-')}"):
+        remedy = "data.kind: sensors" if needed == "input_complexity" else f"--{needed.replace('_', '-')}"
+        with pytest.raises(InputError, match=f"{needed}; .*{remedy}"):
             make(name).fit(without, problem.seeds, problem.seed_scores)
 
 
 def test_optional_inputs_are_optional(name: str, problem: Problem) -> None:
     requires = registry.get("extrapolator", name).requires
-    optional = {"labels", "probes", "short_run"} - set(requires)
+    optional = {"labels", "probes", "short_run", "input_complexity"} - set(requires)
     without = dataclasses.replace(problem.inputs, **dict.fromkeys(optional))
     assert np.isfinite(make(name).fit(without, problem.seeds, problem.seed_scores).predict()).all()
 

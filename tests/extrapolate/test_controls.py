@@ -35,13 +35,21 @@ def signals(problem: Problem) -> dict[str, np.ndarray]:
         "seed_entropy": np.array([np.mean([-(p[i] * np.log(p[i])).sum() for p in probes]) for i in rows]),
         "short_run": 1 - raw.short_run.p_true.double().numpy().mean(axis=0),
         "short_run_el2n": raw.short_run.el2n.double().numpy().mean(axis=0),
+        "input_complexity": raw.input_complexity.double().numpy(),
         "label_disagreement": np.array([(labels[near[i]] != labels[i]).mean() for i in rows]),
     }
 
 
 @pytest.mark.parametrize(
     "name",
-    ["seed_confidence", "seed_entropy", "short_run", "short_run_el2n", "label_disagreement"],
+    [
+        "seed_confidence",
+        "seed_entropy",
+        "short_run",
+        "short_run_el2n",
+        "label_disagreement",
+        "input_complexity",
+    ],
 )
 def test_order_and_scale(name: str, problem: Problem) -> None:
     values, unseen = predict(name, problem), problem.unseen

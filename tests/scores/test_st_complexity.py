@@ -54,9 +54,9 @@ def windows():
     return errors
 
 
-def record(windows, *, epochs=1, ids=None, **options):
+def record(windows, *, name="st_complexity", epochs=1, ids=None, **options):
     ids = torch.arange(len(windows)) if ids is None else ids
-    recorder = Recorder({"s": create("score", "st_complexity", **options)}, ids, epochs=epochs)
+    recorder = Recorder({"s": create("score", name, **options)}, ids, epochs=epochs)
     order = torch.randperm(len(ids), generator=torch.Generator().manual_seed(0))
     for epoch in range(epochs):
         for rows in order.split(7):
@@ -68,6 +68,16 @@ def record(windows, *, epochs=1, ids=None, **options):
 @pytest.mark.parametrize("options", [{}, {"a": 0.0, "b": 0.0}, {"a": 2.0, "b": 0.5, "level": 0.0}])
 def test_it_equals_the_loop(windows, options):
     np.testing.assert_allclose(record(windows, **options), slow_score(windows, **options), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "weights"),
+    [("st_level", (0, 0, 1)), ("st_spatial", (1, 0, 0)), ("st_temporal", (0, 1, 0))],
+)
+def test_each_part_alone(windows, name, weights):
+    np.testing.assert_allclose(record(windows, name=name), slow_score(windows, *weights), atol=1e-4)
+    whole = sum(record(windows, name=part) for part in ("st_level", "st_spatial", "st_temporal"))
+    np.testing.assert_allclose(whole, record(windows), atol=1e-4)
 
 
 def test_the_last_epoch_wins(windows):

@@ -51,6 +51,10 @@ def test_a_graph_on_plain_statistics(toy, tmp_path):
     assert np.load(folder / "embeddings.npy").shape == (181, 10)
     knn = metrics["extrapolation"]["st_complexity"]["methods"]["knn"]
     assert knn["oracle"]["n"] == 181 - metrics["seeds"]["n"]
+    control = metrics["extrapolation"]["st_complexity"]["methods"]["input_complexity"]
+    assert control["control"]
+    assert control["cost_passes"] == 0
+    assert -1 < control["oracle"]["spearman"] < 1
     indices = np.load(folder / "graph/indices.npy")
     distances = np.load(folder / "graph/distances.npy")
     # Each window is linked to the ones before and after it, beside its nearest ones.
@@ -69,10 +73,13 @@ def test_a_graph_on_plain_statistics(toy, tmp_path):
 
 
 def test_samples_of_single_sensors(toy, tmp_path):
-    metrics, folder = finished(toy, tmp_path, data={"granularity": "sensor"}, graph={"k": 5})
+    scores = ["st_complexity", "st_spatial", "st_temporal"]
+    metrics, folder = finished(toy, tmp_path, data={"granularity": "sensor"}, graph={"k": 5}, scores=scores)
     assert metrics["dataset"]["n"] == 181 * 4
     table = ScoreTable.from_parquet(folder / "scores/st_complexity.parquet")
     starts, sensors = np.divmod(table.ids, 4)
+    # One sensor alone has no spread over sensors: it comes from the linked ones.
+    assert ScoreTable.from_parquet(folder / "scores/st_spatial.parquet").values.std() == pytest.approx(1)
     # A drawn start brings all its sensors.
     assert np.bincount(sensors).tolist() == [len(np.unique(starts))] * 4
     indices, distances = (np.load(folder / f"graph/{name}.npy") for name in ("indices", "distances"))
