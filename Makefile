@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 VISION := .venv-vision
 
-.PHONY: demo test lint bench test-vision test-gpu clean
+.PHONY: demo test lint bench audit fuzz soak test-vision test-gpu clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -25,6 +25,18 @@ lint: $(STAMP)
 
 bench: $(STAMP)
 	for script in experiments/speed_*/run.py; do $(BIN)/python $$script || exit 1; done
+
+# Of the package's source, and of what it is installed with (the latter asks the network).
+audit: $(STAMP)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[audit]'
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive graphprune
+	$(BIN)/pip-audit --skip-editable
+
+fuzz: $(STAMP)
+	GRAPHPRUNE_FUZZ=5000 $(BIN)/pytest tests/test_fuzz.py
+
+soak: $(STAMP)
+	$(BIN)/python experiments/soak/run.py
 
 test-vision:
 	$(PYTHON) -m venv $(VISION)

@@ -30,15 +30,18 @@ from graphprune.config import (
 from graphprune.errors import InputError
 from graphprune.files import must_exist
 
+_MOST_NODES = 100_000
+
 
 def load_config(path: Path | str, overrides: Sequence[str] = ()) -> Config:
     """Reads a YAML file and applies ``a.b=value`` overrides; every fault is one sentence that names file and key."""
     path = Path(path)
     try:
         raw = yaml.safe_load(must_exist(path).read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         detail = " ".join(str(error).split())
         raise InputError(f"{path} is not valid YAML: {detail}") from error
+    _refuse_large(raw, path)
     if not isinstance(raw, dict):
         raise InputError(f"{path} must hold keys and values at its top level, such as 'name: digits'")
     for override in overrides:
@@ -54,13 +57,33 @@ def parse_config(raw: dict[str, Any], *, source: str = "config") -> Config:
         raise InputError(f"{source}: {_explain(error)}") from error
 
 
+def _refuse_large(raw: Any, path: Path) -> None:
+    """Refuses YAML whose aliases make it endless, or larger than any job: printing it would not come to an end."""
+    sizes: dict[int, int | None] = {}
+
+    def size(node: Any) -> int:
+        if not isinstance(node, dict | list):
+            return 1
+        known = sizes.setdefault(id(node), 0)
+        if known == 0:
+            sizes[id(node)] = None
+            parts = node.values() if isinstance(node, dict) else node
+            known = sizes[id(node)] = 1 + sum(size(part) for part in parts)
+        if known is None:
+            raise InputError(f"{path}: an alias stands inside what it names; write the value out")
+        return known
+
+    if size(raw) > _MOST_NODES:
+        raise InputError(f"{path} has more than {_MOST_NODES:,} values, aliases written out; shorten it")
+
+
 def _apply(raw: dict[str, Any], override: str) -> None:
     key, separator, text = override.partition("=")
     if not separator or not key:
         raise InputError(f"--set {override!r} is not of the form a.b=value")
     try:
         value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InputError(f"--set {key}: {text!r} is not a YAML value") from error
     *parents, last = key.split(".")
     node: Any = raw

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from graphprune.errors import InputError
+
+# A file may claim more than this only if it holds a fair part of it.
+_LARGE_BYTES = 2**30
+_FAIR_RATIO = 200
+_BROKEN_ARCHIVE = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError)
 
 
 def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
@@ -66,29 +73,67 @@ def read_json(path: Path) -> Any:
 def read_npy(path: Path, *, mmap: bool = False) -> npt.NDArray[Any]:
     """One array from a ``.npy`` file, memory-mapped on request; pickled objects are refused."""
     try:
-        array = np.load(must_exist(path), mmap_mode="r" if mmap else None, allow_pickle=False)
+        with must_exist(path).open("rb") as handle:
+            _check_header(handle, path.stat().st_size)
+        array: npt.NDArray[Any] = np.load(path, mmap_mode="r" if mmap else None, allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
+        if isinstance(error, InputError):
+            raise
         raise InputError(f"{path} is not a readable .npy array ({error}); save it with numpy.save") from error
-    if not isinstance(array, np.ndarray):
-        raise InputError(f"{path} holds several arrays; pass a .npy file with one")
     return array
 
 
 def read_npz(path: Path, *, limit_gib: float = 64.0) -> dict[str, npt.NDArray[Any]]:
-    """All arrays of an ``.npz`` file; pickled objects and archives that unpack beyond ``limit_gib`` are refused."""
+    """All arrays of an ``.npz`` file.
+
+    Pickled objects, archives that unpack beyond ``limit_gib`` or to much more than the file could fairly hold, and
+    arrays whose header claims another size than the archive tells are refused before memory is taken.
+    """
     try:
         with zipfile.ZipFile(must_exist(path)) as archive:
             unpacked = sum(info.file_size for info in archive.infolist())
-        if unpacked > limit_gib * 2**30:
-            raise InputError(f"{path} unpacks to {unpacked / 2**30:.0f} GiB, over the limit of {limit_gib:g}")
+            if unpacked > limit_gib * 2**30:
+                raise InputError(
+                    f"{path} unpacks to {unpacked / 2**30:.0f} GiB, over the limit of {limit_gib:g}; split it"
+                )
+            refuse_inflation(path, unpacked)
+            for info in archive.infolist():
+                with archive.open(info) as member:
+                    _check_header(member, info.file_size)
         with np.load(path, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
-    except (zipfile.BadZipFile, ValueError, OSError, EOFError, KeyError) as error:
+    except (*_BROKEN_ARCHIVE, ValueError, OSError, EOFError, KeyError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(
             f"{path} is not a readable .npz archive ({error}); save it with numpy.savez"
         ) from error
+
+
+def refuse_inflation(path: Path, claimed_bytes: int) -> None:
+    """Refuses a file that claims to hold far more than it could: such files exist to exhaust memory."""
+    if claimed_bytes > max(_LARGE_BYTES, _FAIR_RATIO * path.stat().st_size):
+        raise InputError(
+            f"{path} claims {claimed_bytes / 2**30:.1f} GiB in a file of {path.stat().st_size:,} bytes; "
+            "if that is meant, save it uncompressed"
+        )
+
+
+def _check_header(handle: IO[bytes], size: int) -> None:
+    """Refuses a ``.npy`` header that is none or that claims more than the ``size`` bytes of its file."""
+    try:
+        version = np.lib.format.read_magic(handle)
+        read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+        shape, _, dtype = read[version](handle)
+    except Exception as error:  # a dozen kinds, from the tokenizer to the parser of dtypes
+        raise ValueError(
+            f"its header is none: {str(error).splitlines()[0] if str(error) else 'empty'}"
+        ) from error
+    if dtype.hasobject:
+        raise ValueError("it holds pickled objects, which can run code when they are opened")
+    claimed = math.prod(shape) * dtype.itemsize
+    if min(shape, default=0) < 0 or claimed > size:
+        raise ValueError(f"its header claims {claimed:,} bytes of shape {list(shape)}, the file has {size:,}")
 
 
 def must_exist(path: Path) -> Path:

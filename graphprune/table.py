@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from graphprune.errors import InputError
-from graphprune.files import must_exist, require_finite, write_atomic
+from graphprune.files import must_exist, refuse_inflation, require_finite, write_atomic
 from graphprune.registry import DIRECTION
 
 METADATA_KEY = b"graphprune"
@@ -106,23 +106,22 @@ class ScoreTable:
     def from_parquet(cls, path: Path | str) -> ScoreTable:
         """Reads a table; ``std`` and ``source`` may be absent (then: none, and measured)."""
         table = read_parquet(Path(path), required=("sample_id", "value"))
-        source = table["source"].to_pylist() if "source" in table.column_names else ["measured"] * len(table)
-        if unknown := set(source) - {"measured", "predicted"}:
-            raise InputError(
-                f"{path}: source must be 'measured' or 'predicted', not {sorted(map(str, unknown))[0]!r}"
-            )
+        source = [str(s) for s in table["source"].to_pylist()] if "source" in table.column_names else None
+        if source is not None and (unknown := set(source) - {"measured", "predicted"}):
+            raise InputError(f"{path}: source must be 'measured' or 'predicted', not {min(unknown)!r}")
         std = None
         if "std" in table.column_names and table["std"].null_count < len(table):
             std = numeric_column(table, "std", path).astype(np.float32)
         raw = (table.schema.metadata or {}).get(METADATA_KEY, b"{}")
         try:
-            metadata = json.loads(raw)
-        except ValueError as error:
+            metadata = dict(json.loads(raw))
+        except (ValueError, TypeError, RecursionError) as error:
             raise InputError(f"{path}: its graphprune metadata is not JSON; write the table anew") from error
         values = numeric_column(table, "value", path).astype(np.float32)
         ids = integer_column(table, "sample_id", path)
         try:
-            return cls(ids, values, np.array([s == "measured" for s in source], dtype=bool), std, metadata)
+            measured = source is None or np.array([s == "measured" for s in source], dtype=bool)
+            return cls(ids, values, np.broadcast_to(measured, ids.shape), std, metadata)
         except InputError as error:
             raise InputError(f"{path}: {error}") from error
 
@@ -147,15 +146,22 @@ def locate(known: npt.NDArray[np.int64], wanted: npt.NDArray[np.int64], what: st
 def read_parquet(path: Path, *, required: tuple[str, ...]) -> pa.Table:
     """A Parquet table that has the ``required`` columns, or an `InputError` that names the file."""
     try:
-        table = pq.read_table(must_exist(path), partitioning=None)
-    except (pa.ArrowException, OSError) as error:
-        first_line = str(error).splitlines()[0]
+        with pq.ParquetFile(must_exist(path)) as file:
+            # Equal values take no room in Parquet, so that a few bytes can hold any number of rows.
+            refuse_inflation(path, 8 * file.metadata.num_rows * file.metadata.num_columns)
+            table = file.read()
+            table.validate(full=True)
+            names = table.column_names
+    # ValueError: names that are no text, numbers out of range.
+    except (pa.ArrowException, OSError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        first_line = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(f"{path} is not a readable Parquet file ({first_line}); write it anew") from error
     for name in required:
-        if name not in table.column_names:
-            raise InputError(
-                f"{path} has no column '{name}' (it has {', '.join(table.column_names) or 'none'})"
-            )
+        if names.count(name) != 1:
+            found = f"no column '{name}'" if name not in names else f"several columns '{name}'"
+            raise InputError(f"{path} has {found} (it has {', '.join(names) or 'none'}); keep one")
     return table
 
 
@@ -174,4 +180,9 @@ def integer_column(table: pa.Table, name: str, path: Path | str) -> npt.NDArray[
         raise InputError(
             f"{path}: column '{name}' is {kind} with {table[name].null_count} nulls; it must be integers"
         )
-    return np.asarray(table[name].cast(pa.int64()).to_numpy(), dtype=np.int64)
+    try:
+        return np.asarray(table[name].cast(pa.int64()).to_numpy(), dtype=np.int64)
+    except pa.ArrowInvalid as error:
+        raise InputError(
+            f"{path}: column '{name}' does not fit 64 bits ({error}); use smaller ids"
+        ) from error

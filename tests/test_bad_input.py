@@ -314,6 +314,14 @@ CASES = {
     "an npy of pickled objects": (
         saved("bad.npy", np.array([[{}]], dtype=object), *GRAPH, allow_pickle=True), "not a readable .npy",
     ),
+    "vectors of several lengths in parquet": (
+        lambda f: (pq.write_table(pa.table({"embedding": [[1.0], [1.0, 2.0]]}), f / "e.parquet"),
+                   ("graph", "--embeddings", f / "e.parquet", "--out", f / "H"))[1], "fixed-size lists",
+    ),
+    "no tensor in safetensors": (
+        lambda f: ((f / "e.safetensors").write_bytes(b"\x02\0\0\0\0\0\0\0{}"),
+                   ("graph", "--embeddings", f / "e.safetensors", "--out", f / "H"))[1], "tensor [N, D]",
+    ),
     # scores from logs
     "unknown score": (
         lambda f: ("score", "--trajectories", f / "T.npz", "--score", "tddss", "--out", f / "x"),

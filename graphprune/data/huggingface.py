@@ -161,7 +161,7 @@ def _pixels(cell: Any, size: int | None, row: int) -> npt.NDArray[np.uint8]:
     try:
         source: Any = io.BytesIO(raw) if isinstance(raw, bytes) else cell["path"]
         picture = Image.open(source).convert("RGB")
-    except (UnidentifiedImageError, OSError, TypeError, KeyError) as error:
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, TypeError, KeyError) as error:
         raise InputError(
             f"image {row} cannot be decoded ({_first_line(error).partition(' <')[0]}); remove or replace it"
         ) from error

@@ -264,7 +264,7 @@ def parse_options(options: list[str]) -> dict[str, Any]:
             raise InputError(f"--set {option!r} is not of the form option=value")
         try:
             parsed[key] = yaml.safe_load(text)
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
             raise InputError(f"--set {key}: {text!r} is not a YAML value") from error
     return parsed
 

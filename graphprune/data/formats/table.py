@@ -58,6 +58,8 @@ def read_columns(path: Path) -> tuple[list[str] | None, list[Array]]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as handle:
             first = next(csv.reader(handle), [])
+        if not first:
+            raise InputError(f"{path} begins with an empty line; begin with the names of the columns")
         headless = (
             bool(first) and all(_is_number(cell) for cell in first) and any("." in cell for cell in first)
         )
@@ -68,6 +70,7 @@ def read_columns(path: Path) -> tuple[list[str] | None, list[Array]]:
             ),
             convert_options=pacsv.ConvertOptions(strings_can_be_null=True),
         )
+        columns = [_column(table.column(i)) for i in range(table.num_columns)]
     except (pa.ArrowInvalid, UnicodeDecodeError, csv.Error) as error:
         reason = str(error).splitlines()[0]
         raise InputError(
@@ -75,7 +78,7 @@ def read_columns(path: Path) -> tuple[list[str] | None, list[Array]]:
         ) from error
     if not table.num_rows:
         raise InputError(f"{path} holds no rows; write one per time step")
-    return None if headless else first, [_column(table.column(i)) for i in range(table.num_columns)]
+    return None if headless else first, columns
 
 
 def _column(column: Any) -> Array:
