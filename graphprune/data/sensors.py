@@ -49,6 +49,7 @@ class SensorSeries:
         adjacency: Link strengths ``[N, N]`` float32, or None.
         distance_km: Distances ``[N, N]`` float32 (in kilometres where the file tells), or None.
         correlation: ``[N, N]`` float32, or None.
+        positions: Latitude and longitude ``[N, 2]`` in degrees, for maps, or None.
         faults: What a reader of any figure must know.
 
     Raises:
@@ -64,6 +65,7 @@ class SensorSeries:
     adjacency: npt.NDArray[np.float32] | None = None
     distance_km: npt.NDArray[np.float32] | None = None
     correlation: npt.NDArray[np.float32] | None = None
+    positions: npt.NDArray[np.float32] | None = None
     faults: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -87,6 +89,8 @@ class SensorSeries:
             matrix = getattr(self, what)
             if matrix is not None and matrix.shape != (sensors, sensors):
                 raise InputError(f"{self.name}: {what} is {list(matrix.shape)}; give [{sensors}, {sensors}]")
+        if self.positions is not None and self.positions.shape != (sensors, 2):
+            raise InputError(f"{self.name}: positions are {list(self.positions.shape)}; give [{sensors}, 2]")
         gaps = np.diff(self.timestamps.astype("datetime64[s]"))
         if len(gaps) and not (gaps == gaps[0]).all():
             at = self.timestamps[1 + int(np.argmax(gaps != gaps[0]))]
@@ -176,8 +180,8 @@ def read_sensors(
 
     Args:
         path: ``.npz`` (ours: ``values [T, N, C]`` or ``[T, N]``, optionally ``mask``, true where observed,
-            ``timestamps``, ``sensor_ids``, ``channels``, ``adjacency``, ``distance_km``, ``correlation``;
-            PEMS03/04/07/08 and LargeST's ``his.npz``: ``data [T, N, C]``), ``.h5`` (pandas frames: METR-LA,
+            ``timestamps``, ``sensor_ids``, ``channels``, ``adjacency``, ``distance_km``, ``correlation``, ``lat``,
+            ``lon``; PEMS03/04/07/08 and LargeST's ``his.npz``: ``data [T, N, C]``), ``.h5`` (pandas frames: METR-LA,
             PEMS-BAY, LargeST by year, tsl), ``.csv`` (a row per time, a column per sensor: UrbanEV,
             ST-EVCDP), ``.npy``, or a folder of BasicTS.
         missing: Sentinel that means missing, besides NaN; it holds for all channels.

@@ -18,10 +18,11 @@ from graphprune.report.agreement import agreement_figure, agreement_tables, perf
 from graphprune.report.arms import ROLE_WORDS, Arm, arms, equal_cost_arms
 from graphprune.report.forecasts import error_table
 from graphprune.report.payload import embed_json
-from graphprune.report.plots import arms_figure
+from graphprune.report.plots import Figure, arms_figure
 from graphprune.report.samples import SampleMap, samples_payload
 from graphprune.report.trust import trust_payload
 from graphprune.report.verdict import verdict
+from graphprune.report.windows import windows_figures
 
 OVERLAP_KEEPS = ("0.1", "0.3", "0.5", "0.7")
 
@@ -77,6 +78,9 @@ def render(report: ReportInput) -> str:
         figures[f"agreement-{len(scores)}"] = agreement_figure(score)
         shared = {"ceiling": score.get("ceiling") or {}, "perfect": perfect_ceiling(score)}
         scores.append({"name": name, "tables": agreement_tables(score), **shared})
+    kept = kept_figures(report.map)
+    for number, (_, parts) in enumerate(kept):
+        figures |= {f"kept-{part}-{number}": figure for part, figure in parts.items()}
     data = {
         "figures": {name: figure for name, figure in figures.items() if figure is not None},
         "trust": trust_payload(report.scatter, report.metrics),
@@ -95,6 +99,7 @@ def render(report: ReportInput) -> str:
         stages=_stages(report, folded=True),
         every_stage=_stages(report, folded=False),
         scores=scores,
+        kept=kept,
         facts=_facts(report.provenance),
     )
 
@@ -118,6 +123,16 @@ def page(template: str, data: dict[str, Any], *, scripts: tuple[str, ...], **con
             **context,
         )
     )
+
+
+def kept_figures(samples: SampleMap | None) -> list[tuple[str, dict[str, Figure]]]:
+    """For windows, which of them each arm keeps: by the clock, and by sensor."""
+    if samples is None:
+        return []
+    figures = windows_figures(
+        samples.kept, hour=samples.hour, weekday=samples.weekday, sensors=samples.sensors
+    )
+    return list(figures.items())
 
 
 def arm_groups(known: Mapping[str, Arm]) -> list[tuple[str, list[Arm]]]:

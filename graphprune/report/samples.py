@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from graphprune.errors import InputError
 from graphprune.report.payload import draw_rows, pack, pack_exact
+from graphprune.report.windows import Sensors
 
 SAMPLES_SHOWN = 50_000
 SCORES_SHOWN = 12
@@ -36,7 +37,8 @@ class SampleMap:
         class_names: Their names (default: the numbers).
         images: ``[N, H, W]`` or ``[N, H, W, 3]`` uint8, may be memory-mapped; only the shown ones are read.
         series: ``[N, T]``, one curve for each window (such as the mean over sensors), or None.
-        hour, weekday: When each window starts: 0..23 and 0 (Monday)..6, ``[N]`` each, or None.
+        hour, weekday: When each window's forecast begins: 0..23 and 0 (Monday)..6, ``[N]`` each, or None.
+        sensors: Whose windows they are, where a sample is one sensor's window, or None.
 
     Raises:
         InputError: a field's length is not N, or an hour or weekday is out of range.
@@ -54,12 +56,14 @@ class SampleMap:
     series: npt.NDArray[Any] | None = None
     hour: npt.NDArray[Any] | None = None
     weekday: npt.NDArray[Any] | None = None
+    sensors: Sensors | None = None
 
     def __post_init__(self) -> None:
         columns: dict[str, Any] = {
             name: getattr(self, name)
             for name in ("measured", "xy", "labels", "images", "series", "hour", "weekday")
         }
+        columns["sensors"] = None if self.sensors is None else self.sensors.index
         for group in ("scores", "stds", "kept"):
             columns |= {f"{group} of '{name}'": column for name, column in getattr(self, group).items()}
         for name, column in columns.items():

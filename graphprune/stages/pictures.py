@@ -6,8 +6,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from graphprune.data.base import Data, TensorSamples
+from graphprune.data.windows import WindowSamples
+from graphprune.report.windows import Sensors
+
+# Beyond this the page draws a sample of them, and its galleries do without curves.
+_CURVES_SHOWN = 500_000
 
 
 def principal_plane(embeddings: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
@@ -24,8 +30,6 @@ def principal_plane(embeddings: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
 
 def pictures(data: Data) -> dict[str, Any]:
     """Labels, images, curves and clock of the training samples, as arguments of `SampleMap`."""
-    from graphprune.data.windows import WindowSamples
-
     train = data.train
     shown: dict[str, Any] = {"labels": train.labels, "class_names": data.info.class_names}
     if isinstance(train, TensorSamples) and train.x.dim() == 4:
@@ -34,8 +38,19 @@ def pictures(data: Data) -> dict[str, Any]:
         stamps = train.series.timestamps[train.starts + train.window].astype("datetime64[h]")
         hours = stamps.astype(np.int64)
         # 1970-01-01 was a Thursday, weekday 3.
-        shown |= {"hour": hours % 24, "weekday": (hours // 24 + 3) % 7}
+        shown |= {"hour": hours % 24, "weekday": (hours // 24 + 3) % 7, "series": _curves(train)}
+        if train.sensors is not None:
+            names, positions = train.series.sensor_ids, train.series.positions
+            shown["sensors"] = Sensors(train.sensors, names, positions)
     return shown
+
+
+def _curves(train: WindowSamples) -> npt.NDArray[np.float32] | None:
+    """Mean of each window's input over its sensors ``[N, window]``, NaN where none was read."""
+    if len(train) > _CURVES_SHOWN:
+        return None
+    past = [train.readings(rows, past=True).nanmean(dim=2) for rows in train.blocks()]
+    return torch.cat(past).numpy()
 
 
 def _bytes(x: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:

@@ -39,6 +39,17 @@ def test_npz_keeps_values_names_and_clock(tmp_path, arrays):
     assert np.argwhere(~series.mask).tolist() == [[3, 1, 0]]
 
 
+def test_positions_come_with_the_file(tmp_path, arrays):
+    places = {"lat": np.array([60.0, 61.0, 62.0]), "lon": np.array([10.0, 11.0, 12.0])}
+    found = read_sensors(save(tmp_path, arrays | places))
+    assert found.positions.tolist() == [[60, 10], [61, 11], [62, 12]]
+    assert found.head(5).positions is found.positions
+    with pytest.raises(InputError, match="2 lat for 3 lon"):
+        read_sensors(save(tmp_path, arrays | places | {"lat": np.zeros(2)}))
+    with pytest.raises(InputError, match="positions are"):
+        read_sensors(save(tmp_path, arrays | {"lat": np.zeros(2), "lon": np.zeros(2)}))
+
+
 def test_sentinel_and_mask_both_mean_missing(tmp_path, arrays):
     arrays["values"][5, 0, 1] = -1
     arrays["mask"] = np.ones((40, 3), dtype=bool)

@@ -59,6 +59,7 @@ def _own(
         name=path.stem,
         values=values,
         timestamps=stamps,
+        positions=_positions(arrays, path),
         sensor_ids=names(arrays.get("sensor_ids"), "sensor", sensors),
         channels=names(arrays.get("channels"), "channel", channels),
         missing=missing,
@@ -67,6 +68,15 @@ def _own(
         correlation=links["correlation"],
         faults=faults,
     )
+
+
+def _positions(arrays: Mapping[str, Array], path: Path) -> Array | None:
+    if not {"lat", "lon"} <= arrays.keys():
+        return None
+    latitude, longitude = (numbers(arrays[what].reshape(-1), what, path) for what in ("lat", "lon"))
+    if len(latitude) != len(longitude):
+        raise InputError(f"{path}: {len(latitude)} lat for {len(longitude)} lon; give one each")
+    return np.stack([latitude, longitude], axis=1)
 
 
 def _pems(path: Path, data: Array, missing: float | None, steps_per_day: int) -> SensorSeries:
