@@ -14,6 +14,7 @@ from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
+from safetensors import SafetensorError
 
 from graphprune.errors import InputError
 
@@ -24,8 +25,17 @@ _BROKEN_ARCHIVE = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeE
 
 
 def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
-    """Lets ``write`` fill a temporary file in the same folder, flushes it to disk and renames it to ``path``."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Lets ``write`` fill a temporary file in the same folder, flushes it to disk and renames it to ``path``.
+
+    Raises:
+        InputError: the disk is full, or the place cannot be written; ``path`` is then as it was.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{path.parent} cannot be made ({error.strerror}); check the path and its permissions"
+        ) from error
     # The suffix stays, because writers such as numpy's choose the format or append to the name by it.
     temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
     try:
@@ -33,6 +43,11 @@ def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
         with temporary.open("rb") as handle:
             os.fsync(handle.fileno())
         os.replace(temporary, path)
+    except (OSError, RuntimeError, SafetensorError) as error:  # each writer has its own for a full disk
+        reason = getattr(error, "strerror", None) or (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(
+            f"{path} could not be written ({reason}); free some space, or choose another place"
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -104,7 +104,8 @@ class RunFolder:
         attempt = Attempt(self.path / ".stages" / "unfinished" / f"{key}.pt")
         outputs = {self._relative(path): sha256(path) for path in work(attempt)}
         costs = {name: cost.to_dict() for name, cost in attempt.costs.items()}
-        write_json(record_path, {"key": key, "outputs": outputs, "costs": costs})
+        record = {"key": key, "outputs": outputs, "costs": costs}
+        write_json(record_path, {**record, "digest": fingerprint(record)})
         attempt.checkpoint.unlink(missing_ok=True)
         self._tell("finished", stage, sum(c.seconds for c in attempt.costs.values()))
         return True
@@ -136,8 +137,11 @@ class RunFolder:
     def _record(path: Path) -> dict[str, Any] | None:
         try:
             record = json.loads(path.read_text())
+            # A record vouches for all else, so a damaged one counts as none.
+            if record.pop("digest", None) not in (None, fingerprint(record)):
+                return None
             return record if {"key", "outputs", "costs"} <= record.keys() else None
-        except (OSError, ValueError, AttributeError):
+        except (OSError, ValueError, AttributeError, TypeError):
             return None
 
     def _intact(self, outputs: dict[str, str]) -> bool:

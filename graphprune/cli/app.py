@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -43,6 +44,9 @@ def main() -> None:
         sys.exit(_explain(error))
     except KeyboardInterrupt:
         sys.exit(_interrupted())
+    # What typer makes of Ctrl-C depends on its version: an exception above, or this.
+    if code == INTERRUPTED:
+        _interrupted()
     sys.exit(code if isinstance(code, int) else DONE)
 
 
@@ -64,6 +68,11 @@ def _explain(error: Exception) -> int:
         return BAD_INPUT
     if isinstance(error, OSError) and error.filename is not None:
         say(f"error: {error.filename}: {error.strerror}; check the path, its permissions and the free space")
+        return BAD_INPUT
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS):
+        say(
+            f"error: the run folder cannot be written ({error.strerror}); free some space or choose another --out"
+        )
         return BAD_INPUT
     say(f"error: {type(error).__name__}: {error} (--debug shows where)")
     return FAILED

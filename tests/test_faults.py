@@ -1,0 +1,82 @@
+"""The soak test in short: every fault of `experiments/soak/run.py` once, on a job of a second."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from graphprune.errors import InputError
+from graphprune.files import write_atomic
+from graphprune.store import RunFolder
+
+HERE = Path(__file__).parent
+SMALLER = ["data.limit=120", "oracle=null", "extrapolators=[{name: knn, k: 3}]", "arms.0.extrapolator=knn", "graph.k=5",
+           "controls=false", "short_run=null", "training.random_states=[0]", "training.epochs=2"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def soak(tmp_path_factory):
+    spec = importlib.util.spec_from_file_location("soak", HERE.parent / "experiments/soak/run.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.Soak(HERE / "tiny.yaml", SMALLER, tmp_path_factory.mktemp("soak"))
+
+
+def test_kills_at_random_moments(soak):
+    assert soak.kills(3)["signals"] == 3
+
+
+def test_ctrl_c_stops_cleanly(soak):
+    soak.interruption()
+
+
+def test_a_full_disk(soak):
+    soak.full_disk(limits=(4_000,))
+
+
+def test_a_read_only_place(soak):
+    soak.read_only()
+
+
+def test_two_runs_on_one_folder(soak):
+    soak.two_runs()
+
+
+def test_a_clock_that_jumps_back(soak):
+    soak.clock()
+
+
+def test_a_corrupted_byte(soak):
+    assert soak.corruption(4)["files"] == 4
+
+
+def test_a_record_whose_costs_were_altered_is_not_trusted(tmp_path):
+    run = RunFolder(tmp_path)
+
+    def ensure() -> bool:
+        def work(attempt):
+            (run / "artifact").write_text("a")
+            return [run / "artifact"]
+
+        return run.ensure("stage", settings={}, inputs=[], work=work)
+
+    assert ensure()
+    assert not ensure()
+    record = tmp_path / ".stages/stage.json"
+    record.write_text(record.read_text().replace('"costs": {}', '"costs": {"stage": {"seconds": 0}}'))
+    assert ensure()
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), RuntimeError("writer failed")])
+def test_a_failed_write_names_the_file_and_leaves_the_old_one(tmp_path, error):
+    path = tmp_path / "artifact"
+    path.write_text("old")
+
+    def write(temporary):
+        temporary.write_text("half")
+        raise error
+
+    with pytest.raises(InputError, match="artifact could not be written"):
+        write_atomic(path, write)
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["artifact"]
