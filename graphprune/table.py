@@ -89,10 +89,10 @@ class ScoreTable:
                 "compute both on the same data"
             )
 
-    def to_parquet(self, path: Path | str) -> None:
-        """Writes ``sample_id, value, std, source`` and the metadata; the file is whole or absent."""
+    def to_arrow(self) -> pa.Table:
+        """Columns ``sample_id, value, std, source``; the metadata are in the schema."""
         metadata = {"direction": DIRECTION, **self.metadata}
-        table = pa.table(
+        return pa.table(
             {
                 "sample_id": pa.array(self.ids),
                 "value": pa.array(self.values),
@@ -100,30 +100,49 @@ class ScoreTable:
                 "source": pa.array(np.where(self.measured, "measured", "predicted")),
             }
         ).replace_schema_metadata({METADATA_KEY: json.dumps(metadata, sort_keys=True)})
+
+    @classmethod
+    def from_arrow(
+        cls, table: pa.Table, what: str = "table", *, metadata: dict[str, Any] | None = None
+    ) -> ScoreTable:
+        """The table of Arrow columns; ``std`` and ``source`` may be absent (then: none, and measured).
+
+        Args:
+            table: Has ``sample_id`` and ``value``.
+            what: Named in errors.
+            metadata: Instead of what the schema says.
+        """
+        require_columns(table, ("sample_id", "value"), what)
+        source = [str(s) for s in table["source"].to_pylist()] if "source" in table.column_names else None
+        if source is not None and (unknown := set(source) - {"measured", "predicted"}):
+            raise InputError(f"{what}: source must be 'measured' or 'predicted', not {min(unknown)!r}")
+        std = None
+        if "std" in table.column_names and table["std"].null_count < len(table):
+            std = numeric_column(table, "std", what).astype(np.float32)
+        if metadata is None:
+            try:
+                metadata = dict(json.loads((table.schema.metadata or {}).get(METADATA_KEY, b"{}")))
+            except (ValueError, TypeError, RecursionError) as error:
+                raise InputError(
+                    f"{what}: its graphprune metadata is not JSON; write the table anew"
+                ) from error
+        values = numeric_column(table, "value", what).astype(np.float32)
+        ids = integer_column(table, "sample_id", what)
+        measured = source is None or np.array([s == "measured" for s in source], dtype=bool)
+        try:
+            return cls(ids, values, np.broadcast_to(measured, ids.shape), std, metadata)
+        except InputError as error:
+            raise InputError(f"{what}: {error}") from error
+
+    def to_parquet(self, path: Path | str) -> None:
+        """Writes ``sample_id, value, std, source`` and the metadata; the file is whole or absent."""
+        table = self.to_arrow()
         write_atomic(Path(path), lambda p: pq.write_table(table, p))
 
     @classmethod
     def from_parquet(cls, path: Path | str) -> ScoreTable:
         """Reads a table; ``std`` and ``source`` may be absent (then: none, and measured)."""
-        table = read_parquet(Path(path), required=("sample_id", "value"))
-        source = [str(s) for s in table["source"].to_pylist()] if "source" in table.column_names else None
-        if source is not None and (unknown := set(source) - {"measured", "predicted"}):
-            raise InputError(f"{path}: source must be 'measured' or 'predicted', not {min(unknown)!r}")
-        std = None
-        if "std" in table.column_names and table["std"].null_count < len(table):
-            std = numeric_column(table, "std", path).astype(np.float32)
-        raw = (table.schema.metadata or {}).get(METADATA_KEY, b"{}")
-        try:
-            metadata = dict(json.loads(raw))
-        except (ValueError, TypeError, RecursionError) as error:
-            raise InputError(f"{path}: its graphprune metadata is not JSON; write the table anew") from error
-        values = numeric_column(table, "value", path).astype(np.float32)
-        ids = integer_column(table, "sample_id", path)
-        try:
-            measured = source is None or np.array([s == "measured" for s in source], dtype=bool)
-            return cls(ids, values, np.broadcast_to(measured, ids.shape), std, metadata)
-        except InputError as error:
-            raise InputError(f"{path}: {error}") from error
+        return cls.from_arrow(read_parquet(Path(path), required=("sample_id", "value")), str(path))
 
 
 def locate(known: npt.NDArray[np.int64], wanted: npt.NDArray[np.int64], what: str) -> npt.NDArray[np.int64]:
@@ -151,18 +170,24 @@ def read_parquet(path: Path, *, required: tuple[str, ...]) -> pa.Table:
             refuse_inflation(path, 8 * file.metadata.num_rows * file.metadata.num_columns)
             table = file.read()
             table.validate(full=True)
-            names = table.column_names
+            table.select(table.column_names)
     # ValueError: names that are no text, numbers out of range.
     except (pa.ArrowException, OSError, ValueError) as error:
         if isinstance(error, InputError):
             raise
         first_line = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(f"{path} is not a readable Parquet file ({first_line}); write it anew") from error
+    require_columns(table, required, str(path))
+    return table
+
+
+def require_columns(table: pa.Table, required: tuple[str, ...], what: str) -> None:
+    """Each of the ``required`` columns must be there once."""
+    names = table.column_names
     for name in required:
         if names.count(name) != 1:
             found = f"no column '{name}'" if name not in names else f"several columns '{name}'"
-            raise InputError(f"{path} has {found} (it has {', '.join(names) or 'none'}); keep one")
-    return table
+            raise InputError(f"{what} has {found} (it has {', '.join(names) or 'none'}); keep one")
 
 
 def numeric_column(table: pa.Table, name: str, path: Path | str) -> npt.NDArray[np.float64]:

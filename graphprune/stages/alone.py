@@ -17,6 +17,7 @@ from graphprune.embed.precomputed import read_embeddings
 from graphprune.errors import InputError
 from graphprune.files import read_json, read_npy, read_npz, write_bytes, write_text
 from graphprune.graph.knn import KNNGraph
+from graphprune.interchange import read_ids, write_ids
 from graphprune.registry import create
 from graphprune.select.base import Selection
 from graphprune.stages.job import Reporter
@@ -191,7 +192,7 @@ def select_alone(
         embeddings=points,
         seed=seed,
     )
-    selection.to_parquet(out)
+    write_ids(selection, out) if out.suffix == ".txt" else selection.to_parquet(out)
     return {"kept": len(selection), "n": len(table), "rule": rule, "out": str(out)}
 
 
@@ -214,7 +215,7 @@ def train_alone(
     if (selection is None) == (sampler is None):
         raise InputError("give either --selection K.parquet or --sampler NAME")
     folder = RunFolder(out, on_event=reporter.event)
-    chosen = None if selection is None else Selection.from_parquet(selection)
+    chosen = None if selection is None else _selection(selection)
     configured = config.training.sampler
     if scores is not None and sampler is None:
         raise InputError("--scores goes with --sampler; a selection already used its scores")
@@ -253,6 +254,10 @@ def report_alone(runs: list[Path], out: Path | None) -> Path:
     path = out or runs[0] / ("report.html" if len(runs) == 1 else "comparison.html")
     write_text(path, page)
     return path
+
+
+def _selection(path: Path) -> Selection:
+    return read_ids(path) if path.suffix == ".txt" else Selection.from_parquet(path)
 
 
 def parse_options(options: list[str]) -> dict[str, Any]:

@@ -1,0 +1,162 @@
+"""Score tables and selections for other tools: pandas, polars, DuckDB, Hugging Face datasets, torch, text.
+
+Every function imports its library when it is called, and says how to install it where it is absent.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from graphprune.errors import InputError
+from graphprune.files import must_exist, write_text
+from graphprune.select.base import Selection
+from graphprune.table import ScoreTable, locate
+
+if TYPE_CHECKING:
+    import datasets
+    import pandas
+    import polars
+    from torch.utils.data import Dataset, Subset
+
+Ids = npt.NDArray[np.int64]
+
+
+def to_pandas(table: ScoreTable) -> pandas.DataFrame:
+    """A frame with the columns ``sample_id, value, std, source``; the metadata are in its ``attrs``."""
+    _need("pandas", "interchange")
+    frame: pandas.DataFrame = table.to_arrow().to_pandas()
+    frame.attrs = dict(table.metadata)
+    return frame
+
+
+def from_pandas(frame: pandas.DataFrame) -> ScoreTable:
+    """The table of a frame with ``sample_id``, ``value`` and, if there, ``std`` and ``source``, its index ignored."""
+    arrow = pa.Table.from_pandas(frame, preserve_index=False)
+    return ScoreTable.from_arrow(arrow, "data frame", metadata=dict(frame.attrs))
+
+
+def to_polars(table: ScoreTable) -> polars.DataFrame:
+    """A frame with the columns ``sample_id, value, std, source``; polars keeps no metadata."""
+    return _need("polars", "interchange").from_arrow(table.to_arrow())
+
+
+def from_polars(frame: polars.DataFrame) -> ScoreTable:
+    """The table of a frame with ``sample_id``, ``value`` and, if there, ``std`` and ``source``."""
+    return ScoreTable.from_arrow(frame.to_arrow(), "data frame")
+
+
+def query(sql: str, **tables: ScoreTable | pa.Table) -> pa.Table:
+    """Asks DuckDB; the tables are known to the query by their names here.
+
+    The columns are ``sample_id, value, std, source``. Files need no table: ``FROM 'P.parquet'``.
+
+    >>> table = ScoreTable([0, 1, 2], [0.5, 0.25, 0.75], True)
+    >>> query("SELECT sample_id FROM scores WHERE value > 0.4 ORDER BY value DESC", scores=table).to_pydict()
+    {'sample_id': [2, 0]}
+    """
+    duckdb = _need("duckdb", "interchange")
+    with duckdb.connect() as connection:
+        for name, table in tables.items():
+            connection.register(name, table.to_arrow() if isinstance(table, ScoreTable) else table)
+        try:
+            found = connection.execute(sql).to_arrow_table()
+        except duckdb.Error as error:
+            raise InputError(f"query: {str(error).splitlines()[0]}") from error
+    return found
+
+
+def add_scores(dataset: datasets.Dataset, table: ScoreTable, *, column: str = "score") -> datasets.Dataset:
+    """The Hugging Face data set with the score as a column; row i is the sample with id i.
+
+    Raises:
+        InputError: the column exists, or the table lacks a row or has more.
+    """
+    if column in dataset.column_names:
+        raise InputError(f"the data set has a column '{column}' already; name another with column=")
+    if len(table) != len(dataset):
+        raise InputError(f"{len(table)} scores for a data set of {len(dataset)} rows; give one per row")
+    rows = table.rows_of(np.arange(len(dataset), dtype=np.int64), "rows of the data set")
+    return dataset.add_column(column, table.values[rows].tolist())
+
+
+def from_dataset(dataset: datasets.Dataset, *, column: str = "score", ids: str | None = None) -> ScoreTable:
+    """Measured scores from a column of a Hugging Face data set.
+
+    Args:
+        dataset: The data set.
+        column: Name of the scores.
+        ids: Name of the column of sample ids (default: row i has id i).
+    """
+    for name in (column, *([] if ids is None else [ids])):
+        if name not in dataset.column_names:
+            raise InputError(
+                f"the data set has no column '{name}' (it has {', '.join(dataset.column_names)})"
+            )
+    values = np.asarray(dataset.with_format("numpy")[:][column], dtype=np.float32)
+    names = np.arange(len(values)) if ids is None else np.asarray(dataset.with_format("numpy")[:][ids])
+    return ScoreTable(names.astype(np.int64), values, np.ones(len(values), dtype=bool))
+
+
+def as_subset(selection: Selection, dataset: Dataset[Any], *, ids: Ids | None = None) -> Subset[Any]:
+    """The kept samples of a map-style torch ``Dataset``, in the order of their ids.
+
+    Args:
+        selection: What is kept.
+        dataset: All samples.
+        ids: Id of each position ``[N]`` int64 (default: position i has id i).
+
+    Raises:
+        InputError: a kept id is not among them.
+    """
+    from torch.utils.data import Subset
+
+    return Subset(dataset, _positions(selection, len(dataset), ids).tolist())  # type: ignore[arg-type]
+
+
+def as_dataset(
+    selection: Selection, dataset: datasets.Dataset, *, ids: Ids | None = None
+) -> datasets.Dataset:
+    """The kept rows of a Hugging Face data set, by its ``select``; arguments as in `as_subset`."""
+    return dataset.select(_positions(selection, len(dataset), ids))
+
+
+def write_ids(selection: Selection, path: Path | str) -> None:
+    """The kept ids as text, one on each line; weights are left out."""
+    write_text(Path(path), "".join(f"{one}\n" for one in selection.ids.tolist()))
+
+
+def read_ids(path: Path | str) -> Selection:
+    """A selection from a text file with one id on each line, all weights 1."""
+    path = Path(path)
+    try:
+        lines = must_exist(path).read_text().split()
+        ids = np.sort(np.array([int(line) for line in lines], dtype=np.int64))
+    except (ValueError, OverflowError) as error:
+        raise InputError(f"{path}: every line must be one integer id ({error})") from error
+    try:
+        return Selection(ids, np.ones(len(ids), dtype=np.float32))
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def _positions(selection: Selection, n: int, ids: Ids | None) -> Ids:
+    known = np.arange(n, dtype=np.int64) if ids is None else np.asarray(ids, dtype=np.int64)
+    if len(known) != n:
+        raise InputError(f"{len(known)} ids for a data set of {n} samples; give one each")
+    order = np.argsort(known, kind="stable")
+    return order[locate(known[order], selection.ids, "selection")]
+
+
+def _need(package: str, extra: str) -> Any:
+    try:
+        return import_module(package)
+    except ImportError as error:
+        raise InputError(
+            f"{package} is not installed; install it with: pip install 'graphprune[{extra}]'"
+        ) from error
