@@ -15,7 +15,7 @@ from graphprune.errors import InputError, unknown_name
 from graphprune.files import must_exist
 
 DAY = np.timedelta64(86_400, "s")
-_BLOCK_VALUES = 1 << 24
+_BLOCK_VALUES = 1 << 22
 
 # Readers in graphprune.data.formats by suffix.
 _FORMATS = {

@@ -122,6 +122,47 @@ def test_pems_npz_with_stations_and_distances(tmp_path):
     assert again.sensor_ids == ("0", "1", "2")
 
 
+def test_large_st_year_with_its_adjacency(tmp_path):
+    """``ca_his_raw_2019.h5``: a frame ``t`` of float64, names as texts; ``ca_rn_adj.npy`` beside it."""
+    path = write_frame(tmp_path / "ca_his_raw_2019.h5", "t", values=VALUES.astype(np.float64))
+    strengths = np.array([[1, 0.4, 0, 0], [0, 1, 0, 0], [0, 0.8, 1, 0], [0, 0, 0, 1]])
+    np.save(tmp_path / "ca_rn_adj.npy", strengths)
+    series = read_sensors(path, adjacency=tmp_path / "ca_rn_adj.npy")
+    assert isinstance(series.values.base, np.memmap)
+    assert series.sensor_ids == IDS
+    np.testing.assert_array_equal(series.adjacency, strengths.astype(np.float32))
+    assert series.links[1, 2] == 1
+    assert series.links[0, 1] == pytest.approx(0.5)
+
+
+def test_tsl_frames_with_distances(tmp_path):
+    """``metr_la.h5`` and ``metr_la_dist.npy``, where infinity is no road."""
+    path = write_frame(tmp_path / "metr_la.h5", "df", values=VALUES.astype(np.float64))
+    metres = np.full((4, 4), np.inf, dtype=np.float32)
+    np.fill_diagonal(metres, 0)
+    metres[0, 1], metres[1, 2], metres[2, 3] = 100.0, 300.0, 900.0
+    np.save(tmp_path / "metr_la_dist.npy", metres)
+    series = read_sensors(path, distance=tmp_path / "metr_la_dist.npy", missing=0)
+    width = np.std([100, 300, 900])
+    expected = np.exp(-((np.array([100, 300]) / width) ** 2))
+    np.testing.assert_allclose(series.links[[0, 1], [1, 2]], expected, rtol=1e-5)
+    # exp(-(900 / 340)^2) is below the floor, and infinity is no link.
+    assert (series.links[3] == 0).all()
+
+
+def test_readings_that_lie_anywhere_in_an_hdf5_file(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    path = tmp_path / "odd.h5"
+    with h5py.File(path, "w", userblock_size=512) as file:
+        file.create_dataset("pad", data=np.zeros(3, dtype=np.uint8))
+    write_frame(path, "df")
+    data = window_data(read_sensors(path), window=3, horizon=2)
+    np.testing.assert_array_equal(data.train.series.values[:, :, 0], VALUES)
+    x = next(data.train.batches([torch.tensor([0])], device=torch.device("cpu"))).x
+    scaled = (VALUES[:3] - data.train.scaler.mean[0].item()) / data.train.scaler.std[0].item()
+    np.testing.assert_allclose(x[0, :, :, 0], scaled, rtol=1e-4, atol=1e-5)
+
+
 def test_large_st_training_file(tmp_path):
     steps = np.arange(200)
     day = (steps % 96) / 96

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from graphprune.data.formats.common import Array, clock, names, numbers, with_channels, without_calendar
+from graphprune.data.formats.large import room, row_blocks
 from graphprune.data.sensors import SensorSeries
 from graphprune.errors import InputError
 from graphprune.files import must_exist, read_json, read_npy
@@ -48,9 +49,17 @@ def _with_dat(path: Path, missing: float | None, steps_per_day: int | None) -> S
 def _with_parts(path: Path, missing: float | None, steps_per_day: int | None) -> SensorSeries:
     facts = _facts(path / "meta.json")
     parts = [read_npy(path / f"{part}_data.npy", mmap=True) for part in _PARTS]
-    values = with_channels(numbers(np.concatenate(parts), "data", path))
-    if values.ndim != 3:
-        raise InputError(f"{path}: the data are {list(values.shape)}; they must be [time, sensor]")
+    if len({part.shape[1:] for part in parts}) > 1 or parts[0].ndim not in (2, 3):
+        shapes = ", ".join(str(list(part.shape)) for part in parts)
+        raise InputError(f"{path}: the parts are {shapes}; they must be [time, sensor] of the same sensors")
+    joined = room((sum(map(len, parts)), *parts[0].shape[1:]), near=path / "meta.json")
+    start = 0
+    for part in parts:
+        numbers(part[:0], "data", path)
+        for rows in row_blocks(part):
+            joined[start + rows.start : start + rows.stop] = part[rows]
+        start += len(part)
+    values = with_channels(joined)
     first: dict[str, float] = {}
     stamps = path / "train_timestamps.npy"
     if stamps.is_file():

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from graphprune.data.formats.large import room, row_blocks
 from graphprune.errors import InputError
 
 Array = npt.NDArray[Any]
@@ -103,8 +104,10 @@ def fill_clock(values: Array, stamps: Times, path: Path) -> tuple[Array, Times, 
         at = stamps[1 + int(np.argmax(gaps % step > 0 if (gaps % step).any() else gaps))]
         raise InputError(f"{path}: the clock jumps at {at}; write rows at equal distances, NaN where missing")
     rows = np.concatenate([[0], np.cumsum(gaps // step)])
-    filled = np.full((total, *values.shape[1:]), np.nan, dtype=np.float32)
-    filled[rows] = values
+    filled = room((total, *values.shape[1:]), near=path)
+    filled[:] = np.nan
+    for block in row_blocks(values):
+        filled[rows[block]] = values[block]
     missing = total - len(stamps)
     fault = f"{missing:,} of {total:,} time stamps are missing (rows of NaN were inserted)"
     return filled, stamps[0] + np.arange(total) * np.timedelta64(step, "s"), (fault,)

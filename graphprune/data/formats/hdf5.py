@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 
 from graphprune.data.formats.common import Array, fill_clock, names, times
+from graphprune.data.formats.large import room, row_blocks
 from graphprune.data.sensors import SensorSeries
 from graphprune.errors import InputError
-
-_BLOCK_ROWS = 4096
 
 
 def read(path: Path, *, missing: float | None, steps_per_day: int | None) -> SensorSeries:
@@ -80,16 +79,19 @@ def _values(path: Path, frame: Any) -> tuple[Array, list[int]]:
         raise InputError(f"{path}: some columns are not numbers; keep the readings only")
     place = {label: i for i, label in enumerate(frame["axis0"][:].tolist())}
     order = [place[label] for column in columns for label in column[:].tolist()]
-    return np.concatenate([part.astype(np.float32) for part in parts], axis=1), order
+    values = room((len(parts[0]), sum(part.shape[1] for part in parts)), near=path)
+    for rows in row_blocks(values):
+        np.concatenate([part[rows] for part in parts], axis=1, out=values[rows], casting="same_kind")
+    return values, order
 
 
 def _mapped(path: Path, dataset: Any) -> Array:
     offset = dataset.id.get_offset()
     if dataset.chunks is None and offset is not None and dataset.dtype.isnative and dataset.dtype.kind == "f":
         return np.memmap(path, dtype=dataset.dtype, mode="c", offset=offset, shape=dataset.shape)
-    values = np.empty(dataset.shape, dtype=np.float32)
-    for start in range(0, len(dataset), _BLOCK_ROWS):
-        values[start : start + _BLOCK_ROWS] = dataset[start : start + _BLOCK_ROWS]
+    values = room(dataset.shape, near=path)
+    for rows in row_blocks(values):
+        values[rows] = dataset[rows]
     return values
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from graphprune.data.formats.common import clock_or_refuse, names, numbers, times, with_channels
+from graphprune.data.formats.large import as_float32
 from graphprune.data.sensors import SensorSeries
 from graphprune.errors import InputError
 from graphprune.files import read_npy
@@ -21,7 +22,8 @@ def read(path: Path, *, missing: float | None, steps_per_day: int | None) -> Sen
         # Private pages: torch wants writable memory, and nothing reaches the file.
         values = with_channels(np.memmap(path, stored.dtype, "c", stored.offset, stored.shape))
     else:
-        values = with_channels(numbers(np.asarray(stored), "values", path))
+        numbers(stored[:0], "values", path)
+        values = with_channels(as_float32(stored, near=path))
     beside = path.with_name(f"{path.stem}_timestamps.npy")
     stamps = (
         times(read_npy(beside), beside)

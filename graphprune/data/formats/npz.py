@@ -17,9 +17,9 @@ from graphprune.data.formats.common import (
     times,
     with_channels,
 )
+from graphprune.data.formats.large import read_arrays, row_blocks
 from graphprune.data.sensors import SensorSeries
 from graphprune.errors import InputError
-from graphprune.files import read_npz
 
 _PEMS_CHANNELS = ("flow", "occupancy", "speed")
 _PEMS_STEPS_PER_DAY = 288
@@ -27,7 +27,7 @@ _PEMS_STEPS_PER_DAY = 288
 
 def read(path: Path, *, missing: float | None, steps_per_day: int | None) -> SensorSeries:
     """``values [T, N, C]`` with names and links (ours), or ``data [T, N, C]`` (PEMS, LargeST's his.npz)."""
-    arrays = read_npz(path)
+    arrays = read_arrays(path)
     if "values" in arrays:
         return _own(path, arrays, missing, steps_per_day)
     if {"data", "mean", "std"} <= arrays.keys():
@@ -46,7 +46,8 @@ def _own(
         if mask.ndim != 3 or any(m not in (1, v) for m, v in zip(mask.shape, values.shape, strict=False)):
             shapes = f"mask is {list(mask.shape)} but values {list(values.shape)}"
             raise InputError(f"{path}: {shapes}; give the same shape")
-        values = np.where(mask, values, np.float32(np.nan))
+        for rows in row_blocks(values):
+            values[rows] = np.where(mask[rows], values[rows], np.nan)
     given = arrays.get("timestamps")
     stamps = clock_or_refuse(path, len(values), steps_per_day) if given is None else times(given, path)
     values, stamps, faults = fill_clock(values, stamps, path)
@@ -108,9 +109,12 @@ def _large_st(path: Path, arrays: Mapping[str, Array], missing: float | None) ->
     stamps = clock(
         len(data), steps_per_day, time_of_day=float(data[0, 0, 1]), weekday=round(float(data[0, 0, 2]) * 7)
     )
+    flow, mean, std = data[:, :, :1], float(arrays["mean"]), float(arrays["std"])
+    for rows in row_blocks(data):
+        flow[rows] = flow[rows] * std + mean
     return SensorSeries(
         name=path.parent.name if path.stem == "his" else path.stem,
-        values=data[:, :, :1] * float(arrays["std"]) + float(arrays["mean"]),
+        values=flow,
         timestamps=stamps,
         sensor_ids=names(None, "sensor", data.shape[1]),
         channels=("flow",),

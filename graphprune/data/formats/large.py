@@ -1,0 +1,102 @@
+"""Arrays that are too large for memory: they live in files, and pages of them come and go."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from graphprune.errors import InputError
+from graphprune.files import must_exist, read_npz, refuse_inflation
+
+Array = npt.NDArray[Any]
+
+LARGE_BYTES = 1 << 28
+_BLOCK_BYTES = 1 << 24
+
+
+def room(shape: tuple[int, ...], dtype: Any = np.float32, *, near: Path) -> Array:
+    """Space for an array: in memory, or from ``LARGE_BYTES`` on in a nameless file that ends with the process.
+
+    The file lies in the folder of ``near``, as far as one may write there: a system's folder for temporary files is
+    often kept in memory.
+    """
+    if int(np.prod(shape)) * np.dtype(dtype).itemsize < LARGE_BYTES:
+        return np.empty(shape, dtype=dtype)
+    folder = near.parent if os.access(near.parent, os.W_OK) else None
+    with tempfile.TemporaryFile(dir=folder) as file:
+        return np.memmap(file, dtype=dtype, mode="w+", shape=shape)
+
+
+def row_blocks(array: Array) -> Iterator[slice]:
+    """Slices of rows that bound the memory of a pass over ``array``."""
+    row = max(1, int(np.prod(array.shape[1:])) * array.dtype.itemsize)
+    step = max(1, _BLOCK_BYTES // row)
+    for start in range(0, len(array), step):
+        yield slice(start, min(len(array), start + step))
+
+
+def as_float32(array: Array, *, near: Path) -> Array:
+    """``array`` itself if it is float32, else a copy in `room`."""
+    if array.dtype == np.float32:
+        return array
+    copy = room(array.shape, near=near)
+    for rows in row_blocks(array):
+        copy[rows] = array[rows]
+    return copy
+
+
+def read_arrays(path: Path) -> dict[str, Array]:
+    """The arrays of an ``.npz`` file; those of ``LARGE_BYTES`` or more are unpacked to `room`, numbers as float32.
+
+    Raises:
+        InputError: as `read_npz`.
+    """
+    try:
+        with zipfile.ZipFile(must_exist(path)) as archive:
+            members = archive.infolist()
+            large = [info for info in members if info.file_size >= LARGE_BYTES]
+            if not large:
+                return read_npz(path)
+            refuse_inflation(path, sum(info.file_size for info in members))
+            arrays: dict[str, Array] = {}
+            for info in large:
+                with archive.open(info) as member:
+                    arrays[info.filename.removesuffix(".npy")] = _unpacked(member, info.file_size, path)
+        with np.load(path, allow_pickle=False) as rest:
+            return arrays | {name: rest[name] for name in rest.files if name not in arrays}
+    except (zipfile.BadZipFile, zlib.error, ValueError, OSError, EOFError, KeyError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"{path} is not a readable .npz archive ({error}); save it with numpy.savez"
+        ) from error
+
+
+def _unpacked(member: IO[bytes], size: int, path: Path) -> Array:
+    version = np.lib.format.read_magic(member)
+    headers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    if version not in headers:
+        raise ValueError(f"version {version} of the .npy format is not known")
+    shape, by_columns, dtype = headers[version](member)
+    if dtype.hasobject or by_columns:
+        raise ValueError("a large array is pickled or lies in Fortran's order")
+    if min(shape, default=0) < 0 or int(np.prod(shape)) * dtype.itemsize > size:
+        raise ValueError(f"its header claims {list(shape)} of {dtype}, more than its {size:,} bytes")
+    kept = np.float32 if dtype.kind in "fiu" else dtype
+    array = room(shape, kept, near=path)
+    row = int(np.prod(shape[1:])) * dtype.itemsize
+    for rows in row_blocks(array):
+        count = rows.stop - rows.start
+        data = member.read(count * row)
+        if len(data) < count * row:
+            raise EOFError("it is truncated")
+        array[rows] = np.frombuffer(data, dtype=dtype).reshape(count, *shape[1:])
+    return array
