@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 VISION := .venv-vision
 
-.PHONY: demo test lint bench audit fuzz soak test-vision test-gpu clean
+.PHONY: demo test lint bench audit fuzz soak docs test-browser test-vision test-gpu clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -34,6 +34,16 @@ audit: $(STAMP)
 
 fuzz: $(STAMP)
 	GRAPHPRUNE_FUZZ=5000 $(BIN)/pytest tests/test_fuzz.py
+
+# The report page in the chromium that stands on the path.
+test-browser: $(STAMP)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[browser]'
+	$(BIN)/pytest tests/report/test_browser.py
+
+docs: $(STAMP)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	$(BIN)/python docs/methods.py
+	$(BIN)/mkdocs build --strict --quiet
 
 soak: $(STAMP)
 	$(BIN)/python experiments/soak/run.py

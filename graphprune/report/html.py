@@ -89,7 +89,7 @@ def render(report: ReportInput) -> str:
     return page(
         "report.html",
         data,
-        scripts=("page.js", "trust.js", "samples.js"),
+        scripts=("page.js", "trust.js", "map.js", "samples.js"),
         report=report,
         title=report.title,
         metric=next((arm.metric for arm in known.values()), "accuracy"),

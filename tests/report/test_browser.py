@@ -18,6 +18,36 @@ playwright = pytest.importorskip("playwright.sync_api", reason="playwright is no
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 LABEL = "<script>document.title = 'owned'</script>"
 
+# Where on the screen the first kept sample lies, by the page's own arrays.
+POINT = """() => {
+  const all = GP.data.samples, x = GP.unpack(all.x), y = GP.unpack(all.y);
+  const values = GP.unpack(Object.values(all.scores)[0]);
+  const row = values.indexOf(Math.max(...values));
+  document.getElementById("map-plot").scrollIntoView({block: "center"});
+  const at = document.getElementById("map-plot").getBoundingClientRect(), pad = 0.03;
+  const place = (v, {lo, hi}) => (v - lo + pad * (hi - lo)) / ((1 + 2 * pad) * (hi - lo));
+  return [at.left + at.width * place(x[row], all.x), at.bottom - at.height * place(y[row], all.y)];
+}"""
+# Pixels of the map with some colour in them: what goes is grey.
+COLOURED = """() => {
+  const canvas = document.querySelector("#map-plot canvas");
+  const {data} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  let count = 0;
+  for (let i = 0; i < data.length; i += 4) {
+    const rgb = data.slice(i, i + 3);
+    if (data[i + 3] && Math.max(...rgb) - Math.min(...rgb) > 40) count++;
+  }
+  return count;
+}"""
+PAINTINGS = """async () => {
+  const slider = document.getElementById("map-keep"), put = CanvasRenderingContext2D.prototype.putImageData;
+  let count = 0;
+  CanvasRenderingContext2D.prototype.putImageData = function (...given) { count++; return put.apply(this, given); };
+  for (let keep = 50; keep < 70; keep++) { slider.value = keep; slider.dispatchEvent(new Event("input")); }
+  await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+  return count;
+}"""
+
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
@@ -63,7 +93,7 @@ def visit(browser: Any, tmp_path: Path) -> Iterator[Callable[..., Any]]:
 def test_plots_draw_and_controls_work(visit: Callable[..., Any], make_report: Callable[..., Any]) -> None:
     tab = visit(render(make_report()))
     assert tab.locator(".plot .main-svg").count() >= 8
-    assert tab.locator(".gl-container canvas").count() > 0
+    assert tab.locator("#trust-scatter .main-svg").count() > 0
     assert "719 of 1,437 kept (50.0 %)" in tab.inner_text("#map-counts")
     tab.locator("#map-keep").fill("10")
     tab.wait_for_function("document.getElementById('map-counts').textContent.startsWith('144 of 1,437')")
@@ -72,10 +102,49 @@ def test_plots_draw_and_controls_work(visit: Callable[..., Any], make_report: Ca
     assert not tab.locator("#map-slider").is_visible()
     tab.select_option("#trust-method", "mlp")
     assert "1,078 samples." in tab.inner_text("#trust-note")
-    hit = "{points: [{curveNumber: 1, pointNumber: 0}]}"
-    tab.evaluate(f"document.getElementById('map-plot').emit('plotly_hover', {hit})")
+    tab.select_option("#map-rule", "")
+    at_first_kept = tab.evaluate(POINT)
+    tab.mouse.move(*at_first_kept)
     assert "stays\nyes" in tab.inner_text("#map-card")
+    assert tab.locator("#map-plot .ring").is_visible()
     assert tab.locator("#map-galleries .picture").count() == 36
+
+
+def test_the_map_paints_what_stays_and_enlarges(
+    visit: Callable[..., Any], make_report: Callable[..., Any]
+) -> None:
+    tab = visit(render(make_report()))
+    coloured = []
+    for keep in ("0", "50", "100"):
+        tab.locator("#map-keep").fill(keep)
+        tab.wait_for_function(f"document.getElementById('map-keep-text').textContent === '{keep} %'")
+        tab.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        coloured.append(tab.evaluate(COLOURED))
+    assert coloured[0] < 0.1 * coloured[1] < 0.1 * coloured[2]
+    assert coloured[1] > 5000
+    whole = tab.evaluate("document.querySelector('#map-plot canvas').toDataURL()")
+    box = tab.locator("#map-plot").bounding_box()
+    tab.mouse.move(box["x"] + 100, box["y"] + 100)
+    tab.mouse.down()
+    tab.mouse.move(box["x"] + 250, box["y"] + 250)
+    tab.mouse.up()
+    assert tab.evaluate("document.querySelector('#map-plot canvas').toDataURL()") != whole
+    tab.dblclick("#map-plot", position={"x": 10, "y": 10})
+    assert tab.evaluate("document.querySelector('#map-plot canvas').toDataURL()") == whole
+
+
+def test_fifty_thousand_samples_fit_and_many_moves_of_the_slider_are_one_painting(
+    visit: Callable[..., Any],
+    make_report: Callable[..., Any],
+    make_samples: Callable[..., SampleMap],
+    make_scatter: Callable[..., dict[str, Any]],
+) -> None:
+    html = render(make_report(map=make_samples(50_000), scatter=make_scatter(50_000)))
+    assert len(html.encode()) < 15e6
+    tab = visit(html)
+    painted = tab.evaluate(PAINTINGS)
+    assert painted == 1
+    assert tab.inner_text("#map-counts").startswith("34,500 of 50,000")
 
 
 def test_follows_the_theme_and_its_button(visit: Callable[..., Any], make_report: Callable[..., Any]) -> None:

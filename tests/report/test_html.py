@@ -108,7 +108,7 @@ def test_policy_names_exactly_the_scripts_of_the_page(page: str) -> None:
     digests = [hashlib.sha256(text.encode()).digest() for text in found.scripts[1:]]
     named = re.findall(r"'sha256-([^']+)'", found.policy)
     assert named == [base64.b64encode(digest).decode() for digest in digests]
-    assert len(named) == 4
+    assert len(named) == 5
     assert "script-src 'unsafe-inline'" not in found.policy
 
 
@@ -137,7 +137,7 @@ def test_text_from_outside_stays_text(make_report: Make, make_samples: Make, met
         )
     )
     found = Page(page)
-    assert len(found.scripts) == 5
+    assert len(found.scripts) == 6
     assert "alert(1)" not in "".join(found.scripts[1:])
     assert "<script>alert" not in page
     assert found.tags.count("b") == 0

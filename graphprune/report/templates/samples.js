@@ -12,7 +12,7 @@
   const orders = new Map();
   const days = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
   const ends = "%";
-  let kept = new Uint8Array(n), shown = [[], []];
+  let kept = new Uint8Array(n);
 
   // Rows by descending score, ties to the lower row: what the rule "top" keeps first.
   function order(name) {
@@ -41,24 +41,34 @@
       + `Of the kept ones ${GP.count(seeds)} are measured and ${GP.count(total - seeds)} predicted.`;
   }
 
-  function shares() {
-    if (!labels) return;
-    const size = new Array(all.classes.length).fill(0), stay = size.slice();
-    for (let i = 0; i < n; i++) { size[labels[i]]++; stay[labels[i]] += kept[i]; }
-    const list = document.createElement("ul");
+  // Made once; a step of the slider only changes widths and figures.
+  const bars = [];
+  function listClasses() {
+    const list = document.createElement("ul"), title = document.createElement("h3");
     list.className = "shares";
-    list.append(...all.classes.slice(0, 200).map((name, c) => {
-      const share = 100 * stay[c] / size[c];
+    title.textContent = "Share kept of each class";
+    list.append(...all.classes.slice(0, 200).map((name) => {
       const [item, text, track, bar, figure] = ["li", "span", "span", "i", "span"].map((tag) => document.createElement(tag));
       text.className = "name"; text.textContent = text.title = name;
-      track.className = "track"; bar.style.width = share + ends; track.append(bar);
-      figure.className = "figure"; figure.textContent = `${share.toFixed(0)} % of ${GP.count(size[c])}`;
+      track.className = "track"; track.append(bar);
+      figure.className = "figure";
+      bars.push([bar, figure]);
       item.append(text, track, figure);
       return item;
     }));
-    const title = document.createElement("h3");
-    title.textContent = "Share kept of each class";
     at("classes").replaceChildren(title, list);
+  }
+
+  function shares() {
+    if (!labels) return;
+    if (!bars.length) listClasses();
+    const size = new Uint32Array(all.classes.length), stay = new Uint32Array(all.classes.length);
+    for (let i = 0; i < n; i++) { size[labels[i]]++; stay[labels[i]] += kept[i]; }
+    bars.forEach(([bar, figure], c) => {
+      const share = 100 * stay[c] / size[c];
+      bar.style.width = share + ends;
+      figure.textContent = `${share.toFixed(0)} % of ${GP.count(size[c])}`;
+    });
   }
 
   function heat() {
@@ -77,42 +87,50 @@
     });
   }
 
-  function colours() {
-    const by = at("colour").value;
-    if (by === "measured") return {values: measured, extra: {colorscale: [[0, GP.colour("faint")], [1, GP.colour("accent")]], cmin: 0, cmax: 1}};
-    if (by === "label") {
-      const hues = Array.from({length: 8}, (_, i) => GP.colour("hue" + i)), top = Math.max(1, all.classes.length - 1);
-      const scale = all.classes.flatMap((_, c) => [[Math.max(0, (c - 0.5) / top), hues[c % 8]], [Math.min(1, (c + 0.5) / top), hues[c % 8]]]);
-      return {values: labels, extra: {colorscale: scale.length > 2 ? scale : [[0, hues[0]], [1, hues[0]]], cmin: 0, cmax: top}};
-    }
-    const values = column(all.scores[at("score").value]), rows = order(at("score").value);
-    const [low, high] = [values[rows[Math.floor(0.98 * (n - 1))]], values[rows[Math.floor(0.02 * (n - 1))]]];
-    return {values, extra: {colorscale: "Viridis", cmin: low, cmax: high, showscale: true, colorbar: {thickness: 10, outlinewidth: 0, len: 0.6}}};
+  const VIRIDIS = ["#440154", "#482878", "#3e4989", "#31688e", "#26828e", "#1f9e89", "#35b779", "#6ece58", "#b5de2b", "#fde725"];
+  // 256 steps between the given colours.
+  function ramp(stops) {
+    const parts = stops.map((text) => [1, 3, 5].map((at) => parseInt(text.slice(at, at + 2), 16)));
+    return Uint32Array.from({length: 256}, (_, i) => {
+      const place = i / 255 * (parts.length - 1), low = Math.min(parts.length - 2, Math.floor(place)), share = place - low;
+      const [red, green, blue] = parts[low].map((value, c) => Math.round(value + (parts[low + 1][c] - value) * share));
+      return (255 << 24 | blue << 16 | green << 8 | red) >>> 0;
+    });
   }
 
-  // Fixed, so that the picture stands still and Plotly need not search for the extremes at each step.
-  const span = ({lo, hi}) => [lo - 0.03 * (hi - lo || 1), hi + 0.03 * (hi - lo || 1)];
-
-  function map() {
-    if (!all.x) { document.querySelector(".map").classList.add("bare"); return; }
-    const x = column(all.x), y = column(all.y), {values, extra} = colours();
-    shown = [[], []];
-    for (let i = 0; i < n; i++) shown[kept[i]].push(i);
-    const pick = (from, rows) => {
-      const out = new Float32Array(rows.length);
-      for (let i = 0; i < rows.length; i++) out[i] = from[rows[i]];
+  // One colour for each sample, and what they mean.
+  function colours() {
+    const by = at("colour").value, out = new Uint32Array(n), hues = Array.from({length: 8}, (_, i) => GP.colour("hue" + i));
+    if (by === "score") {
+      const values = column(all.scores[at("score").value]), rows = order(at("score").value), steps = ramp(VIRIDIS);
+      const [low, high] = [values[rows[Math.floor(0.98 * (n - 1))]], values[rows[Math.floor(0.02 * (n - 1))]]];
+      for (let i = 0; i < n; i++) out[i] = steps[Math.max(0, Math.min(255, Math.round(255 * (values[i] - low) / ((high - low) || 1))))];
+      legend([["", GP.short(low)], [`linear-gradient(to right, ${VIRIDIS.join(",")})`, GP.short(high)]]);
       return out;
-    };
-    const size = n > 10000 ? 3 : n > 2000 ? 4 : 6;
-    const trace = (rows, marker) => ({type: GP.points, mode: "markers", x: pick(x, rows), y: pick(y, rows), hoverinfo: "none", marker});
-    GP.draw(at("plot"), {
-      data: [
-        trace(shown[0], {size: Math.max(2, size - 1), color: "@faint", opacity: 0.3}),
-        trace(shown[1], {size, color: pick(values, shown[1]), opacity: 0.9, ...extra}),
-      ],
-      layout: {showlegend: false, dragmode: GP.narrow() ? false : "zoom", hovermode: "closest", uirevision: "map", margin: {l: 4, r: 4, t: 4, b: 4},
-               xaxis: {visible: false, range: span(all.x)}, yaxis: {visible: false, range: span(all.y)}},
-    });
+    }
+    const names = by === "label" ? all.classes : ["predicted", "measured"], codes = by === "label" ? labels : measured;
+    const shades = by === "label" ? hues : [GP.colour("muted"), GP.colour("accent")], numbers = shades.map(canvas.number);
+    for (let i = 0; i < n; i++) out[i] = numbers[codes[i] % shades.length];
+    legend(names.slice(0, 12).map((name, c) => [shades[c % shades.length], name]));
+    return out;
+  }
+
+  function legend(entries) {
+    at("legend").replaceChildren(...entries.flatMap(([background, name]) => {
+      const [chip, text] = [document.createElement("i"), document.createElement("span")];
+      chip.style.background = background;
+      chip.className = background.startsWith("linear") ? "ramp" : "chip";
+      text.textContent = name;
+      return background ? [chip, text] : [text];
+    }));
+  }
+
+  let canvas = null, painted = null;
+  function map(repaint) {
+    if (!all.x) { document.querySelector(".map").classList.add("bare"); return; }
+    if (!canvas) canvas = GP.pointMap(at("plot"), column(all.x), column(all.y), all, card);
+    if (!painted || repaint) painted = colours();
+    canvas.draw(kept, painted);
   }
 
   function picture(row, width) {
@@ -181,7 +199,7 @@
     at("galleries").replaceChildren(...(all.sprite || all.series ? parts : []));
   }
 
-  function update() { choose(); counts(); shares(); heat(); map(); }
+  function update(repaint = false) { choose(); counts(); shares(); heat(); map(repaint); }
   let waiting = false;
   function soon() {
     at("keep-text").textContent = at("keep").value + " " + ends;
@@ -200,14 +218,13 @@
   GP.options(at("colour"), [["score", "by score"], ...(labels ? [["label", "by class"]] : []), ["measured", "measured or predicted"]]);
   at("colour-label").hidden = !all.x;
   at("keep").addEventListener("input", soon);
-  at("rule").addEventListener("change", update);
-  at("colour").addEventListener("change", map);
-  at("score").addEventListener("change", () => { update(); galleries(); });
-  GP.onTheme(map);
+  at("rule").addEventListener("change", () => update());
+  at("colour").addEventListener("change", () => map(true));
+  at("score").addEventListener("change", () => { update(true); galleries(); });
+  GP.onTheme(() => map(true));
   update();
   galleries();
-  if (all.x) for (const event of ["plotly_hover", "plotly_click"]) at("plot").on(event, ({points: [hit]}) => card(shown[hit.curveNumber][hit.pointNumber]));
-  const notes = all.x ? ["Filled points stay, pale grey ones go; drag to enlarge, double-click to return."] : [];
+  const notes = all.x ? ["Coloured points stay, pale grey ones go; drag to enlarge, double-click to return."] : [];
   if (n < all.n) notes.push(`${GP.count(n)} of ${GP.count(all.n)} samples are drawn, chosen at random; the counts are of those.`);
   notes.push("The slider keeps the highest scores of all samples; arms may choose by another rule.");
   at("note").textContent = notes.join(" ");
