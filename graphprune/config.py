@@ -339,6 +339,12 @@ class Config(Strict):
     ] = ()
     seeds: SeedsConfig = SeedsConfig()
     model: Method = Method(name="small_cnn")
+    paradigm: Annotated[
+        Method | None,
+        Field(
+            description="supervised, adversarial, unsupervised or forecasting, with options (default: by the task)."
+        ),
+    ] = None
     seed_training: OptimisationConfig = OptimisationConfig()
     scores: Annotated[tuple[Method, ...], Field(min_length=1)] = (Method(name="dynamic_uncertainty"),)
     embedding: EmbeddingConfig = EmbeddingConfig()
@@ -371,6 +377,15 @@ class Config(Strict):
             if names.count(name) > 1:
                 raise ValueError(f"'{name}' stands more than once; keep one")
         return value
+
+    @model_validator(mode="after")
+    def _seed_run_fits(self) -> Config:
+        unlabelled = self.paradigm is not None and self.paradigm.name == "unsupervised"
+        if unlabelled and any(self.starts_warm(arm) for arm in (None, *self.arms)):
+            raise ValueError(
+                "training.init: seed does not go with paradigm unsupervised, whose labels are others"
+            )
+        return self
 
     @model_validator(mode="after")
     def _arms_are_computed(self) -> Config:

@@ -99,12 +99,19 @@ def check_names(config: Config) -> None:
         for method in methods:
             create(kind, method.name, **method.options)
     check_model(config.model)
+    if config.paradigm is not None and config.paradigm.name != "forecasting":
+        create("paradigm", config.paradigm.name, **config.paradigm.options)
     check_trackers(config.track)
     for sampler in [config.training.sampler, *(arm.sampler for arm in config.arms)]:
         if sampler is not None:
             get("sampler", sampler.name)
+            for value in sampler.options.values():
+                if isinstance(value, dict) and "weights" in value:
+                    must_exist(Path(value["weights"]))
     for score in config.scores:
-        if config.data.kind not in ("sensors", "object") and "errors" in getattr(get("score", score.name), "needs", ()):
+        if config.data.kind not in ("sensors", "object") and "errors" in getattr(
+            get("score", score.name), "needs", ()
+        ):
             raise InputError(f"scores: {score.name} needs windows of sensor data (data.kind: sensors)")
 
 
@@ -115,6 +122,7 @@ def _run(job: Job) -> dict[str, Any]:
     from graphprune.stages.evaluate import evaluate_predictions
     from graphprune.stages.extrapolate import extrapolate, load_inputs
     from graphprune.stages.graph import build_graph
+    from graphprune.stages.labels import without_labels
     from graphprune.stages.methods import methods_of
     from graphprune.stages.provenance import write_provenance
     from graphprune.stages.references import reference_forecasts
@@ -126,22 +134,23 @@ def _run(job: Job) -> dict[str, Any]:
 
     config = job.config
     write_provenance(job)
-    draw_seeds(job)
-    score_seeds(job)
-    embed_data(job)
-    build_graph(job)
-    train_short_run(job)
-    inputs = load_inputs(job)
+    scored = without_labels(job)
+    draw_seeds(scored)
+    score_seeds(scored)
+    embed_data(scored)
+    build_graph(scored)
+    train_short_run(scored)
+    inputs = load_inputs(scored)
     for score in config.scores:
-        for method in methods_of(job):
-            extrapolate(job, inputs, score.name, method)
+        for method in methods_of(scored):
+            extrapolate(scored, inputs, score.name, method)
     for number in range(config.oracle.runs if config.oracle else 0):
-        score_everything(job, number)
-    evaluate_predictions(job)
+        score_everything(scored, number)
+    evaluate_predictions(scored)
     arms = baseline_arms(job)
     for arm in config.arms:
         if arm.sampler is None:
-            select_samples(job, arm)
+            select_samples(scored, arm)
         arms.append(selected_arm(job, arm) if arm.sampler is None else dynamic_arm(job, arm))
     if config.training.sampler is not None:
         sampler = config.training.sampler

@@ -27,6 +27,7 @@ from graphprune.table import locate
 from graphprune.train.checkpoint import Checkpoint, load_weights, save_weights, shrink_and_perturb
 from graphprune.train.evaluate import evaluate_model
 from graphprune.train.loop import train_model
+from graphprune.train.paradigms.adversarial import Adversarial, robust_accuracy
 
 Budget = Literal["epochs", "passes", "seconds"]
 BASELINES = ("full", "random", "rs2")
@@ -138,6 +139,8 @@ def equal_cost_arms(job: Job, done: list[tuple[Arm, ArmResult]]) -> list[Arm]:
     training, n = job.config.training, len(job.data.train)
     full = next(result for arm, result in done if arm.name == "full")
     baseline_keep = next(arm.keep for arm, _ in done if arm.name == "random") or 1.0
+    # What a sample costs beside a plain forward and backward pass (attacks) is no reason to train longer.
+    per_sample = 1 + full.cost.forward_samples / (3 * full.cost.trained_samples)
     budgets: dict[str, list[tuple[Arm, float]]] = {}
     for arm, result in done:
         if arm.name in BASELINES:
@@ -145,7 +148,7 @@ def equal_cost_arms(job: Job, done: list[tuple[Arm, ArmResult]]) -> list[Arm]:
         total = result.total(arm)
         share = total.seconds / full.cost.seconds
         if training.budget == "passes":
-            share = total.passes(n, training.epochs)
+            share = total.passes(n, training.epochs) / per_sample
         budgets.setdefault(f"{share:.2f}", []).append((arm, share))
     arms = []
     for label, spenders in budgets.items():
@@ -225,6 +228,8 @@ def _train_once(job: Job, arm: Arm, state: int, position: int, states: int) -> N
             "trained_samples": result.cost.trained_samples,
             "losses": result.losses,
         }
+        if isinstance(paradigm, Adversarial):
+            report["robust"] = robust_accuracy(model, job.data.test, paradigm, seed=state, device=job.device)
         write_json(folder / f"{state}.json", report)
         save_weights(model, folder / f"{state}.safetensors")
         attempt.costs[_stage(arm, state)] = result.cost

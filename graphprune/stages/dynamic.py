@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from graphprune.config import ArmConfig, Method
 from graphprune.data.windows import WindowSamples
 from graphprune.errors import InputError
 from graphprune.graph.spatiotemporal import linked_windows
+from graphprune.ledger import Cost
 from graphprune.registry import create, get
 from graphprune.samplers.base import EpochSampler, scores_by_row
 from graphprune.samplers.stationarity import roughness, stationarity
@@ -20,6 +21,7 @@ from graphprune.stages.arms import Arm
 from graphprune.stages.extrapolate import prediction_path
 from graphprune.stages.job import Job
 from graphprune.stages.overhead import sampler_cost
+from graphprune.stages.reference import reference_values
 from graphprune.table import ScoreTable
 
 # An option with this value is replaced by what the run computed, and its cost is the arm's.
@@ -57,7 +59,9 @@ def sampler_arm(
     """An arm that any registered sampler steers.
 
     Args:
-        job: The job; its graph and embeddings stand in for the options ``graph: run`` and ``embeddings: run``.
+        job: The job; its graph, embeddings and seed model's losses stand in for the options ``graph: run``,
+            ``embeddings: run`` and ``reference_losses: run``; ``{weights: FILE, model: NAME}`` in place of
+            ``run`` is a reference model of one's own (see `reference_values`), whose pass the arm pays for.
         name: Key in the metrics.
         method: Sampler and options.
         table: Scores for the sampler's argument ``scores``.
@@ -84,8 +88,19 @@ def sampler_arm(
             options[option] = load(job)
             uses.add(part)
             inputs += tuple(job.run / name for name in files)
+    looked = Cost()
+    kinds: tuple[tuple[str, Literal["losses", "features"]], ...] = (
+        ("reference_losses", "losses"),
+        ("embeddings", "features"),
+    )
+    for option, kind in kinds:
+        spec = options.get(option)
+        if isinstance(spec, dict) or spec == FROM_RUN:
+            options[option], cost, path = reference_values(job, spec, kind)
+            uses |= {"seeds"} if spec == FROM_RUN else set()
+            looked, inputs = looked + cost, (*inputs, path)
     score, extrapolator = predicted or (None, "")
-    overhead = sampler_cost(job, score=score, extrapolator=extrapolator, uses=uses, warm=warm)
+    overhead = looked + sampler_cost(job, score=score, extrapolator=extrapolator, uses=uses, warm=warm)
     if isinstance(job.data.train, WindowSamples):
         for option, of_windows in (("stationarity", window_stationarity), ("links", linked_windows)):
             if option in known:

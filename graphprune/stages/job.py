@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import nn
 
 from graphprune.config import Config, Method, OptimisationConfig
-from graphprune.data.base import Data
+from graphprune.data.base import Data, Samples, TensorSamples
+from graphprune.errors import InputError
 from graphprune.registry import create
 from graphprune.rng import isolated_rng
 from graphprune.store import RunFolder
@@ -72,9 +73,18 @@ class Job:
         """Losses and signals of a training with these settings."""
         if self.paradigm is not None:
             return self.paradigm
-        if self.data.info.kind == "forecasting":
-            return create("paradigm", "forecasting", info=self.data.info)  # type: ignore[no-any-return]
-        return create("paradigm", "supervised", label_smoothing=settings.label_smoothing)  # type: ignore[no-any-return]
+        forecasting = self.data.info.kind == "forecasting"
+        method = self.config.paradigm or Method(name="forecasting" if forecasting else "supervised")
+        if (method.name == "forecasting") != forecasting:
+            raise InputError(
+                f"paradigm '{method.name}' does not fit data of kind {self.data.info.kind}; leave it out"
+            )
+        if forecasting:
+            return create("paradigm", method.name, info=self.data.info)  # type: ignore[no-any-return]
+        options = {"label_smoothing": settings.label_smoothing, **method.options}
+        if method.name == "adversarial":
+            options = {**_input_units(self.data.train), **options}
+        return create("paradigm", method.name, **options)  # type: ignore[no-any-return]
 
     def tracker(self, stage: str) -> Tracker:
         """Where the figures of a stage go; close it when the stage is done."""
@@ -82,7 +92,21 @@ class Job:
 
     @property
     def model_settings(self) -> object:
-        """What identifies the model in a stage's key."""
+        """What identifies the model, and the paradigm if the config names one, in a stage's key."""
         if self.model_factory is not None:
             return repr(self.make_model("key"))
-        return self.config.model.model_dump(mode="json")
+        model = self.config.model.model_dump(mode="json")
+        if self.config.paradigm is None:
+            return model
+        return {"model": model, "paradigm": self.config.paradigm.model_dump(mode="json")}
+
+
+def _input_units(samples: Samples) -> dict[str, Any]:
+    """What a length in the data's own units is after standardisation; bytes lie in 0..1 before it."""
+    if not isinstance(samples, TensorSamples) or samples.mean is None or samples.std is None:
+        return {}
+    if samples.x.dtype != torch.uint8:
+        return {"std": samples.std}
+    pairs = list(zip(samples.mean, samples.std, strict=True))
+    limits = tuple([(edge - mean) / std for mean, std in pairs] for edge in (0.0, 1.0))
+    return {"std": samples.std, "limits": limits}

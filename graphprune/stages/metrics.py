@@ -57,13 +57,13 @@ def _extrapolation(job: Job) -> dict[str, Any]:
 
 
 def _training(job: Job, arm: Arm, result: ArmResult, trained: Trained) -> dict[str, Any]:
-    state = job.config.training.random_states[0]
     total = result.total(arm)
+    reports = [read_json(job.run / f"arms/{arm.name}/{s}.json") for s in job.config.training.random_states]
     visited = result.cost.trained_samples / (len(job.data.train) * arm.epochs)
     return {
         "keep": visited if arm.keep is None else arm.keep,
         "epochs": arm.epochs,
-        "metric": read_json(job.run / f"arms/{arm.name}/{state}.json")["metric"],
+        "metric": reports[0]["metric"],
         "value": list(result.values),
         "mean": statistics.fmean(result.values),
         "std": statistics.stdev(result.values) if len(result.values) > 1 else None,
@@ -74,6 +74,7 @@ def _training(job: Job, arm: Arm, result: ArmResult, trained: Trained) -> dict[s
         "cost_passes": total.passes(len(job.data.train), job.config.training.epochs),
         "budget": arm.budget,
         "equal_cost": [other.name for other, _ in trained if arm.name in other.matches],
+        **({"robust": [report["robust"] for report in reports]} if "robust" in reports[0] else {}),
         **_errors(arm_errors(job, arm)),
     }
 

@@ -33,7 +33,7 @@ def sampler_cost(
         job: The job; all stages must have run.
         score: The predicted score that it reads, with its fit and prediction.
         extrapolator: Who predicted it.
-        uses: Of ``embedding`` and ``graph``.
+        uses: Of ``embedding``, ``graph`` and ``seeds``.
         warm: Whether training starts from the seed run's weights.
     """
     parts = set(uses) | ({"seeds"} if warm else set())
@@ -52,8 +52,9 @@ def inputs_cost(job: Job, score: str, extrapolator: str) -> Cost:
 
 
 def seed_run_cost(job: Job, score: str | None = None) -> Cost:
-    """The seed run; for a score that is recorded on evaluation passes, with those."""
-    cost = _cost(job, "seeds", "seeds") + _cost(job, "score_seeds", "seed_training")
+    """The seed run and labels found for it; for a score that is recorded on evaluation passes, with those."""
+    cost = _cost(job, "labels", "labels") + _cost(job, "seeds", "seeds")
+    cost = cost + _cost(job, "score_seeds", "seed_training")
     if score is not None and get("score", score).phase == "eval":
         cost = cost + _cost(job, "score_seeds", "seed_training_evaluation")
     return cost

@@ -138,7 +138,9 @@ def _links(job: Job, score: str, ids: npt.NDArray[np.int64]) -> dict[str, torch.
     from graphprune.data.windows import WindowSamples
 
     train = job.data.train
-    if "links" not in inspect.signature(get("score", score)).parameters or not isinstance(train, WindowSamples):
+    if "links" not in inspect.signature(get("score", score)).parameters or not isinstance(
+        train, WindowSamples
+    ):
         return {}
     from graphprune.graph.spatiotemporal import linked_windows
 

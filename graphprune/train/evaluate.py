@@ -63,7 +63,7 @@ def record_evaluation(
                 outputs = paradigm.observed(model, batch.x, batch.y, draws)
             signals = paradigm.signals(outputs, batch.y, paradigm.losses(outputs, batch.y))
             if tap:
-                signals["features"] = tap.features
+                signals["features"] = paradigm.features(tap.features, len(batch.y))
             whole = gather_signals(signals, ranks, len(part))
             recorder.observe("eval", ids[part].to(device), epoch, **whole)
     if tap:

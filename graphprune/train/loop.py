@@ -53,6 +53,7 @@ def train_model(
     checkpoint: Checkpoint | None = None,
     progress: Progress | None = None,
     tracker: Tracker | None = None,
+    until: int | None = None,
 ) -> TrainResult:
     """Trains ``model`` in place for ``settings.epochs`` epochs of ``sampler`` (a fraction ends inside the last one).
 
@@ -77,6 +78,7 @@ def train_model(
         checkpoint: Where the state is saved now and then, and looked for.
         progress: Called after each step with the fraction done and a note on the speed.
         tracker: Is told each epoch's loss, learning rate, speed and kept share.
+        until: Stop after so many whole epochs of the planned ones (the beginning of a longer run).
 
     Raises:
         InputError: a precision, optimizer or sampler that does not fit.
@@ -84,7 +86,18 @@ def train_model(
     check_precision(device, settings.precision)
     check_whole(sampler)
     loop = _Loop(
-        model, samples, paradigm, sampler, settings, seed, device, recorder, checkpoint, progress, tracker
+        model,
+        samples,
+        paradigm,
+        sampler,
+        settings,
+        seed,
+        device,
+        recorder,
+        checkpoint,
+        progress,
+        tracker,
+        settings.epochs if until is None else min(until, settings.epochs),
     )
     return loop.run()
 
@@ -102,6 +115,7 @@ class _Loop:
     checkpoint: Checkpoint | None
     progress: Progress | None
     tracker: Tracker | None
+    until: float
 
     def __post_init__(self) -> None:
         from accelerate import Accelerator
@@ -137,7 +151,7 @@ class _Loop:
         self.meter.start(self.result.cost)
         try:
             with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
-                while self.epoch < self.settings.epochs and not self._has_stalled():
+                while self.epoch < self.until and not self._has_stalled():
                     with measure(self.result.cost) as watch:
                         self._train_epoch(tap, watch)
                     self._track()
@@ -234,7 +248,7 @@ class _Loop:
             return
         signals = self.paradigm.signals(*seen)
         if tap and watched:
-            signals["features"] = tap.features
+            signals["features"] = self.paradigm.features(tap.features, len(seen[1]))
         signals = gather_signals(signals, self.ranks, len(everyone), kept)
         rows = everyone if kept is None else everyone[kept]
         if self.recorder is not None and watched:

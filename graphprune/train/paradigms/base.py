@@ -34,6 +34,10 @@ class Paradigm(ABC):
         outputs: Tensor = model(x)
         return outputs
 
+    def features(self, features: Tensor, count: int) -> Tensor:
+        """Features ``[count, H]`` that belong to the signals, of those that the latest forward pass showed."""
+        return features
+
     @abstractmethod
     def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Differentiable loss of each sample ``[B]`` float32."""

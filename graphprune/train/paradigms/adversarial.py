@@ -1,0 +1,203 @@
+"""Adversarial training: classification that withstands small changes of the input."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, log_softmax
+
+from graphprune.data.base import Samples
+from graphprune.embed.module import evaluation
+from graphprune.errors import InputError
+from graphprune.registry import register
+from graphprune.rng import generator
+from graphprune.train.paradigms.supervised import Supervised
+
+_BATCH = 256
+
+
+@register(
+    "paradigm",
+    "adversarial",
+    source="Madry et al., ICLR 2018, arXiv 1706.06083; Zhang et al., ICML 2019, arXiv 1901.08573",
+    status="ours",
+)
+class Adversarial(Supervised):
+    r"""Training on the worst input near each sample, by PGD or TRADES.
+
+    .. math:: \text{PGD: } l(f(x'), y) \qquad
+        \text{TRADES: } l(f(x), y) + \beta\, \mathrm{KL}(f(x) \,\|\, f(x'))
+
+    where x' is found by ``steps`` ascents :math:`x' \leftarrow \Pi_{\epsilon}(x' + \alpha\,\mathrm{sign}\,\nabla)`
+    of the cross-entropy (TRADES: of the divergence) from a random point of the :math:`L_\infty` ball of radius
+    :math:`\epsilon`, in evaluation mode. graphprune formulation: TRADES passes clean and changed inputs through
+    the network as one batch, so that batch norm sees both.
+
+    ``outputs`` are those of the changed inputs ``[B, C]``, or where clean ones are wanted too both ``[B, 2, C]``.
+    The metric is the accuracy on clean inputs; `robust_accuracy` is the other one.
+
+    Args:
+        method: ``pgd`` or ``trades`` (default: pgd).
+        epsilon: Radius, in the data's own units; images of bytes count as 0..1 (default: 8/255).
+        step: Length of one ascent (default: 2/255).
+        steps: Number of ascents (default: 10).
+        beta: Weight of TRADES' divergence (default: 6).
+        signals: What scores are taken on: predictions for ``adversarial`` or for ``clean`` inputs.
+        std: Standard deviation per channel that inputs were divided by (default: 1).
+        limits: Smallest and largest value of an input after standardisation, per channel, or None.
+        label_smoothing: Of the cross-entropy that is trained on.
+
+    Cost: an ascent is counted as two forward passes (no gradient of the weights is computed); TRADES trains two
+    samples for one.
+    """
+
+    draws = True
+
+    def __init__(
+        self,
+        *,
+        method: Literal["pgd", "trades"] = "pgd",
+        epsilon: float = 8 / 255,
+        step: float = 2 / 255,
+        steps: int = 10,
+        beta: float = 6.0,
+        signals: Literal["clean", "adversarial"] = "adversarial",
+        std: Sequence[float] | None = None,
+        limits: tuple[Sequence[float], Sequence[float]] | None = None,
+        label_smoothing: float = 0.0,
+    ) -> None:
+        super().__init__(label_smoothing=label_smoothing)
+        for name, value, known in (
+            ("method", method, ("pgd", "trades")),
+            ("signals", signals, ("clean", "adversarial")),
+        ):
+            if value not in known:
+                raise InputError(f"adversarial: {name} is '{value}'; use one of {', '.join(known)}")
+        if epsilon <= 0 or step <= 0 or steps < 1 or beta < 0:
+            raise InputError(
+                f"adversarial: epsilon is {epsilon:g}, step {step:g}, steps {steps} and beta {beta:g}; "
+                "use positive lengths, at least one step and a beta of 0 or more"
+            )
+        self.method, self.epsilon, self.step, self.steps, self.beta = method, epsilon, step, steps, beta
+        self.watched, self.std, self.limits = signals, std, limits
+        search = 2 * steps + (method == "trades")
+        self.extra_trained = search + (3 if method == "trades" else signals == "clean")
+        self.extra_observed = search if signals == "adversarial" else 0
+
+    def outputs(self, model: nn.Module, x: Tensor, targets: Tensor, draws: torch.Generator | None) -> Tensor:
+        changed = self.attack(model, x, targets, draws)
+        if self.method == "trades":
+            clean, hard = model(torch.cat([x, changed])).chunk(2)
+            return torch.stack([clean, hard], dim=1)
+        hard = model(changed)
+        if self.watched == "adversarial":
+            return hard  # type: ignore[no-any-return]
+        # Last, and in evaluation mode: the features that are watched are then these inputs' too.
+        with evaluation(bare(model)):
+            clean = bare(model)(x)
+        return torch.stack([clean, hard], dim=1)
+
+    def observed(self, model: nn.Module, x: Tensor, targets: Tensor, draws: torch.Generator | None) -> Tensor:
+        shown = x if self.watched == "clean" else self.attack(model, x, targets, draws)
+        outputs: Tensor = model(shown)
+        return outputs
+
+    def features(self, features: Tensor, count: int) -> Tensor:
+        if len(features) == count:
+            return features
+        clean, hard = features.chunk(2)
+        return clean if self.watched == "clean" else hard
+
+    def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        if outputs.dim() == 2:
+            return super().losses(outputs, targets)
+        clean, hard = outputs.unbind(1)
+        if self.method == "pgd":
+            return super().losses(hard, targets)
+        return super().losses(clean, targets) + self.beta * divergence(clean, hard)
+
+    def signals(self, outputs: Tensor, targets: Tensor, losses: Tensor) -> dict[str, Tensor]:
+        logits = outputs.detach().float()
+        if logits.dim() == 3:
+            logits = logits[:, 0 if self.watched == "clean" else 1]
+        return {
+            "logits": logits,
+            "targets": targets,
+            "loss": cross_entropy(logits, targets, reduction="none"),
+        }
+
+    @torch.enable_grad()
+    def attack(self, model: nn.Module, x: Tensor, targets: Tensor, draws: torch.Generator | None) -> Tensor:
+        """Inputs ``[B, ...]`` within ``epsilon`` of ``x`` that the model gets wrong as far as found."""
+        network, x = bare(model), x.detach()
+        radius, length = self._in_units(self.epsilon, x), self._in_units(self.step, x)
+        low, high = x - radius, x + radius
+        if self.limits is not None:
+            low = low.maximum(per_channel(self.limits[0], x))
+            high = high.minimum(per_channel(self.limits[1], x))
+        start = 2 * torch.rand(x.shape, generator=draws).to(x) - 1
+        changed = (x + radius * start).maximum(low).minimum(high)
+        with frozen_statistics(network):
+            with torch.no_grad():
+                clean = network(x) if self.method == "trades" else None
+            for _ in range(self.steps):
+                changed.requires_grad_(True)
+                outputs = network(changed)
+                wrong = (
+                    cross_entropy(outputs.float(), targets, reduction="none")
+                    if clean is None
+                    else divergence(clean, outputs)
+                )
+                (gradient,) = torch.autograd.grad(wrong.sum(), changed)
+                changed = (changed.detach() + length * gradient.sign()).maximum(low).minimum(high)
+        return changed
+
+    def _in_units(self, length: float, x: Tensor) -> Tensor:
+        return length / per_channel(self.std, x) if self.std is not None else x.new_tensor(length)
+
+
+def divergence(clean: Tensor, hard: Tensor) -> Tensor:
+    """Kullback-Leibler divergence ``[B]`` of two rows of logits ``[B, C]``."""
+    p, q = log_softmax(clean.float(), dim=1), log_softmax(hard.float(), dim=1)
+    total: Tensor = (p.exp() * (p - q)).sum(dim=1)
+    return total
+
+
+def robust_accuracy(
+    model: nn.Module, samples: Samples, paradigm: Adversarial, *, seed: int, device: torch.device
+) -> float:
+    """Share of samples that are still classified right after the paradigm's own attack."""
+    right = torch.zeros((), dtype=torch.int64, device=device)
+    parts = torch.split(torch.arange(len(samples)), _BATCH)
+    with evaluation(model):
+        for number, batch in enumerate(samples.batches(parts, device=device)):
+            changed = paradigm.attack(model, batch.x, batch.y, generator(seed, "robust", number))
+            right += (model(changed).argmax(dim=1) == batch.y).sum()
+    return float(right) / len(samples)
+
+
+def bare(model: nn.Module) -> nn.Module:
+    """The model inside wrappers for several processes or compilation, whose passes must pair up."""
+    for wrapper in ("_orig_mod", "module"):
+        model = getattr(model, wrapper, model)
+    return model
+
+
+def per_channel(values: Sequence[float], x: Tensor) -> Tensor:
+    """One value per channel, in the shape of a batch."""
+    return x.new_tensor(values).view(1, -1, *(1,) * (x.dim() - 2))
+
+
+@contextmanager
+def frozen_statistics(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode with gradients."""
+    training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(training)

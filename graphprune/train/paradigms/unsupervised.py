@@ -1,0 +1,126 @@
+"""Training without labels: on labels that a linear encoder of embeddings agrees with itself about."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy, softmax
+
+from graphprune.errors import InputError
+from graphprune.registry import register
+from graphprune.rng import generator
+from graphprune.train.paradigms.supervised import Supervised
+
+_BATCH = 4096
+
+
+@register(
+    "paradigm",
+    "unsupervised",
+    source="after Gadetsky et al., ICML 2024, arXiv 2406.07236 (TURTLE)",
+    status="ours",
+)
+class Unsupervised(Supervised):
+    r"""Classification of labels that no person gave: scores, and so the selection, need none.
+
+    The labelling :math:`\tau_\theta(x) = \frac{1}{K}\sum_k \mathrm{softmax}(\theta_k z_k)` over K embeddings
+    :math:`z_k` is sought on which linear classifiers :math:`w_k` do best, with all classes in use:
+
+    .. math:: \min_\theta \sum_k \mathrm{CE}(w_k^*(\theta)\, z_k, \tau_\theta) - \gamma H(\bar\tau_\theta),
+        \qquad w_k^* \approx \arg\min_w \mathrm{CE}(w z_k, \tau_\theta)
+
+    The label of a sample is the largest entry of :math:`\tau`. graphprune formulation, after Gadetsky et al.
+    (2024): as in the paper w comes from ``inner`` gradient steps and is constant in the outer gradient; ours are
+    that embeddings are standardised, that w goes on from where it was with steps as long as the embedding's
+    spread allows, batches of 4,096 samples, and the defaults of length and rate. Scores are taken from a network
+    that is trained on these labels, where the extrapolation paper takes them on the encoder's soft label. The
+    final trainings use the data's own labels: only the samples that are kept need any.
+
+    Args:
+        classes: Number of labels (default: the data's number of classes).
+        embeddings: ``[N, D]`` .npy files of pretrained models, in the order of the training samples' ids
+            (default: the inputs themselves, flattened, which suits only simple data).
+        gamma: Weight of the entropy that keeps all classes in use (default: 10).
+        iterations: Outer steps (default: 300).
+        inner: Steps of the classifiers per outer step (default: 10).
+        lr: Of the outer steps, by Adam (default: 0.03).
+        label_smoothing: Of the cross-entropy on the labels found.
+
+    Cost: O(iterations * inner * B * D * C); no network is trained for the labels.
+    """
+
+    def __init__(
+        self,
+        *,
+        classes: int | None = None,
+        embeddings: Sequence[str] | str | None = None,
+        gamma: float = 10.0,
+        iterations: int = 300,
+        inner: int = 10,
+        lr: float = 0.03,
+        label_smoothing: float = 0.0,
+    ) -> None:
+        super().__init__(label_smoothing=label_smoothing)
+        if (classes is not None and classes < 2) or gamma < 0 or iterations < 1 or inner < 1 or lr <= 0:
+            raise InputError(
+                f"unsupervised: classes is {classes}, gamma {gamma:g}, iterations {iterations}, inner {inner} and lr "
+                f"{lr:g}; use at least 2 classes, one step of each kind, and positive rates"
+            )
+        self.classes, self.gamma, self.iterations, self.inner, self.lr = classes, gamma, iterations, inner, lr
+        files = [embeddings] if isinstance(embeddings, str) else list(embeddings or ())
+        self.embeddings = [Path(file) for file in files]
+
+    def find_labels(self, spaces: Sequence[Tensor], classes: int, *, seed: int) -> Tensor:
+        """Labels ``[N]`` int64 from embeddings ``[N, D_k]`` float32.
+
+        Raises:
+            InputError: fewer samples than classes.
+        """
+        n = len(spaces[0])
+        if n < classes:
+            raise InputError(f"unsupervised: {n} samples cannot make {classes} classes; use fewer")
+        draws = generator(seed, "turtle", device=spaces[0].device)
+        points = [standardised(space) for space in spaces]
+        encoders = [torch.randn(z.shape[1], classes, generator=draws, device=z.device) for z in points]
+        judges = [torch.zeros_like(weight) for weight in encoders]
+        # The longest step with which gradient descent on a cross-entropy cannot overshoot.
+        lengths = [2 / float(torch.linalg.matrix_norm(z.T @ z / n, 2)) for z in points]
+        for weight in encoders:
+            weight.requires_grad_(True)
+        outer = torch.optim.Adam(encoders, self.lr)
+        for _ in range(self.iterations):
+            rows = torch.randperm(n, generator=draws)[:_BATCH]
+            batch = [space[rows] for space in points] if n > _BATCH else points
+            target = soft_labels(batch, encoders)
+            for z, judge, length in zip(batch, judges, lengths, strict=True):
+                for _ in range(self.inner):
+                    judge -= length * (z.T @ (softmax(z @ judge, dim=1) - target.detach())) / len(z)
+            mean = target.mean(dim=0)
+            entropy = -(mean * mean.clamp_min(1e-12).log()).sum()
+            outer.zero_grad()
+            loss: Any = _disagreement(batch, judges, target) - self.gamma * entropy
+            loss.backward()
+            outer.step()
+        with torch.no_grad():
+            return soft_labels(points, encoders).argmax(dim=1)
+
+
+def soft_labels(spaces: Sequence[Tensor], encoders: Sequence[Tensor]) -> Tensor:
+    """The labelling ``[N, C]``: the mean of the spaces' softmax with weight-normalised columns."""
+    parts = [softmax(z @ (w / w.norm(dim=0)), dim=1) for z, w in zip(spaces, encoders, strict=True)]
+    return torch.stack(parts).mean(dim=0)
+
+
+def standardised(space: Tensor) -> Tensor:
+    """Columns with mean 0 and standard deviation 1; constant ones are 0."""
+    space = space.to(torch.float32)
+    spread = space.std(dim=0, unbiased=False)
+    return (space - space.mean(dim=0)) / torch.where(spread > 0, spread, 1)
+
+
+def _disagreement(spaces: Sequence[Tensor], judges: Sequence[Tensor], target: Tensor) -> Tensor:
+    return torch.stack([cross_entropy(z @ w, target) for z, w in zip(spaces, judges, strict=True)]).sum()

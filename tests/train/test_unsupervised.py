@@ -1,0 +1,94 @@
+"""Labels that embeddings give: found where there are groups, and the whole way without the data's own."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.optimize import linear_sum_assignment
+
+from graphprune.config_file import parse_config
+from graphprune.data.images import load_sklearn
+from graphprune.errors import InputError
+from graphprune.pipeline import run
+from graphprune.train.paradigms.unsupervised import Unsupervised, soft_labels
+
+
+def agreement(found, truth) -> float:
+    table = np.zeros((found.max() + 1, truth.max() + 1))
+    np.add.at(table, (found, truth), 1)
+    return table[linear_sum_assignment(-table)].sum() / len(truth)
+
+
+def groups(n=120, classes=4):
+    draws = np.random.default_rng(0)
+    truth = np.arange(n) % classes
+    centres = draws.normal(size=(classes, 6)) * 4
+    return torch.from_numpy((centres[truth] + draws.normal(size=(n, 6))).astype(np.float32)), truth
+
+
+def test_separate_groups_become_the_labels_and_two_spaces_work_together():
+    space, truth = groups()
+    paradigm = Unsupervised(iterations=60)
+    one = paradigm.find_labels([space], 4, seed=0).numpy()
+    assert agreement(one, truth) > 0.95
+    assert np.array_equal(one, paradigm.find_labels([space], 4, seed=0).numpy())
+    assert agreement(paradigm.find_labels([space, space[:, :4]], 4, seed=0).numpy(), truth) > 0.9
+
+
+def test_the_labelling_is_the_mean_of_the_spaces_with_normalised_columns():
+    draws = np.random.default_rng(1)
+    spaces = [draws.normal(size=(5, d)) for d in (3, 2)]
+    weights = [draws.normal(size=(d, 4)) for d in (3, 2)]
+    expected = np.zeros((5, 4))
+    for z, w in zip(spaces, weights, strict=True):
+        logits = z @ (w / np.sqrt((w**2).sum(axis=0)))
+        expected += np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True) / 2
+    found = soft_labels([torch.from_numpy(z) for z in spaces], [torch.from_numpy(w) for w in weights])
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-12)
+
+
+def test_bad_options_are_refused():
+    with pytest.raises(InputError, match="unsupervised: classes is 1"):
+        Unsupervised(classes=1)
+    with pytest.raises(InputError, match="3 samples cannot make 4 classes"):
+        Unsupervised().find_labels([torch.zeros(3, 2)], 4, seed=0)
+
+
+CONFIG = {
+    "name": "unsupervised",
+    "data": {"kind": "object"},
+    "model": {"name": "mlp", "width": 16, "depth": 1},
+    "paradigm": {"name": "unsupervised", "iterations": 40},
+    "seeds": {"fraction": 0.4},
+    "seed_training": {"epochs": 4, "batch_size": 32, "lr": 0.05},
+    "scores": [{"name": "dynamic_uncertainty", "window": 2}],
+    "graph": {"k": 5, "metric": "euclidean"},
+    "extrapolators": [{"name": "knn", "k": 5}],
+    "controls": False,
+    "short_run": None,
+    "arms": [{"name": "half", "score": "dynamic_uncertainty", "rule": "top_per_class"}],
+    "training": {"epochs": 2, "random_states": [0]},
+}
+
+
+def test_the_selection_does_not_depend_on_the_datas_own_labels_but_training_does(tmp_path):
+    kept, metrics = [], []
+    for name in ("given", "wrong"):
+        data = load_sklearn("digits", limit=150)
+        if name == "wrong":
+            data.train.labels = (data.train.labels * 3 + 1) % 10
+            object.__setattr__(data, "fingerprint", "wrong")
+        metrics.append(run(parse_config(CONFIG), tmp_path / name, data=data))
+        kept.append((tmp_path / name / "selections/half.parquet").read_bytes())
+        labels = np.load(tmp_path / name / "labels.npy")
+        assert labels.shape == (120,)
+    assert kept[0] == kept[1]
+    values = [m["training"]["full"]["value"] for m in metrics]
+    assert values[0] != values[1]
+    assert "labels" in metrics[0]["cost"]
+    spent = [m["training"]["half"]["total_seconds"] for m in metrics]
+    assert all(seconds > m["cost"]["labels"]["seconds"] for seconds, m in zip(spent, metrics, strict=True))
+
+
+def test_warm_starts_from_other_labels_are_refused():
+    with pytest.raises(InputError, match="init: seed does not go with paradigm unsupervised"):
+        parse_config({**CONFIG, "training": {"init": "seed"}})
