@@ -1,0 +1,184 @@
+"""The experiment's tables as Markdown, and a picture of which windows are kept.
+
+    python experiments/st_prune/tables.py [results]
+
+Prints to stdout; writes OUT/kept_<set>.svg from OUT/work where the arms' visits lie.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+HERE = Path(__file__).parent
+SHOWN = ("static_top@0.50", "static_ccs@0.50", "infobatch@0.50", "st_prune@0.50")
+CELL = 13
+
+Line = dict[str, Any]
+
+
+def head_room(lines: list[Line]) -> str:
+    """Last value, historical average, the shortest ``full_short`` and full: what there is to gain."""
+    rows = []
+    for name, own in _by(lines, "set").items():
+        maes = {arm: _spread([e["errors"]["all"]["mae"] for e in es]) for arm, es in _by(own, "arm").items()}
+        wanted = ("last_value", "historical_average", "full_short@0.30", "full_short@0.50", "full")
+        rows.append([name, *(maes.get(arm, "") for arm in wanted)])
+    return _table(["set", "last value", "historical average", "full, 30 %", "full, 50 %", "full"], rows)
+
+
+def errors(lines: list[Line]) -> str:
+    """All arms: MAE, RMSE and MAPE, MAE by step, what was trained, and what it took."""
+    header = ["set", "arm", "MAE", "RMSE", "MAPE", "step 3", "step 6", "step 12"]
+    header += ["backward passes", "cost in full runs", "seconds in all / full", "n"]
+    rows = []
+    for name, own in _by(lines, "set").items():
+        full = [line["total_seconds"] for line in own if line["arm"] == "full"]
+        for arm, some in _by(own, "arm").items():
+            row = [name, arm]
+            row += [_spread([line["errors"]["all"][m] for line in some]) for m in ("mae", "rmse", "mape")]
+            row += [
+                _spread([line["errors"].get(s, {}).get("mae") for line in some]) for s in ("3", "6", "12")
+            ]
+            row += [_spread([line.get(k) for line in some]) for k in ("backward_share", "cost_share")]
+            ratio = [
+                line["total_seconds"] / statistics.fmean(full) for line in some if "total_seconds" in line
+            ]
+            rows.append([*row, _spread(ratio) if full else "", str(len(some))])
+    return _table(header, rows)
+
+
+def agreement(lines: list[Line]) -> str:
+    """Spearman correlation of predicted ST-complexity, mean over random states."""
+    header = ["set", "seeds", "method", "unseen windows", "clear of seeds", "held-out seeds", "n"]
+    header += ["seed run on its seeds", "full against full"]
+    rows = []
+    for name, own in _by(lines, "set").items():
+        for fraction, some in _by(own, "fraction").items():
+            for method, these in _by(some, "method").items():
+                row = [name, f"{100 * float(fraction):.0f} %", method]
+                for where in ("unseen", "clear", "heldout"):
+                    row.append(_spread([line["spearman"][where] for line in these], digits=3))
+                ceilings = [
+                    _spread([x["ceiling"][c] for x in these], 3) for c in ("seed_vs_full", "full_vs_full")
+                ]
+                rows.append([*row, str(len(these)), *ceilings])
+    return _table(header, rows)
+
+
+def kept_picture(shares: dict[str, np.ndarray[Any, Any]], hour: Any, weekday: Any) -> str:
+    """SVG: a heat map for each arm, a row for each weekday; dark is kept always, white never."""
+    from graphprune.report.windows import DAYS, clock_figure
+
+    width, height = 24 * CELL + 60, 7 * CELL + 46
+    parts = []
+    for number, (arm, share) in enumerate(shares.items()):
+        top = number * height
+        parts.append(f'<text x="44" y="{top + 16}" font-weight="bold">{arm}</text>')
+        for day, row in enumerate(clock_figure(share, hour, weekday)["data"][0]["z"]):
+            y = top + 24 + day * CELL
+            parts.append(f'<text x="38" y="{y + 10}" text-anchor="end">{DAYS[day]}</text>')
+            for h, percent in enumerate(row):
+                fill = "#eee" if percent is None else f"rgb({_shade(percent)})"
+                parts.append(
+                    f'<rect x="{44 + h * CELL}" y="{y}" width="{CELL - 1}" height="{CELL - 1}" fill="{fill}"/>'
+                )
+        for h in range(0, 24, 6):
+            parts.append(f'<text x="{44 + h * CELL}" y="{top + height - 8}">{h}:00</text>')
+    size = f'width="{width}" height="{height * len(shares)}"'
+    style = 'font-family="sans-serif" font-size="10"'
+    return f'<svg xmlns="http://www.w3.org/2000/svg" {size} {style}>\n' + "\n".join(parts) + "\n</svg>\n"
+
+
+def sensor_picture(share: np.ndarray[Any, Any], sensor: Any, positions: Any, names: Iterable[str]) -> str:
+    """SVG: the sensors where they stand, dark where most of their windows are kept."""
+    from graphprune.report.windows import Sensors, sensor_figure
+
+    trace = sensor_figure(share, Sensors(sensor, list(names), positions))["data"][0]
+    x, y = np.array(trace["x"]), np.array(trace["y"])
+    across = max(np.ptp(x), np.ptp(y)) or 1.0
+    dots = [
+        f'<circle cx="{20 + 360 * (a - x.min()) / across:.1f}" cy="{380 - 360 * (b - y.min()) / across:.1f}" r="6" '
+        f'stroke="#888" fill="rgb({_shade(percent or 0)})"><title>{text}</title></circle>'
+        for a, b, percent, text in zip(x, y, trace["marker"]["color"], trace["hovertext"], strict=True)
+    ]
+    return (
+        '<svg xmlns="http://www.w3.org/2000/svg" width="400" height="400">\n' + "\n".join(dots) + "\n</svg>\n"
+    )
+
+
+def draw(out: Path, data: Path | None) -> None:
+    """Pictures of the arms in `SHOWN`, mean over random states, for the sets whose file is in ``data``."""
+    from settings import SETTINGS
+
+    from graphprune.data.windows import WindowSamples, load_sensors
+
+    for name, setting in SETTINGS.items():
+        shares = {}
+        for arm in SHOWN:
+            visits = [np.load(path)["visits"] for path in sorted((out / "work").glob(f"{name}-{arm}-*.npz"))]
+            if visits:
+                shares[arm] = np.clip(np.mean(visits, axis=0), 0, 1)
+        if not shares or data is None:
+            continue
+        train = load_sensors(data / setting.file, **setting.data).train
+        assert isinstance(train, WindowSamples)
+        if any(len(share) != len(train) for share in shares.values()):
+            print(f"{name}: the visits are of other windows (a smoke test?); no picture")
+            continue
+        hours = train.series.timestamps[train.starts + train.window].astype("datetime64[h]").astype(np.int64)
+        if train.sensors is not None:
+            for arm, share in shares.items():
+                where = train.series.positions, train.series.sensor_ids
+                (out / f"sensors_{arm}.svg").write_text(sensor_picture(share, train.sensors, *where))
+        picture = kept_picture(shares, hours % 24, (hours // 24 + 3) % 7)
+        (out / f"kept_{name}.svg").write_text(picture)
+
+
+def _shade(percent: float) -> str:
+    return ",".join(str(round(255 - percent / 100 * (255 - dark))) for dark in (20, 80, 140))
+
+
+def _by(lines: list[Line], key: str) -> dict[str, list[Line]]:
+    groups: dict[str, list[Line]] = defaultdict(list)
+    for line in lines:
+        if key in line:
+            groups[str(line[key])].append(line)
+    return groups
+
+
+def _spread(values: list[float | None], digits: int = 2) -> str:
+    known = [value for value in values if value is not None]
+    if not known:
+        return ""
+    text = f"{statistics.fmean(known):.{digits}f}"
+    return text if len(known) < 2 else f"{text} ± {statistics.stdev(known):.{digits}f}"
+
+
+def _table(header: list[str], rows: list[list[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("out", type=Path, nargs="?", default=HERE / "results")
+    parser.add_argument("--data", type=Path, default=None, help="Folder of the .npz files, for the pictures.")
+    options = parser.parse_args()
+    lines = [json.loads(line) for line in (options.out / "lines.jsonl").read_text().splitlines()]
+    trained = [line for line in lines if "errors" in line]
+    print(
+        head_room(trained), errors(trained), agreement([x for x in lines if x["job"] == "judge"]), sep="\n\n"
+    )
+    draw(options.out, options.data)
+
+
+if __name__ == "__main__":
+    main()
