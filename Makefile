@@ -42,7 +42,7 @@ test-browser: $(STAMP)
 
 docs: $(STAMP)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[docs]'
-	$(BIN)/python docs/methods.py
+	$(BIN)/python docs/generate.py
 	$(BIN)/mkdocs build --strict --quiet
 
 soak: $(STAMP)

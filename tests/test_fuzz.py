@@ -27,7 +27,7 @@ from graphprune.table import ScoreTable
 
 DIGITS = Path(__file__).parents[1] / "configs/digits.yaml"
 # `make fuzz` asks for many more.
-EXAMPLES = int(os.environ.get("GRAPHPRUNE_FUZZ", "60"))
+EXAMPLES = int(os.environ.get("GRAPHPRUNE_FUZZ", "30"))
 fuzzed = settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 

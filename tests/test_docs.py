@@ -1,0 +1,82 @@
+"""Every python and bash block of the docs runs, page by page from top to bottom; every method has its page."""
+
+import importlib.util
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+from graphprune.registry import KINDS, entries
+
+ROOT = Path(__file__).parents[1]
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", flags=re.DOTALL | re.MULTILINE)
+PAGES = sorted(page for page in (ROOT / "docs").glob("*.md"))
+# What a block may be called that is only to be read: terminals that install, YAML, output.
+READ_ONLY = {"console", "yaml", "text", "json"}
+
+
+def runnable(page: Path) -> list[tuple[str, str]]:
+    return [(kind, text) for kind, text in BLOCK.findall(page.read_text()) if kind not in READ_ONLY]
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if runnable(p)], ids=lambda p: p.stem)
+def test_the_blocks_of_a_page_run(page, run, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
+    monkeypatch.setattr("graphprune.planning.calibrate._TARGET_SECONDS", 0.02)
+    names = {}
+    for kind, text in runnable(page):
+        assert kind in ("python", "bash"), (
+            f"{page.name}: a block called {kind} is neither run nor only to be read"
+        )
+        if kind == "python":
+            exec(compile(text, str(page), "exec"), names)
+            continue
+        for line in text.replace("\\\n", " ").splitlines():
+            line, _, out = line.partition(" > ")
+            program, *arguments = shlex.split(line)
+            assert program == "graphprune", f"{page.name}: only graphprune's own commands are run: {line}"
+            code, said, error = run(*arguments)
+            assert code == 0, f"{line}\n{error}"
+            if out:
+                assert said.strip()
+                (tmp_path / out.strip()).write_text(said)
+
+
+def test_links_and_pictures_of_the_pages_exist():
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text()):
+            if not target.startswith(("http", "methods/")):
+                assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_every_method_has_a_page_with_its_source_and_formula(tmp_path, monkeypatch):
+    pytest.importorskip("latex2mathml")
+    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs/generate.py")
+    generate = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(generate)
+    monkeypatch.setattr(sys, "argv", ["generate.py", str(tmp_path / "methods")])
+    generate.main()
+    index = (tmp_path / "methods/index.md").read_text()
+    for kind in KINDS:
+        for name, entry in entries(kind).items():
+            text = (tmp_path / f"methods/{kind}/{name}.md").read_text()
+            assert entry.source in text
+            assert f"]({kind}/{name}.md)" in index
+            assert ":math:" not in text
+            assert ".. math" not in text
+    assert "<math" in (tmp_path / "methods/score/dynamic_uncertainty.md").read_text()
+    assert "larger values are kept" in (tmp_path / "methods/score/aum.md").read_text()
+
+
+def test_the_docs_and_the_readme_name_commands_that_exist():
+    from graphprune import cli
+
+    known = {command.name or command.callback.__name__ for command in cli.app.registered_commands}
+    texts = [page.read_text() for page in (*PAGES, ROOT / "README.md")]
+    named = {
+        name for text in texts for name in re.findall(r"^(?:\$ )?graphprune (\w+)", text, flags=re.MULTILINE)
+    }
+    assert named <= known
