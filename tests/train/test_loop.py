@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 from graphprune.config import OptimisationConfig
 from graphprune.data.base import TensorSamples
 from graphprune.data.map_style import MapSamples
-from graphprune.registry import create
+from graphprune.registry import create, entries
 from graphprune.rng import isolated_rng
 from graphprune.samplers.random import RandomSampler
 from graphprune.samplers.static import StaticSampler
@@ -20,6 +20,7 @@ from graphprune.scores.recorder import Recorder
 from graphprune.train.checkpoint import Checkpoint
 from graphprune.train.loop import evaluate_model, train_model
 from graphprune.train.optimizer import learning_rate
+from graphprune.train.paradigms.base import Paradigm
 from graphprune.train.paradigms.supervised import Supervised
 
 CPU = torch.device("cpu")
@@ -80,7 +81,22 @@ def fit(model, *, checkpoint=None, kill_at=None, sampler=None, samples=None, **c
 
 @pytest.mark.parametrize("kill_at", [2, 4])
 @pytest.mark.parametrize(
-    "method", [{"name": "infobatch"}, {"name": "es", "keep": 0.5}, {"name": "eswp"}, {"name": "seta"}]
+    "method",
+    [
+        {"name": "infobatch"},
+        {"name": "infobatch", "scores": torch.linspace(0, 1, N)},
+        {"name": "es", "keep": 0.5},
+        {"name": "eswp"},
+        {"name": "seta"},
+        {"name": "rs2", "keep": 0.5},
+        {"name": "random", "keep": 0.7},
+        {"name": "score_weighted", "scores": torch.linspace(0, 1, N)},
+        {"name": "jest", "keep": 0.5, "reference_losses": torch.linspace(0, 2, N)},
+        {"name": "jest", "keep": 0.5, "reference_losses": torch.linspace(0, 2, N), "draw": "top"},
+        {"name": "gstds", "schedule": "linear"},
+        {"name": "gstds", "rule": "balanced", "embeddings": torch.linspace(-1, 1, 2 * N).view(N, 2)},
+    ],
+    ids=lambda method: method["name"],
 )
 def test_a_run_with_a_dynamic_sampler_resumes_bit_by_bit(tmp_path, kill_at, method):
     def sampler():
@@ -203,3 +219,55 @@ def test_schedules_stay_between_zero_and_the_peak(schedule):
     if schedule != "constant":
         assert factors[-1] == pytest.approx(0, abs=1e-3)
         assert all(math.isclose(a, b, abs_tol=0.1) for a, b in pairwise(factors))
+
+
+class _Forecasts(Paradigm):
+    """Forecasts of one step, so that a sampler that reads forecast errors has some."""
+
+    metric = "mae"
+
+    def losses(self, outputs, targets):
+        return (outputs[:, 0] - targets).abs()
+
+    def signals(self, outputs, targets, losses):
+        errors = (outputs[:, :1] - targets[:, None]).abs().detach()
+        return {"loss": losses.detach(), "errors": errors[:, :, None]}
+
+    def tally(self, outputs, targets):
+        return torch.stack(
+            [(outputs[:, 0] - targets).abs().sum(), torch.tensor(float(len(targets)))]
+        ).double()
+
+
+@pytest.mark.parametrize("kill_at", [2, 6])
+def test_st_prune_resumes_bit_by_bit(tmp_path, kill_at):
+    def train(model, checkpoint=None, kill_at=None):
+        calls = 0
+
+        def progress(_fraction: float, _note: str) -> None:
+            nonlocal calls
+            calls += 1
+            if calls == kill_at:
+                raise Killed
+
+        sampler = create("sampler", "st_prune", n=N, epochs=4, seed=2, stationarity=torch.linspace(0, 1, N))
+        return train_model(
+            model, make_samples(), _Forecasts(), sampler, settings(), seed=3, device=CPU,
+            checkpoint=checkpoint, progress=progress,
+        )  # fmt: skip
+
+    whole, resumed = make_model(), make_model()
+    expected = train(whole)
+    checkpoint = Checkpoint(tmp_path / "c.pt", every_seconds=0)
+    with pytest.raises(Killed):
+        train(make_model(), checkpoint, kill_at)
+    result = train(resumed, checkpoint)
+    assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), resumed.parameters(), strict=True))
+    assert result.losses == expected.losses
+    assert result.cost.trained_samples == expected.cost.trained_samples < 4 * N
+
+
+def test_no_dynamic_sampler_is_left_out_of_the_resume_tests():
+    marks = test_a_run_with_a_dynamic_sampler_resumes_bit_by_bit.pytestmark
+    tried = {m["name"] for mark in marks if mark.args[0] == "method" for m in mark.args[1]} | {"st_prune"}
+    assert tried >= set(entries("sampler"))
