@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from graphprune.config import Config
+from graphprune.config_file import load_config
 from graphprune.pipeline import run
 from graphprune.select.base import Selection
 from graphprune.table import ScoreTable
 
+CONFIGS = Path(__file__).parents[2] / "configs"
 BASE = {
     "name": "toy",
     "device": "cpu",
@@ -38,6 +41,28 @@ def toy(tmp_path):
     adjacency = np.eye(4, k=1) + np.eye(4, k=-1)
     np.savez(path, values=values.astype(np.float32), timestamps=stamps, adjacency=adjacency)
     return path
+
+
+QUICK = (
+    "data.stride=8",
+    "seed_training.epochs=6",
+    "training.epochs=2",
+    "training.random_states=[0]",
+    "extrapolators=[{name: knn, k: 5}]",
+    "oracle=null",
+    "graph.k=10",
+)
+
+
+@pytest.mark.parametrize(("name", "steps", "beaten"), [("metr_la_week", 700, 10), ("beijing_air", 2500, 60)])
+def test_shipped_configs_run_with_a_path(shared_data, tmp_path, name, steps, beaten):
+    changes = (f"data.path={shared_data / name}.npz", f"data.limit={steps}", *QUICK)
+    metrics = run(load_config(CONFIGS / f"{name}.yaml", changes), tmp_path / "run")
+    assert {"full", "extrapolated_knn", "st_prune", "full_short", "last_value"} <= {
+        arm.partition("@")[0] for arm in metrics["training"]
+    }
+    assert 0 < metrics["training"]["full"]["mean"] < beaten
+    assert set(metrics["extrapolation"]) == {"st_complexity", "dynamic_uncertainty"}
 
 
 def finished(toy, tmp_path, **changes):
@@ -74,7 +99,8 @@ def test_a_graph_on_plain_statistics(toy, tmp_path):
 
 def test_samples_of_single_sensors(toy, tmp_path):
     scores = ["st_complexity", "st_spatial", "st_temporal"]
-    metrics, folder = finished(toy, tmp_path, data={"granularity": "sensor"}, graph={"k": 5}, scores=scores)
+    changes = {"data": {"granularity": "sensor"}, "graph": {"k": 5}, "scores": scores, "oracle": None}
+    metrics, folder = finished(toy, tmp_path, **changes, training={**BASE["training"], "random_states": [0]})
     assert metrics["dataset"]["n"] == 181 * 4
     table = ScoreTable.from_parquet(folder / "scores/st_complexity.parquet")
     starts, sensors = np.divmod(table.ids, 4)
@@ -90,4 +116,7 @@ def test_samples_of_single_sensors(toy, tmp_path):
     kept = Selection.from_parquet(folder / "selections/top.parquet")
     assert len(kept.ids) == round(0.4 * 724)
     assert metrics["training"]["st_prune"]["keep"] < 1
+    page = (folder / "report.html").read_text()
+    assert 'data-figure="kept-clock-0"' in page
+    assert 'data-figure="kept-sensors-0"' in page
     assert metrics["training"]["last_value"]["mean"] > 0

@@ -74,7 +74,9 @@ class STID(Forecaster):
         assert isinstance(layer, nn.Linear)
         weights = torch.split(layer.weight, [part.shape[-1] for part in parts], dim=1)
         window, place, *clock = (linear(part, weight) for part, weight in zip(parts, weights, strict=True))
-        total: Tensor = window + place + (sum(clock, torch.zeros_like(layer.bias)) + layer.bias)
+        offset = sum(clock, torch.zeros_like(layer.bias)) + layer.bias
+        # Under autocast the products are in half precision, and so is what a whole layer would return.
+        total: Tensor = window + place + offset.to(window.dtype)
         return total
 
     def _place(self, x: Tensor) -> Tensor:
