@@ -50,7 +50,7 @@ soak: $(STAMP)
 
 test-vision:
 	$(PYTHON) -m venv $(VISION)
-	$(VISION)/bin/pip install --quiet torch==2.14.1 torchvision==0.29.1 --editable '.[hf,dev]'
+	$(VISION)/bin/pip install --quiet torch==2.14.1 torchvision==0.29.1 timm --editable '.[hf,dev]'
 	$(VISION)/bin/pytest -m vision tests
 
 # Runs in whatever environment PYTHON names: CUDA machines usually have theirs.

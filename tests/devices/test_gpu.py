@@ -1,5 +1,7 @@
 """The same code on an accelerator (`make test-gpu`)."""
 
+from contextlib import suppress
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,7 @@ from graphprune.graph.knn import KNNGraph
 from graphprune.registry import create, get
 from graphprune.rng import isolated_rng
 from graphprune.scores.recorder import Recorder
+from graphprune.train.checkpoint import Checkpoint
 from graphprune.train.loop import evaluate_model, train_model
 from graphprune.train.paradigms.supervised import Supervised
 
@@ -22,7 +25,7 @@ CUDA = torch.device("cuda")
 
 
 @pytest.mark.parametrize("sampler", ["random", "infobatch", "es"])
-@pytest.mark.parametrize("precision", ["float32", "bf16"])
+@pytest.mark.parametrize("precision", ["float32", "bf16", "fp16"])
 def test_digits_are_learned_and_scored(sampler, precision):
     data = load_sklearn("digits")
     assert isinstance(data.train, TensorSamples)
@@ -35,6 +38,58 @@ def test_digits_are_learned_and_scored(sampler, precision):
     train_model(model, data.train, Supervised(), steps, settings, seed=0, device=CUDA, recorder=recorder)
     assert evaluate_model(model, data.test, Supervised(), device=CUDA) > 0.9
     assert all(bool(values.isfinite().all()) for values in recorder.values().values())
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"precision": "fp16", "clip_norm": 1.0},
+        {"accumulate": 2, "ema": 0.9},
+        {"compile": True},
+        {"augment": ("crop", "flip", "cutout")},
+    ],
+)
+def test_a_killed_run_goes_on_with_the_state_that_was_on_the_device(tmp_path, changes):
+    data = load_sklearn("digits")
+    settings = OptimisationConfig(epochs=2, batch_size=128, lr=0.05, **changes)
+    weights = []
+    for kill_at in (None, 5):
+        checkpoint = Checkpoint(tmp_path / f"{kill_at}.pt", every_seconds=0)
+        for stop in (kill_at, None) if kill_at else (None,):
+            calls = 0
+
+            def progress(_fraction: float, _note: str, stop: int | None = stop) -> None:
+                nonlocal calls
+                calls += 1
+                if calls == stop:
+                    raise Killed
+
+            with isolated_rng(0, "model"):
+                model = get("model", "mlp").for_task(data.info, width=32)
+            sampler = create("sampler", "infobatch", n=len(data.train), epochs=2)
+            with suppress(Killed):
+                train_model(
+                    model, data.train, Supervised(), sampler, settings, seed=0, device=CUDA,
+                    checkpoint=checkpoint, progress=progress,
+                )  # fmt: skip
+        weights.append(torch.cat([p.detach().flatten().cpu() for p in model.parameters()]))
+    # Some of CUDA's sums have no fixed order, so equal here means to rounding.
+    torch.testing.assert_close(weights[1], weights[0], atol=1e-3, rtol=1e-3)
+
+
+def test_adversarial_training_runs_on_the_device():
+    data = load_sklearn("digits")
+    paradigm = create("paradigm", "adversarial", method="trades", epsilon=0.5, step=0.2, steps=2)
+    with isolated_rng(0, "model"):
+        model = get("model", "small_cnn").for_task(data.info, width=8, stages=2)
+    sampler = create("sampler", "random", n=len(data.train), epochs=3)
+    settings = OptimisationConfig(epochs=3, lr=0.1, precision="bf16")
+    result = train_model(model, data.train, paradigm, sampler, settings, seed=0, device=CUDA)
+    assert result.losses[-1] < result.losses[0]
 
 
 def test_the_graph_equals_that_of_the_cpu():

@@ -1,10 +1,14 @@
 """Torchvision's data sets and models through the same doors as anybody's (`make test-vision`)."""
 
 import pytest
+import torch
 
+from graphprune.config import Method
 from graphprune.config_file import parse_config
+from graphprune.data.base import TaskInfo
 from graphprune.data.map_style import data_from_datasets
 from graphprune.pipeline import run
+from graphprune.train.models.build import build_model
 
 pytestmark = pytest.mark.vision
 
@@ -35,3 +39,11 @@ def test_a_torchvision_dataset_and_model_go_the_whole_way(tmp_path):
         model=lambda: torchvision.models.resnet18(num_classes=3),
     )
     assert metrics["training"]["half"]["backward_samples"] == 2 * 30
+
+
+@pytest.mark.parametrize("name", ["timm:resnet18", "torchvision:resnet18"])
+def test_a_named_model_gives_one_logit_per_class(name):
+    pytest.importorskip(name.partition(":")[0], reason="the library is not in this environment")
+    model = build_model(Method(name=name), TaskInfo("classification", (3, 64, 64), num_classes=7)).eval()
+    with torch.no_grad():
+        assert model(torch.zeros(2, 3, 64, 64)).shape == (2, 7)
