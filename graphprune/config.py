@@ -296,6 +296,15 @@ class OracleConfig(Strict):
     runs: Annotated[int, Field(ge=1)] = 2
 
 
+class AuditConfig(Strict):
+    """Full runs that are begun and not ended, to tell how near predictions are without an oracle."""
+
+    epochs: Annotated[
+        int | None, Field(ge=3, description="Where they stop (default: two thirds of training.epochs).")
+    ] = None
+    runs: Count = 1
+
+
 class ShortRunConfig(Strict):
     """A short run on all the data, trained as the arms are: the control that costs what the seed run does."""
 
@@ -357,6 +366,7 @@ class Config(Strict):
     ] = True
     short_run: ShortRunConfig | None = ShortRunConfig()
     oracle: OracleConfig | None = None
+    audit: AuditConfig | None = None
     arms: tuple[ArmConfig, ...] = ()
     training: TrainingConfig = TrainingConfig()
 
@@ -384,6 +394,14 @@ class Config(Strict):
         if unlabelled and any(self.starts_warm(arm) for arm in (None, *self.arms)):
             raise ValueError(
                 "training.init: seed does not go with paradigm unsupervised, whose labels are others"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _audit_is_shorter(self) -> Config:
+        if self.audit and (self.audit.epochs or 3) > self.training.epochs:
+            raise ValueError(
+                f"audit.epochs: {self.audit.epochs or 3} is more than training.epochs {self.training.epochs:g}"
             )
         return self
 

@@ -91,8 +91,9 @@ def _extrapolation(score: str, judged: dict[str, Any]) -> str:
     from graphprune.report.agreement import method_label
 
     rows = []
+    audited = any(result.get("audit") for result in judged["methods"].values())
     for method, result in judged["methods"].items():
-        heldout, oracle = result["heldout"], result["oracle"]
+        heldout, oracle, audit = result["heldout"], result["oracle"], result.get("audit")
         rows.append(
             (
                 method_label(method, result),
@@ -100,6 +101,7 @@ def _extrapolation(score: str, judged: dict[str, Any]) -> str:
                 _number(oracle["spearman"]) if oracle else "-",
                 _interval(oracle["spearman_ci95"]) if oracle else "-",
                 _number(oracle["overlap"]["0.5"]) if oracle else "-",
+                *([_interval(audit and audit["interval"])] if audited else []),
                 f"{result['cost_passes']:.2f}",
             )
         )
@@ -110,7 +112,8 @@ def _extrapolation(score: str, judged: dict[str, Any]) -> str:
             f"\n(full run against full run {_number(ceiling['full_vs_full'])},"
             f" seed run against full runs {_number(ceiling['seed_vs_full'])})"
         )
-    columns = ["extrapolator", "held-out seeds", "full runs", "95 %", "overlap at .5", "cost in full runs"]
+    columns = ["extrapolator", "held-out seeds", "full runs", "95 %", "overlap at .5"]
+    columns += [*(["full runs (audit)"] if audited else []), "cost in full runs"]
     return _table(title, columns, rows)
 
 

@@ -69,11 +69,11 @@ def open_job(
     job.make_model("check")
     for training in (config.seed_training, config.training):
         check_precision(device, training.precision)
+    lengths = {config.seed_training.epochs, *([config.training.epochs] if config.oracle else [])}
     for score in config.scores:
-        epochs = int(config.seed_training.epochs)
-        create("score", score.name, **score.options).start(
-            1, epochs=epochs, num_classes=loaded.info.num_classes
-        )
+        for epochs in lengths:
+            watching = create("score", score.name, **score.options)
+            watching.start(1, epochs=int(epochs), num_classes=loaded.info.num_classes)
     for path in (config.embedding.path, config.embedding.weights):
         if path is not None:
             must_exist(path)
@@ -117,6 +117,7 @@ def check_names(config: Config) -> None:
 
 def _run(job: Job) -> dict[str, Any]:
     from graphprune.stages.arms import baseline_arms, equal_cost_arms, selected_arm, train_arm
+    from graphprune.stages.audit import begin_full_runs
     from graphprune.stages.dynamic import dynamic_arm, sampler_arm
     from graphprune.stages.embed import embed_data
     from graphprune.stages.evaluate import evaluate_predictions
@@ -146,6 +147,7 @@ def _run(job: Job) -> dict[str, Any]:
             extrapolate(scored, inputs, score.name, method)
     for number in range(config.oracle.runs if config.oracle else 0):
         score_everything(scored, number)
+    begin_full_runs(scored)
     evaluate_predictions(scored)
     arms = baseline_arms(job)
     for arm in config.arms:

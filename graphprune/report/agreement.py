@@ -82,6 +82,17 @@ def agreement_tables(score: dict[str, Any]) -> list[dict[str, Any]]:
     return tables
 
 
+def audit_rows(score: dict[str, Any]) -> list[dict[str, Any]]:
+    """Every method's audit that came to an answer, highest expectation first: label and audit."""
+    methods: dict[str, dict[str, Any]] = score.get("methods") or {}
+    rows = [
+        {"method": method_label(name, raw), **raw["audit"]}
+        for name, raw in methods.items()
+        if (raw.get("audit") or {}).get("interval")
+    ]
+    return sorted(rows, key=lambda row: -float(row["expected"]))
+
+
 def method_label(name: str, method: dict[str, Any]) -> str:
     """The name as tables print it: controls say so."""
     return f"{name} (control)" if method.get("control") else name

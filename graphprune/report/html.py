@@ -14,7 +14,7 @@ import jinja2
 from markupsafe import Markup
 
 from graphprune.report import format as show
-from graphprune.report.agreement import agreement_figure, agreement_tables, perfect_ceiling
+from graphprune.report.agreement import agreement_figure, agreement_tables, audit_rows, perfect_ceiling
 from graphprune.report.arms import ROLE_WORDS, Arm, arms, equal_cost_arms
 from graphprune.report.forecasts import error_table
 from graphprune.report.payload import embed_json
@@ -77,7 +77,8 @@ def render(report: ReportInput) -> str:
     for name, score in (report.metrics.get("extrapolation") or {}).items():
         figures[f"agreement-{len(scores)}"] = agreement_figure(score)
         shared = {"ceiling": score.get("ceiling") or {}, "perfect": perfect_ceiling(score)}
-        scores.append({"name": name, "tables": agreement_tables(score), **shared})
+        tables = {"tables": agreement_tables(score), "audits": audit_rows(score)}
+        scores.append({"name": name, **tables, **shared})
     kept = kept_figures(report.map)
     for number, (_, parts) in enumerate(kept):
         figures |= {f"kept-{part}-{number}": figure for part, figure in parts.items()}

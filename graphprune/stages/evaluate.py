@@ -10,9 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from graphprune.config import Config
+from graphprune.extrapolate.audit import audit
 from graphprune.extrapolate.evaluate import evaluate, noise_ceiling
 from graphprune.files import read_json, write_json
 from graphprune.ledger import Cost, measure
+from graphprune.stages.audit import audit_lengths, audit_paths, audit_scores
 from graphprune.stages.extrapolate import heldout_path, prediction_path
 from graphprune.stages.job import Job
 from graphprune.stages.methods import methods_of
@@ -34,6 +36,8 @@ def evaluate_predictions(job: Job) -> None:
         for p in (heldout_path(job.run, s, m), prediction_path(job.run, s, m))
     ]
     inputs += [p for score in scores for p in oracle_paths(job.run, job.config, score)]
+    begun = config.audit.runs if config.audit else 0
+    inputs += [p for score in scores for p in audit_paths(job.run, score, begun)]
 
     def work(attempt: Attempt) -> Iterable[Path]:
         cost = attempt.costs["evaluate"] = Cost()
@@ -85,8 +89,23 @@ def _judge(job: Job, score: str, methods: list[str]) -> dict[str, Any]:
                 labels=None if labels is None else labels[unseen],
                 seed=job.config.seed,
             ).to_dict()
-        judged[method] = {"heldout": against_seed_run.to_dict(), "oracle": against_oracle}
+        judged[method] = {
+            "heldout": against_seed_run.to_dict(),
+            "oracle": against_oracle,
+            "audit": _audit(job, score, method),
+        }
     return {"ceiling": _ceiling(job, score, measured, np.isin(ids, measured.ids)), "methods": judged}
+
+
+def _audit(job: Job, score: str, method: str) -> dict[str, Any] | None:
+    config, begun = job.config, audit_scores(job.run, job.config, score)
+    if not begun:
+        return None
+    predicted = ScoreTable.from_parquet(prediction_path(job.run, score, method))
+    unseen, lengths = ~predicted.measured, audit_lengths(config)
+    measured = [[scores[unseen] for scores in run] for run in begun]
+    found = audit(predicted.values[unseen], measured, lengths, config.training.epochs, seed=config.seed)
+    return found.to_dict()
 
 
 def _ceiling(

@@ -15,6 +15,7 @@ from graphprune.config import OptimisationConfig
 from graphprune.registry import create, get
 from graphprune.rng import derive_seed
 from graphprune.samplers.static import StaticSampler
+from graphprune.scores.base import Score
 from graphprune.scores.recorder import Recorder
 from graphprune.stages.job import Job
 from graphprune.stages.seeds import read_seeds
@@ -33,7 +34,7 @@ def score_seeds(job: Job) -> None:
         rows = np.searchsorted(job.data.train.ids, seeds.ids)
         return _train_and_score(job, attempt, rows, job.config.seed_training, "seed", job.run / "scores")
 
-    settings = _settings(job, job.config.seed_training)
+    settings = training_key(job, job.config.seed_training)
     job.run.ensure("score_seeds", settings=settings, inputs=[job.run / "seeds.parquet"], work=work)
 
 
@@ -45,7 +46,9 @@ def score_everything(job: Job, run: int) -> None:
         rows = np.arange(len(job.data.train))
         return _train_and_score(job, attempt, rows, training, f"oracle/{run}", job.run / f"oracle/{run}")
 
-    job.run.ensure(f"oracle/{run}", settings={**_settings(job, training), "run": run}, inputs=[], work=work)
+    job.run.ensure(
+        f"oracle/{run}", settings={**training_key(job, training), "run": run}, inputs=[], work=work
+    )
 
 
 def score_path(run: RunFolder, score: str) -> Path:
@@ -65,7 +68,8 @@ def table_metadata(job: Job, score: str, **more: Any) -> dict[str, Any]:
     }
 
 
-def _settings(job: Job, training: OptimisationConfig) -> dict[str, Any]:
+def training_key(job: Job, training: OptimisationConfig) -> dict[str, Any]:
+    """What the scores of a training depend on."""
     config = job.config
     return {
         "data": job.data.fingerprint,
@@ -74,6 +78,14 @@ def _settings(job: Job, training: OptimisationConfig) -> dict[str, Any]:
         "training": training.model_dump(mode="json"),
         "scores": [score.model_dump(mode="json") for score in config.scores],
         "device": job.device.type,
+    }
+
+
+def attached_scores(job: Job, ids: npt.NDArray[np.int64]) -> dict[str, Score]:
+    """New scores of the config, by name, for samples with these ids."""
+    return {
+        score.name: create("score", score.name, **score.options, **_links(job, score.name, ids))
+        for score in job.config.scores
     }
 
 
@@ -89,10 +101,7 @@ def _train_and_score(
     ids = data.train.ids[rows]
     seed = derive_seed(config.seed, "train", purpose)
     recorder = Recorder(
-        {
-            score.name: create("score", score.name, **score.options, **_links(job, score.name, ids))
-            for score in config.scores
-        },
+        attached_scores(job, ids),
         torch.from_numpy(ids),
         epochs=int(settings.epochs),
         num_classes=data.info.num_classes,

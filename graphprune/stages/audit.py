@@ -1,0 +1,92 @@
+"""Begin full runs, so that predicted scores can be audited where nobody makes a whole one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from graphprune.config import Config
+from graphprune.files import read_npy, write_npy
+from graphprune.rng import derive_seed
+from graphprune.samplers.static import StaticSampler
+from graphprune.scores.snapshots import SnapshotRecorder
+from graphprune.stages.job import Job
+from graphprune.stages.score import attached_scores, training_key
+from graphprune.store import Attempt, RunFolder
+from graphprune.train.checkpoint import Checkpoint
+from graphprune.train.loop import train_model
+
+
+def begin_full_runs(job: Job) -> None:
+    """Writes ``audit/<run>/<score>.npy [3, N]`` float32: the scores after three lengths of a full run."""
+    if job.config.audit is None:
+        return
+    settings = job.config.training.optimisation()
+    for number in range(job.config.audit.runs):
+        key = {**training_key(job, settings), "lengths": audit_lengths(job.config), "run": number}
+        job.run.ensure(
+            f"audit/{number}",
+            settings=key,
+            inputs=[],
+            work=lambda attempt, number=number: _begin(job, attempt, number),  # type: ignore[misc]
+        )
+
+
+def audit_lengths(config: Config) -> list[int]:
+    """Numbers of epochs after which the scores are taken: two thirds of a full run, and two earlier ones."""
+    assert config.audit is not None
+    last = config.audit.epochs or max(3, round(config.training.epochs * 2 / 3))
+    return [min(round(0.7 * last), last - 2), min(round(0.85 * last), last - 1), last]
+
+
+def audit_scores(run: RunFolder, config: Config, score: str) -> list[npt.NDArray[np.float32]]:
+    """The scores ``[3, N]`` of every begun run."""
+    runs = config.audit.runs if config.audit else 0
+    return [read_npy(path) for path in audit_paths(run, score, runs)]
+
+
+def audit_paths(run: RunFolder, score: str, runs: int) -> list[Path]:
+    """Where they are."""
+    return [run / f"audit/{number}/{score}.npy" for number in range(runs)]
+
+
+def _begin(job: Job, attempt: Attempt, number: int) -> Iterable[Path]:
+    config, train = job.config, job.data.train
+    settings, lengths = config.training.optimisation(), audit_lengths(config)
+    purpose = f"audit/{number}"
+    seed = derive_seed(config.seed, "train", purpose)
+    recorder = SnapshotRecorder(
+        attached_scores(job, train.ids),
+        torch.from_numpy(train.ids),
+        at=lengths,
+        epochs=int(settings.epochs),
+        num_classes=job.data.info.num_classes,
+        device=job.device,
+    )
+    sampler = StaticSampler(len(train), rows=torch.arange(len(train)), epochs=settings.epochs, seed=seed)
+    result = train_model(
+        job.make_model(purpose),
+        train,
+        job.paradigm_for(settings),
+        sampler,
+        settings,
+        seed=seed,
+        device=job.device,
+        recorder=recorder,
+        checkpoint=Checkpoint(attempt.checkpoint),
+        progress=job.reporter.progress,
+        until=lengths[-1],
+    )
+    attempt.costs[purpose] = result.cost + result.evaluation_cost
+    snapshots: dict[int, dict[str, Any]] = recorder.snapshots
+    paths = []
+    for name in recorder.scores:
+        path = job.run / f"{purpose}/{name}.npy"
+        write_npy(path, np.stack([snapshots[length][name].numpy() for length in lengths]))
+        paths.append(path)
+    return paths

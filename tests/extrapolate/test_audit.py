@@ -1,0 +1,77 @@
+"""The audit: its continuations against polynomials fitted by numpy, and what it holds when trends go on."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+
+from graphprune.errors import InputError
+from graphprune.extrapolate.audit import audit
+
+
+def begun(epochs, full, rng, n=4000, rising=0.6):
+    """A truth, a predictor of it, and scores that near the truth as epochs pass."""
+    truth, noise = rng.normal(size=n), rng.normal(size=n)
+    predicted = truth + rng.normal(size=n)
+    scores = []
+    for e in epochs:
+        share = 1 - rising * math.log(full / e)
+        scores.append(share * truth + (1 - share) * noise)
+    return predicted, truth, scores
+
+
+def test_ends_are_those_of_numpy_polynomials():
+    rng = np.random.default_rng(0)
+    epochs, full = [14, 17, 20], 30
+    predicted, _, scores = begun(epochs, full, rng)
+    found = audit(predicted, [scores], epochs, full, n_bootstrap=0)
+    r = [spearmanr(predicted, s).statistic for s in scores]
+    assert found.spearman == pytest.approx(r, abs=1e-12)
+    x, end = np.log(epochs), np.log(full)
+    line = np.polyval(np.polyfit(x[1:], r[1:], 1), end)
+    ends = [
+        r[2],
+        r[2] + 2 * (line - r[2]),
+        r[2] + (r[2] - r[0]) / (x[2] - x[0]) * (end - x[2]),
+        np.polyval(np.polyfit(x, r, 2), end),
+    ]
+    assert found.expected == pytest.approx(min(line, 1.0), abs=1e-9)
+    assert found.interval == pytest.approx([min(ends), min(max(ends), 1.0)], abs=1e-9)
+
+
+def test_it_holds_the_truth_where_the_trend_goes_on():
+    inside = 0
+    for seed in range(20):
+        predicted, truth, scores = begun([14, 17, 20], 30, np.random.default_rng(seed), n=800)
+        low, high = audit(predicted, [scores], [14, 17, 20], 30, n_bootstrap=100).interval
+        inside += low <= spearmanr(predicted, truth).statistic <= high
+    assert inside >= 19
+
+
+def test_a_whole_run_needs_no_drawing_on():
+    rng = np.random.default_rng(1)
+    predicted, _, scores = begun([20, 25, 30], 30, rng)
+    found = audit(predicted, [scores, scores], [20, 25, 30], 30, n_bootstrap=200)
+    assert found.runs == 2
+    assert found.expected == pytest.approx(found.spearman[-1])
+    assert found.interval[1] - found.interval[0] < 0.1  # sampling error only
+
+
+def test_what_cannot_be_told_is_said():
+    flat = np.zeros(10)
+    found = audit(np.arange(10.0), [[flat, flat, flat]], [1, 2, 3], 4)
+    assert (found.interval, found.spearman) == (None, None)
+    assert "all the same" in found.reason
+
+
+@pytest.mark.parametrize("epochs", [[1, 2], [3, 2, 4], [2, 2, 3], [10, 20, 31]])
+def test_lengths_must_make_sense(epochs):
+    scores = [np.arange(5.0)] * len(epochs)
+    with pytest.raises(InputError, match="at least three, ascending"):
+        audit(np.arange(5.0), [scores], epochs, 30)
+
+
+def test_samples_must_be_the_same():
+    with pytest.raises(InputError, match="one number for each"):
+        audit(np.arange(5.0), [[np.arange(4.0)] * 3], [1, 2, 3], 4)
