@@ -211,6 +211,9 @@ CASES = {
     "a model for other data": (digits("model={name: stid}"), "STID forecasts windows"),
     "a windowed score on images": (digits("scores=[st_complexity]", "arms=[]"), "needs windows"),
     "a window longer than the run": (digits("scores.0.window=99"), "99"),
+    "a window longer than the oracle's run": (
+        digits("training.epochs=3", "scores=[{name: dynamic_uncertainty, window: 5}]", "arms=[]"), "window of 5",
+    ),
     "a file in the place of the run folder": (
         lambda f: ((f / "run").write_text(""), ("run", DIGITS, "--out", f / "run"))[1], "is a file",
     ),

@@ -37,6 +37,7 @@ from graphprune.train.loop import train_model
 _TARGET_SECONDS = 0.7
 _SAMPLES = 1500
 _BATCH = 512
+_FEW = 64
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,7 @@ class Calibration:
         fits: Fit and prediction of each extrapolator by name.
         judge: One `graphprune.evaluate`.
         rules: One selection by each arm's rule.
+        untried: Extrapolators that could not be tried; their time counts as none.
         dimensions: Of the embeddings.
         weight_bytes: Of one model.
         row_bytes: Of one row of a score table in Parquet.
@@ -89,6 +91,7 @@ class Calibration:
     fits: dict[str, Measured]
     judge: Measured
     rules: dict[str, Measured]
+    untried: tuple[str, ...]
     dimensions: int
     weight_bytes: int
     row_bytes: float
@@ -151,15 +154,29 @@ def calibrate(job: Job, scratch: Path) -> Calibration:
     options: dict[str, Any] = {"metric": config.graph.metric, "device": job.device}
     graph, search = _timed(len(part), lambda: KNNGraph.build(embeddings, k=k, **options))
     labels = None if part.labels is None else torch.from_numpy(part.labels)
-    inputs = Inputs(
-        graph=graph,
-        embeddings=embeddings,
-        labels=labels,
-        probes=torch.softmax(outputs, dim=1)[None] if info.kind == "classification" else None,
-        short_run=ShortRun(**{name: torch.rand(2, len(part)).half() for name in names}),
-    )
-    seeds = _spread(len(part), max(20, round(config.seeds.fraction * len(part)))).numpy()
-    fits = {m.name: _fit(job, m, inputs, seeds, losses) for m in methods_of(job)}
+    probes = torch.softmax(outputs, dim=1)[None] if info.kind == "classification" else None
+
+    def inputs_of(count: int) -> Inputs:
+        known = graph
+        if count < len(part):
+            known = KNNGraph.build(embeddings[:count], k=min(k, count - 1), **options)
+        return Inputs(
+            graph=known,
+            embeddings=embeddings[:count],
+            labels=None if labels is None else labels[:count],
+            probes=None if probes is None else probes[:, :count],
+            short_run=ShortRun(**{name: torch.full((2, count), 0.5).half() for name in names}),
+            input_complexity=torch.from_numpy(losses[:count]) if info.kind == "forecasting" else None,
+        )
+
+    inputs, few = inputs_of(len(part)), inputs_of(min(len(part), _FEW))
+    fits, untried = {}, []
+    for method in methods_of(job):
+        try:
+            fits[method.name] = _fit(job, method, inputs, few, losses)
+        except InputError:  # it asks for more than can be stood in for; the run will have it
+            fits[method.name] = Measured(len(part), 0.0, resident_mib(), resident_mib())
+            untried.append(method.name)
     other = losses[torch.randperm(len(part), generator=generator(0, "plan", "judge")).numpy()]
     _, judge = _timed(len(part), lambda: evaluate(other, losses, std=np.abs(losses), labels=part.labels))
     predicted = np.zeros(len(part), dtype=bool)
@@ -179,6 +196,7 @@ def calibrate(job: Job, scratch: Path) -> Calibration:
         fits=fits,
         judge=judge,
         rules=rules,
+        untried=tuple(untried),
         dimensions=embeddings.shape[1],
         weight_bytes=weights,
         row_bytes=(scratch / "table.parquet").stat().st_size / len(part),
@@ -238,7 +256,11 @@ def _train(
     first = attempt(count)[0]
     count = min(n, max(count, int(count * _TARGET_SECONDS / max(first.seconds, 1e-4)) // batch * batch))
     train, passes, base = attempt(count)
-    measured = Measured(count, train.seconds, base, train.peak_mib)
+    # Where all samples take less than the time, they are trained on again.
+    while train.seconds < _TARGET_SECONDS:
+        more, looks, _ = attempt(count)
+        train, passes = train + more, passes + looks
+    measured = Measured(train.trained_samples, train.seconds, base, train.peak_mib)
     if not passes.forward_samples:
         return measured, None
     return measured, Measured(passes.forward_samples, passes.seconds, base, passes.peak_mib)
@@ -268,11 +290,14 @@ def _losses(job: Job, model: torch.nn.Module, part: Part) -> Any:
     return torch.cat(found).float().cpu().numpy()
 
 
-def _fit(job: Job, method: Method, inputs: Inputs, seeds: Any, scores: Any) -> Measured:
-    def fit() -> None:
-        fit_extrapolator(method, inputs, seeds, scores[seeds], job.config.seed).predict(return_std=True)
+def _fit(job: Job, method: Method, inputs: Inputs, few: Inputs, scores: Any) -> Measured:
+    def fit(known: Inputs) -> None:
+        seeds = _spread(known.n, max(_FEW // 2, round(job.config.seeds.fraction * known.n))).numpy()
+        fit_extrapolator(method, known, seeds, scores[seeds], job.config.seed).predict(return_std=True)
 
-    return _timed(inputs.n, fit)[1]
+    # What a method imports is loaded with a few samples, and not counted as often as it is fitted.
+    fit(few)
+    return _timed(inputs.n, lambda: fit(inputs))[1]
 
 
 def _select(

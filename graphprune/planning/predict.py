@@ -13,6 +13,7 @@ from graphprune.data.base import Data
 from graphprune.ledger import Cost
 from graphprune.planning.calibrate import Calibration, calibrate, resident_mib
 from graphprune.registry import get
+from graphprune.stages.dynamic import FROM_RUN
 from graphprune.stages.job import Job
 from graphprune.stages.methods import methods_of
 
@@ -106,6 +107,9 @@ class _Reckoning:
         self._judge()
         self._arms()
         self._other()
+        if self.measured.untried:
+            untried = ", ".join(self.measured.untried)
+            self.notes.append(f"not tried beforehand, and reckoned as taking no time: {untried}")
         return Plan(tuple(self.stages), self.measured.seconds + self.loading, tuple(self.notes))
 
     def _add(self, name: str, cost: Cost, *, disk_bytes: float = 0.0, peak_mib: float | None = None) -> None:
@@ -227,19 +231,24 @@ class _Reckoning:
 
     def _overhead(self, arm: ArmConfig) -> Cost:
         """What `graphprune.stages.overhead` will book, in seconds and samples."""
-        if arm.score is None:
-            return Cost()
-        seeds = self.spent["seed_training"]
-        if get("score", arm.score).phase == "eval":
-            seeds = seeds + self.spent.get("seed_training_evaluation", Cost())
-        parts = {
-            "seeds": seeds,
-            "graph": self.spent["embed"] + self.spent["graph"],
-            "short_run": self.spent.get("short_run", Cost()),
-        }
-        total = Cost(self.measured.fits[arm.extrapolator].seconds_for(self.n))
-        for part in get("extrapolator", arm.extrapolator).spends:
-            total = total + parts[part]
+        options = {} if arm.sampler is None else arm.sampler.options
+        parts = {part for part in ("graph", "embeddings") if options.get(part) == FROM_RUN}
+        if self.config.starts_warm(arm):
+            parts.add("seeds")
+        total = Cost()
+        if arm.score is not None:
+            parts |= set(get("extrapolator", arm.extrapolator).spends)
+            total = Cost(self.measured.fits[arm.extrapolator].seconds_for(self.n))
+        if parts & {"graph", "embeddings"}:
+            total = total + self.spent["embed"]
+            if self.config.embedding.source == "seed_model":
+                parts.add("seeds")
+        if "seeds" in parts:
+            total = total + self.spent["seed_training"]
+            if arm.score is not None and get("score", arm.score).phase == "eval":
+                total = total + self.spent.get("seed_training_evaluation", Cost())
+        for part in ("graph", "short_run"):
+            total = total + (self.spent.get(part, Cost()) if part in parts else Cost())
         return total
 
     def _add_budget(self, budgets: dict[str, float], spent: Cost, full: Cost) -> None:

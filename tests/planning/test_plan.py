@@ -14,6 +14,8 @@ from graphprune.planning.calibrate import Measured, Part
 from graphprune.planning.predict import plan
 
 TINY = Path(__file__).parents[1] / "tiny.yaml"
+SMALLER = ["training.random_states=[0]", "oracle.runs=1", "extrapolators=[{name: knn, k: 5}, mean]", "controls=false",
+           "arms.0.extrapolator=knn"]  # fmt: skip
 
 
 def test_the_plan_names_the_stages_of_the_run_and_counts_their_samples(tmp_path, monkeypatch):
@@ -21,7 +23,7 @@ def test_the_plan_names_the_stages_of_the_run_and_counts_their_samples(tmp_path,
     scratch.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(scratch))
     monkeypatch.setattr("graphprune.planning.calibrate._TARGET_SECONDS", 0.01)
-    config = load_config(TINY, ["training.random_states=[0]", "oracle.runs=1"])
+    config = load_config(TINY, SMALLER)
     found = plan(config)
     assert not list(scratch.glob("graphprune*"))
     metrics = run(config, tmp_path / "run")
@@ -40,6 +42,17 @@ def test_the_plan_names_the_stages_of_the_run_and_counts_their_samples(tmp_path,
     assert found.total.peak_mib > 100
     size = sum(path.stat().st_size for path in (tmp_path / "run").rglob("*") if path.is_file()) / 2**20
     assert size / 1.5 < found.total.disk_mib < 1.5 * size
+
+
+def test_windows_are_planned_with_every_control(monkeypatch):
+    monkeypatch.setattr("graphprune.planning.calibrate._TARGET_SECONDS", 0.01)
+    traffic = Path(__file__).parents[2] / "configs/traffic.yaml"
+    small = ["data.limit=500", "training.random_states=[0]", "extrapolators=[knn, ridge]", "arms=[]"]
+    found = plan(load_config(traffic, small))
+    assert found.notes == ()
+    assert {"seed_training", "seed_training_evaluation", "extrapolate", "oracle", "train/full", "other"} <= {
+        stage.name for stage in found.stages
+    }
 
 
 def test_measurements_scale_from_a_part_to_the_whole():
