@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from graphprune.config import OptimisationConfig
 from graphprune.data.base import Data
-from graphprune.data.timesplit import draw_time_blocks, heldout_blocks
+from graphprune.data.timesplit import clear_of, draw_time_blocks, heldout_blocks
 from graphprune.data.windows import WindowSamples, load_sensors
 from graphprune.embed.module import embed_samples
 from graphprune.extrapolate.base import Inputs, ShortRun
@@ -279,12 +279,6 @@ def _full_runs(place: Place, name: str, *, but: int | None = None) -> list[Path]
     return others or every
 
 
-def _steps_to_nearest(starts: npt.NDArray[np.int64], seeds: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    after = np.searchsorted(seeds, starts)
-    left, right = seeds[np.maximum(after - 1, 0)], seeds[np.minimum(after, len(seeds) - 1)]
-    return np.minimum(np.abs(starts - left), np.abs(right - starts))
-
-
 def _judge(place: Place, name: str, data: Data, state: int) -> list[dict[str, Any]]:
     """Predictions against the mean of all full runs, on windows that are no seeds and on those clear of seeds.
 
@@ -303,7 +297,7 @@ def _judge(place: Place, name: str, data: Data, state: int) -> list[dict[str, An
         run = np.load(path)
         rows, unseen = run["rows"], np.ones(len(train), dtype=bool)
         unseen[rows] = False
-        clear = _steps_to_nearest(train.starts, np.unique(train.starts[rows])) >= train.span
+        clear = clear_of(train.starts, np.unique(train.starts[rows]), train.span)
         ceiling = {
             "seed_vs_full": evaluate(run["measured"], truth[rows], n_bootstrap=0).spearman,
             "full_vs_full": noise_ceiling([r[unseen] for r in runs])["spearman"] if len(runs) > 1 else None,

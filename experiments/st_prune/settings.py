@@ -38,8 +38,8 @@ SETTINGS = {
     ),
     "beijing_air": Setting(
         "beijing_air.npz",
-        {"target": "PM2.5", "window": 24, "horizon": 24, "stride": 3},
-        epochs=20,
+        {"target": "PM2.5", "window": 24, "horizon": 24, "stride": 6},
+        epochs=10,
         lr=0.005,
         faults="1.5 to 5 % of the pollutants are missing",
     ),

@@ -151,6 +151,21 @@ def heldout_blocks(
     return np.flatnonzero(np.isin(starts, fit)), np.flatnonzero(np.isin(starts, heldout))
 
 
+def clear_of(starts: Ints, seeds: Ints, span: int) -> npt.NDArray[np.bool_]:
+    """Whether windows of ``span`` steps from ``starts [n]`` share no step with any from ``seeds [m]``, ascending.
+
+    What is predicted for a window that overlaps a seed is half known; only clear ones show what a prediction of
+    times never seen is worth. Cost: O(n log m).
+
+    >>> clear_of(np.array([0, 5, 9, 20]), np.array([10, 11]), 4)
+    array([ True,  True, False,  True])
+    """
+    after = np.searchsorted(seeds, starts)
+    before, behind = seeds[np.maximum(after - 1, 0)], seeds[np.minimum(after, len(seeds) - 1)]
+    clear: npt.NDArray[np.bool_] = np.minimum(np.abs(starts - before), np.abs(behind - starts)) >= span
+    return clear
+
+
 def _steps_apart(distinct: Ints, span: int) -> int:
     """How many places apart two of the ascending starts are surely ``span`` steps apart."""
     spacing = int(np.diff(distinct).min()) if len(distinct) > 1 else 1

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from graphprune.data.formats.common import clock
 from graphprune.data.scaling import calendar, fit_scaler
 from graphprune.data.sensors import SensorSeries
-from graphprune.data.timesplit import draw_time_blocks, heldout_blocks, split_windows
+from graphprune.data.timesplit import clear_of, draw_time_blocks, heldout_blocks, split_windows
 from graphprune.data.windows import WindowSamples, load_sensors, window_data
 from graphprune.errors import InputError
 
@@ -245,6 +245,23 @@ def test_seed_blocks_and_heldout_seeds_never_overlap(
     assert not steps_touched(starts[rows][fit], span) & steps_touched(starts[rows][heldout], span)
     assert len(np.unique(starts[rows][heldout])) == max(1, round(0.25 * len(drawn)))
     assert len(heldout) % sensors == 0
+
+
+@given(
+    count=st.integers(2, 120),
+    stride=st.integers(1, 4),
+    span=st.integers(1, 20),
+    seed=st.integers(0, 99),
+)
+@settings(deadline=None, max_examples=60)
+def test_windows_clear_of_seeds_share_no_step_with_them(count, stride, span, seed):
+    starts = np.repeat(np.arange(count) * stride, 2)
+    chosen = np.random.default_rng(seed).random(count) < 0.2
+    chosen[seed % count] = True
+    seeds = np.arange(count)[chosen] * stride
+    touched = steps_touched(seeds, span)
+    expected = [not touched & set(range(start, start + span)) for start in starts.tolist()]
+    assert clear_of(starts, seeds, span).tolist() == expected
 
 
 def test_seeds_are_spread_over_the_whole_time():
