@@ -1,0 +1,240 @@
+"""Accuracy against wall-clock of every dynamic sampler on CIFAR-10, beside training shorter on everything.
+
+    python -m experiments.dynamic_cifar10.run --data DIR [--states 0 1 2] [--arms ...] [--noisy] [--processes 2]
+
+DIR holds cifar10_train.parquet, cifar10_test.parquet, and for ``--noisy`` cifar10n_labels.npz (``worse_label``).
+Each (arm, state) is one process and one line in results/<case>.jsonl; the same command goes on where it stopped.
+``--limit`` and ``--epochs`` are for trying it out; their lines go to results/trial_<case>.jsonl.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from experiments.harness import ROOT, cpu_name
+from graphprune.config import OptimisationConfig
+from graphprune.data.base import Data
+from graphprune.data.huggingface import load_parquet
+from graphprune.data.images import stratified
+from graphprune.data.relabelled import Relabelled
+from graphprune.embed.module import embed_samples
+from graphprune.ledger import Cost, measure
+from graphprune.registry import create, get
+from graphprune.rng import derive_seed, isolated_rng
+from graphprune.samplers.base import EpochSampler
+from graphprune.samplers.static import StaticSampler
+from graphprune.train.evaluate import evaluate_model
+from graphprune.train.loop import train_model
+from graphprune.train.paradigms.supervised import Supervised
+
+RESULTS = Path(__file__).parent / "results"
+EPOCHS, BATCH, LR, WIDTH = 16, 128, 0.1, 16
+# The reference model of jest and gstds: trained on a tenth of the data, and its cost is theirs.
+REFERENCE_SHARE = 0.1
+KEEPS = (0.3, 0.5)
+
+
+def arms() -> dict[str, dict[str, Any]]:
+    """Every arm by name: sampler, options, epochs as a share of the full length, and whether it needs a reference.
+
+    Two settings each, so that about 70 % and 50 % of the backward passes are saved where a sampler can be told.
+    """
+    found: dict[str, dict[str, Any]] = {"full": {"sampler": "random"}}
+    for keep in KEEPS:
+        at = f"@{keep:.1f}"
+        found[f"full_short{at}"] = {"sampler": "random", "share": keep}
+        found[f"random{at}"] = {"sampler": "static", "options": {"keep": keep}}
+        found[f"rs2{at}"] = {"sampler": "rs2", "options": {"keep": keep}}
+        found[f"infobatch{at}"] = {"sampler": "infobatch", "options": {"r": {0.3: 0.9, 0.5: 0.7}[keep]}}
+        found[f"es{at}"] = {"sampler": "es", "options": {"keep": keep}}
+        found[f"eswp{at}"] = {"sampler": "eswp", "options": {"keep": keep}}
+        found[f"jest{at}"] = {"sampler": "jest", "options": {"keep": keep}, "reference": "reference_losses"}
+        for rule in ("extreme", "central", "balanced"):
+            options = {"filter": 1 - keep, "rule": rule}
+            found[f"gstds_{rule}{at}"] = {"sampler": "gstds", "options": options, "reference": "embeddings"}
+        found[f"seta{at}"] = {"sampler": "seta", "options": {"r": 0.1, "window": keep}}
+    return found
+
+
+def load(folder: Path, noisy: bool, limit: int | None) -> Data:
+    """CIFAR-10 from the two Parquet files; ``noisy``: with the worst of three human labels for training."""
+    data = load_parquet(
+        folder / "cifar10_train.parquet",
+        test_path=folder / "cifar10_test.parquet",
+        image=None,
+        label=None,
+        image_size=None,
+        limit=limit,
+        test_fraction=0.2,
+        faults=(),
+    )
+    if not noisy:
+        return data
+    with np.load(folder / "cifar10n_labels.npz", allow_pickle=False) as arrays:
+        labels = arrays["worse_label"].astype(np.int64)[data.train.ids]
+    return Data(data.name + "_worse_label", Relabelled(data.train, labels), data.test, data.info, data.faults)
+
+
+def network(data: Data, *purpose: str | int) -> nn.Module:
+    """The small CNN with weights that depend on the purpose alone."""
+    with isolated_rng(0, "init", *purpose):
+        model: nn.Module = get("model", "small_cnn").for_task(data.info, width=WIDTH, stages=3)
+    return model
+
+
+def settings(epochs: float) -> OptimisationConfig:
+    """How everything here is trained."""
+    return OptimisationConfig(
+        epochs=epochs, batch_size=BATCH, lr=LR, weight_decay=5e-4, augment=("crop", "flip"), precision="bf16"
+    )
+
+
+def reference(data: Data, state: int, epochs: float, device: torch.device) -> tuple[Tensor, Tensor, Cost]:
+    """Losses ``[N]`` and features ``[N, H]`` of a model trained on a tenth of the data, and what both cost."""
+    labels, n = data.train.labels, len(data.train)
+    assert labels is not None
+    rows = torch.from_numpy(
+        stratified(labels, max(20, round(REFERENCE_SHARE * n)), purpose="reference", seed=state)
+    )
+    model, seed = network(data, "reference", state), derive_seed(state, "reference")
+    sampler = StaticSampler(n, rows=rows, epochs=epochs, seed=seed)
+    cost = train_model(
+        model, data.train, Supervised(), sampler, settings(epochs), seed=seed, device=device
+    ).cost
+    with measure(cost):
+        features, outputs = embed_samples(model, data.train, device=device, precision="bf16")
+        losses = nn.functional.cross_entropy(outputs, torch.from_numpy(labels), reduction="none")
+    cost.forward_samples += n
+    return losses, features, cost
+
+
+def run_once(arm: str, state: int, data: Data, epochs: float, device: torch.device) -> dict[str, Any]:
+    """One training with everything that it needs, as one line of results."""
+    entry, n = arms()[arm], len(data.train)
+    options, length = dict(entry.get("options", {})), epochs * entry.get("share", 1.0)
+    overhead = Cost()
+    if "reference" in entry:
+        losses, features, overhead = reference(data, state, epochs, device)
+        options[entry["reference"]] = losses if entry["reference"] == "reference_losses" else features
+    seed = derive_seed(state, "sampler", arm)
+    sampler: EpochSampler
+    if entry["sampler"] == "static":
+        labels = data.train.labels
+        assert labels is not None
+        rows = torch.from_numpy(stratified(labels, round(options["keep"] * n), purpose="random", seed=seed))
+        sampler = StaticSampler(n, rows=rows, epochs=length, seed=seed)
+    else:
+        sampler = create("sampler", entry["sampler"], n=n, epochs=length, seed=seed, **options)
+    model = network(data, "arm", state)
+    seed = derive_seed(0, "arm", state)
+    result = train_model(model, data.train, Supervised(), sampler, settings(length), seed=seed, device=device)
+    total = overhead + result.cost
+    return {
+        "arm": arm,
+        "state": state,
+        "accuracy": evaluate_model(model, data.test, Supervised(), device=device, precision="bf16"),
+        "seconds": total.seconds,
+        "training_seconds": result.cost.seconds,
+        "overhead_seconds": overhead.seconds,
+        "passes": total.passes(n, epochs),
+        "backward": result.cost.trained_samples / (n * epochs),
+        "losses": result.losses,
+        "epochs": length,
+        "n": n,
+        "conditions": {
+            "cpu": cpu_name(),
+            "device": device.type,
+            "threads": torch.get_num_threads(),
+            "load": os.getloadavg()[0],
+            "torch": torch.__version__,
+            "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        },
+    }
+
+
+def finished(path: Path) -> set[tuple[str, int]]:
+    """Which (arm, state) have a line; a line that a kill cut short counts as none."""
+    done = set()
+    for line in path.read_text().splitlines() if path.exists() else []:
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue
+        done.add((entry["arm"], entry["state"]))
+    return done
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--states", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--arms", nargs="+", default=list(arms()), metavar="ARM", help=" ".join(arms()))
+    parser.add_argument("--noisy", action="store_true")
+    parser.add_argument("--epochs", type=float, default=EPOCHS)
+    parser.add_argument("--limit", type=int, default=None)
+    parser.add_argument("--processes", type=int, default=1, help="Runs that share the machine.")
+    parser.add_argument("--threads", type=int, default=1, help="Threads of each run.")
+    parser.add_argument(
+        "--here", action="store_true", help="Run in this process (used by the script itself)."
+    )
+    chosen = parser.parse_args()
+    if unknown := set(chosen.arms) - set(arms()):
+        parser.error(f"unknown arm {sorted(unknown)[0]}; known are {', '.join(arms())}")
+    trial = "trial_" if chosen.limit is not None or chosen.epochs != EPOCHS else ""
+    path = RESULTS / f"{trial}{'noisy' if chosen.noisy else 'clean'}.jsonl"
+    RESULTS.mkdir(exist_ok=True)
+    done = finished(path)
+    # State by state, so that what stands after an interruption compares all arms.
+    waiting = [(arm, state) for state in chosen.states for arm in chosen.arms if (arm, state) not in done]
+    if chosen.here:
+        torch.set_num_threads(chosen.threads)
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        data = load(chosen.data, chosen.noisy, chosen.limit)
+        for arm, state in waiting:
+            line = json.dumps(run_once(arm, state, data, chosen.epochs, device))
+            # One write of a whole line, so that processes may share the file.
+            with path.open("a") as handle:
+                handle.write(line + "\n")
+            print(line, flush=True)
+        return
+    _share_out(chosen, waiting)
+
+
+def _share_out(chosen: argparse.Namespace, waiting: list[tuple[str, int]]) -> None:
+    passed = ["--data", str(chosen.data.resolve()), "--epochs", str(chosen.epochs)]
+    passed += ["--threads", str(chosen.threads), "--here"]
+    passed += ["--noisy"] if chosen.noisy else []
+    passed += [] if chosen.limit is None else ["--limit", str(chosen.limit)]
+    environment = {**os.environ, "OMP_NUM_THREADS": str(chosen.threads)}
+    running: list[subprocess.Popen[bytes]] = []
+    while waiting or running:
+        while waiting and len(running) < chosen.processes:
+            arm, state = waiting.pop(0)
+            command = [sys.executable, "-m", "experiments.dynamic_cifar10.run", *passed]
+            command += ["--arms", arm, "--states", str(state)]
+            running.append(subprocess.Popen(command, cwd=ROOT, env=environment))
+        for process in list(running):
+            if process.poll() is not None:
+                running.remove(process)
+                if process.returncode:
+                    for other in running:
+                        other.terminate()
+                    sys.exit(f"a run failed with exit code {process.returncode}; the same command goes on")
+        time.sleep(0.2)
+
+
+if __name__ == "__main__":
+    main()
