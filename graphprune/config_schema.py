@@ -37,7 +37,10 @@ def config_schema() -> dict[str, Any]:
 
 
 def _method(kind: str) -> dict[str, Any]:
-    names = {"type": "string", "enum": list(entries(kind)), "title": f"Name of a {kind}"}
+    names: dict[str, Any] = {"type": "string", "enum": list(entries(kind)), "title": f"Name of a {kind}"}
+    if kind == "model":
+        # Models of other libraries stand behind the library's name: torchvision:resnet18.
+        names = {"anyOf": [names, {"type": "string", "pattern": "^[a-z_]+:"}]}
     options = {
         "type": "object",
         "properties": {"name": names},
