@@ -10,6 +10,7 @@ from graphprune.registry import entries
 # Which registry answers for a method, by where it stands in the configuration.
 _KINDS = {
     ("Config", "model"): "model",
+    ("Config", "paradigm"): "paradigm",
     ("Config", "scores"): "score",
     ("Config", "extrapolators"): "extrapolator",
     ("ArmConfig", "rule"): "selection",
@@ -28,7 +29,8 @@ def config_schema() -> dict[str, Any]:
     """
     schema = Config.model_json_schema()
     definitions = schema["$defs"]
-    definitions.pop("Method")
+    # For a method of a kind that is not listed above: any name.
+    definitions["Method"] = {"anyOf": [{"type": "string"}, definitions["Method"]]}
     for (section, key), kind in _KINDS.items():
         properties = (schema if section == "Config" else definitions[section])["properties"]
         properties[key] = _point_to(properties[key], f"#/$defs/{kind}")
