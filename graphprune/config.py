@@ -153,6 +153,13 @@ class SeedsConfig(Strict):
     heldout: Annotated[
         float, Field(gt=0, lt=1, description="Share of the seeds that judges the extrapolators.")
     ] = 0.2
+    background: Annotated[
+        float,
+        Field(
+            ge=0,
+            description="Other samples that every epoch of the seed run visits in turn, per seed (needs their labels).",
+        ),
+    ] = 0.0
 
 
 class OptimisationConfig(Strict):

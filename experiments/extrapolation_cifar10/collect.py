@@ -121,7 +121,7 @@ def run_job(job: str, state: int, data: Data, out: Path) -> None:
         epochs=epochs,
         num_classes=data.info.num_classes,
         device=device,
-        eval_every=3 if job.startswith("seed") else 1,
+        eval_epochs=range(2, EPOCHS, 3) if job.startswith("seed") else None,
     )
     sampler = StaticSampler(n, rows=torch.from_numpy(rows), epochs=epochs, seed=seed)
     start = time.perf_counter()

@@ -18,7 +18,7 @@ from graphprune.data.base import Data
 from graphprune.data.timesplit import clear_of, draw_time_blocks, heldout_blocks
 from graphprune.data.windows import WindowSamples, load_sensors
 from graphprune.embed.module import embed_samples
-from graphprune.extrapolate.base import Inputs, ShortRun
+from graphprune.extrapolate.base import Inputs, Looks
 from graphprune.extrapolate.evaluate import evaluate, noise_ceiling
 from graphprune.graph.knn import KNNGraph
 from graphprune.graph.spatiotemporal import linked_windows, spatiotemporal_graph
@@ -183,7 +183,7 @@ def _train(
     with isolated_rng(state, "init"):
         model = get("model", "stid").for_task(data.info, **setting.model)
     whole = max(1, int(epochs))
-    recorder = Recorder(scores, torch.from_numpy(ids), epochs=whole + 1, eval_every=whole)
+    recorder = Recorder(scores, torch.from_numpy(ids), epochs=whole + 1, eval_epochs=(whole - 1, whole))
     result = train_model(
         model,
         data.train,
@@ -236,7 +236,7 @@ def _seed_run(place: Place, name: str, data: Data, fraction: float, state: int) 
         embeddings=embeddings,
         ids=train.ids,
         input_complexity=torch.from_numpy(input_complexity(train)),
-        short_run=ShortRun(loss=torch.from_numpy(np.load(short)["loss"])[None]) if short.exists() else None,
+        short_run=Looks(loss=torch.from_numpy(np.load(short)["loss"])[None]) if short.exists() else None,
     )
     fit, heldout = heldout_blocks(train.starts[rows], 0.2, generator=generator(state, "held"), **spans)
     found: dict[str, Any] = {"rows": rows, "measured": measured, "heldout": heldout}

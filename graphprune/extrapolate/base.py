@@ -26,8 +26,8 @@ _REMEDY = {
 
 
 @dataclass(frozen=True)
-class ShortRun:
-    """What a short run on all data showed of every sample while training, ``[E', N]`` float each.
+class Looks:
+    """What a training showed of every sample at K looks (epochs or passes), ``[K, N]`` float each.
 
     Args:
         p_true: Probability of the true label.
@@ -44,7 +44,7 @@ class ShortRun:
     def __post_init__(self) -> None:
         if not self.signals or len({signal.shape for signal in self.signals.values()}) > 1:
             shapes = {name: tuple(signal.shape) for name, signal in self.signals.items()}
-            raise InputError(f"short_run has signals of shapes {shapes}; give at least one, all [E, N]")
+            raise InputError(f"looks have signals of shapes {shapes}; give at least one, all [K, N]")
 
     @property
     def signals(self) -> dict[str, Tensor]:
@@ -58,7 +58,7 @@ class ShortRun:
         return next(iter(self.signals.values())).shape[1]
 
     def mean(self, name: str) -> Tensor:
-        """Mean over the epochs ``[N]`` float32; `InputError` where the short run did not keep ``name``."""
+        """Mean over the looks ``[N]`` float32; `InputError` where ``name`` was not kept."""
         signal: Tensor | None = getattr(self, name)
         if signal is None:
             raise InputError(
@@ -78,7 +78,8 @@ class Inputs:
         ids: Sample ids ``[N]`` int64 ascending (default: ``0..N-1``).
         labels: Class labels ``[N]`` int64, or None.
         probes: Out-of-sample class probabilities ``[P, N, C]`` at P checkpoints, or None.
-        short_run: What a short run on all data showed, or None.
+        short_run: What a short run on all data showed epoch by epoch, or None.
+        seed_run: What the seed run showed of all samples in its last looks, or None.
         input_complexity: How complex each window is by its input alone ``[N]``, or None.
     """
 
@@ -87,7 +88,8 @@ class Inputs:
     ids: npt.NDArray[np.int64] | None = None
     labels: Tensor | None = None
     probes: Tensor | None = None
-    short_run: ShortRun | None = None
+    short_run: Looks | None = None
+    seed_run: Looks | None = None
     input_complexity: Tensor | None = None
 
     def __post_init__(self) -> None:
@@ -100,6 +102,7 @@ class Inputs:
             "labels": n if self.labels is None else len(self.labels),
             "probes": n if self.probes is None else self.probes.shape[1],
             "short_run": n if self.short_run is None else self.short_run.n,
+            "seed_run": n if self.seed_run is None else self.seed_run.n,
             "input_complexity": n if self.input_complexity is None else len(self.input_complexity),
         }
         for name, length in lengths.items():
@@ -128,7 +131,8 @@ class Extrapolator(ABC):
     all have the same
     score leave nothing to learn: everybody gets that score, with standard deviation 0. ``requires`` names the
     optional inputs without which the method cannot work, ``spends`` what its order costs beside the fit:
-    ``seeds`` (seed run), ``graph`` (embedding and graph), ``short_run``.
+    ``seeds`` (seed run), ``graph`` (embedding and graph), ``looks`` (the seed run's passes over everything),
+    ``short_run``.
     """
 
     requires: ClassVar[tuple[str, ...]] = ()

@@ -17,7 +17,7 @@ from graphprune.data.base import Batch, Samples
 from graphprune.embed.module import embed_samples, evaluation
 from graphprune.embed.precomputed import read_embeddings
 from graphprune.errors import InputError
-from graphprune.extrapolate.base import Inputs, ShortRun
+from graphprune.extrapolate.base import Inputs, Looks
 from graphprune.extrapolate.evaluate import evaluate
 from graphprune.graph.knn import KNNGraph
 from graphprune.ledger import Cost, measure
@@ -165,7 +165,7 @@ def calibrate(job: Job, scratch: Path) -> Calibration:
             embeddings=embeddings[:count],
             labels=None if labels is None else labels[:count],
             probes=None if probes is None else probes[:, :count],
-            short_run=ShortRun(**{name: torch.full((2, count), 0.5).half() for name in names}),
+            short_run=Looks(**{name: torch.full((2, count), 0.5).half() for name in names}),
             input_complexity=torch.from_numpy(losses[:count]) if info.kind == "forecasting" else None,
         )
 

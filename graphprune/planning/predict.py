@@ -131,7 +131,9 @@ class _Reckoning:
         return self.measured.row_bytes * rows
 
     def _seeds(self) -> None:
-        config, visits = self.config, self.seeds * self.config.seed_training.epochs
+        config = self.config
+        an_epoch = min(self.n, round(self.seeds * (1 + config.seeds.background)))
+        visits = an_epoch * config.seed_training.epochs
         scores = len(config.scores)
         disk = self.measured.weight_bytes + scores * self._table_bytes(self.seeds)
         self._add("seed_training", self._train("seed", visits), disk_bytes=disk)
@@ -139,7 +141,7 @@ class _Reckoning:
         if passes.forward_samples:
             self._add("seed_training_evaluation", passes)
         if config.short_run is not None:
-            share = self.seeds / self.n
+            share = an_epoch / self.n
             epochs = config.short_run.epochs or max(1, round(config.seed_training.epochs * share))
             signals = 1 if self.job.data.info.num_classes is None else 3
             self._add(

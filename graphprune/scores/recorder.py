@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Collection, Mapping
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -13,6 +13,36 @@ from graphprune.scores.base import Phase, Score, Signals
 
 _NONE = torch.iinfo(torch.int64).max
 _DERIVED = {"log_probs": ("logits",), "p_true": ("logits", "targets"), "loss": ("logits", "targets")}
+
+
+class Observer(Protocol):
+    """What a training loop tells of its batches: a `Recorder` or several in a `RecorderGroup`."""
+
+    @property
+    def phases(self) -> tuple[Phase, ...]: ...
+
+    def needs(self, phase: Phase) -> frozenset[str]: ...
+
+    def evaluates(self, epoch: int) -> bool: ...
+
+    def evaluation_ids(self, epoch: int) -> Tensor: ...
+
+    def observe(
+        self,
+        phase: Phase,
+        ids: Tensor,
+        epoch: int,
+        *,
+        logits: Tensor | None = None,
+        targets: Tensor | None = None,
+        loss: Tensor | None = None,
+        features: Tensor | None = None,
+        errors: Tensor | None = None,
+    ) -> None: ...
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
 
 
 class Recorder:
@@ -29,7 +59,8 @@ class Recorder:
         epochs: Epochs of the run (windows are checked against it before it starts).
         num_classes: Classes, or None for forecasts.
         device: Where the state lives; the batches' device avoids copies.
-        eval_every: Evaluation passes stand after every so many epochs, and after the last.
+        eval_epochs: After which epochs (from 0) evaluation passes stand (default: all).
+        others: Whether ids that are not recorded are an error (``refuse``, default) or left out (``ignore``).
 
     Cost: O(B C) time per batch of B samples beside the scores' own; 12 bytes per sample and phase.
 
@@ -49,10 +80,11 @@ class Recorder:
         epochs: int,
         num_classes: int | None = None,
         device: torch.device | str = "cpu",
-        eval_every: int = 1,
+        eval_epochs: Collection[int] | None = None,
+        others: Literal["refuse", "ignore"] = "refuse",
     ) -> None:
         self.scores = dict(scores)
-        self.epochs, self.eval_every = epochs, eval_every
+        self.epochs, self.eval_epochs, self.others = epochs, eval_epochs, others
         self.ids = ids.to(device=device, dtype=torch.int64)
         self.n = len(ids)
         if not self.n or bool((self.ids[1:] <= self.ids[:-1]).any()):
@@ -75,8 +107,12 @@ class Recorder:
 
     def evaluates(self, epoch: int) -> bool:
         """Whether a score waits for an evaluation pass after this whole epoch."""
-        due = (epoch + 1) % self.eval_every == 0 or epoch + 1 == self.epochs
-        return due and epoch < self.epochs and "eval" in self.phases
+        due = self.eval_epochs is None or epoch in self.eval_epochs
+        return due and "eval" in self.phases
+
+    def evaluation_ids(self, epoch: int) -> Tensor:
+        """Ids ``[M]`` ascending that the pass after this epoch covers."""
+        return self.ids
 
     def needs(self, phase: Phase) -> frozenset[str]:
         """Which `Signals` the scores of a phase read."""
@@ -156,10 +192,11 @@ class Recorder:
         else:
             rows = torch.searchsorted(self.ids, ids).clamp_(max=self.n - 1)
             known = self.ids[rows] == ids
-        lowest = torch.where(known, _NONE, ids).amin()
-        self._foreign = torch.stack([self._foreign[0] + (~known).sum(), self._foreign[1].minimum(lowest)])
-        if self.ids.device.type == "cpu":
-            self._refuse_foreign()
+        if self.others == "refuse":
+            lowest = torch.where(known, _NONE, ids).amin()
+            self._foreign = torch.stack([self._foreign[0] + (~known).sum(), self._foreign[1].minimum(lowest)])
+            if self.ids.device.type == "cpu":
+                self._refuse_foreign()
         return torch.where(known, rows, self.n)
 
     def _refuse_foreign(self) -> None:

@@ -18,6 +18,7 @@ from graphprune.stages.complexity import load_input_complexity
 from graphprune.stages.embed import load_embeddings, load_probes
 from graphprune.stages.graph import load_graph
 from graphprune.stages.job import Job
+from graphprune.stages.looks import load_looks, looks_paths
 from graphprune.stages.score import score_path, table_metadata
 from graphprune.stages.seeds import read_seeds
 from graphprune.stages.short_run import load_short_run
@@ -35,6 +36,7 @@ def load_inputs(job: Job) -> Inputs:
         labels=None if labels is None else torch.from_numpy(labels),
         probes=load_probes(job),
         short_run=load_short_run(job),
+        seed_run=load_looks(job),
         input_complexity=load_input_complexity(job),
     )
 
@@ -85,6 +87,7 @@ def extrapolate(job: Job, inputs: Inputs, score: str, method: Method) -> None:
             *graph,
             *probes,
             *short_run,
+            *looks_paths(job),
         ],
         work=work,
     )

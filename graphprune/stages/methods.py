@@ -21,7 +21,11 @@ def methods_of(job: Job) -> tuple[Method, ...]:
         "input_complexity": isinstance(job.data.train, WindowSamples),
     }
     named = {method.name for method in config.extrapolators}
-    fitless = [e.name for e in entries("extrapolator").values() if issubclass(e.cls, RankControl)]
+    fitless = [
+        e.name
+        for e in entries("extrapolator").values()
+        if e.source == "control" and issubclass(e.cls, RankControl)
+    ]
     possible = [name for name in fitless if all(there[need] for need in _requires(name))]
     return (*config.extrapolators, *(Method(name=name) for name in possible if name not in named))
 

@@ -12,12 +12,16 @@ import numpy.typing as npt
 import torch
 
 from graphprune.config import OptimisationConfig
+from graphprune.ledger import Cost
 from graphprune.registry import create, get
 from graphprune.rng import derive_seed
-from graphprune.samplers.static import StaticSampler
+from graphprune.samplers.background import BackgroundSampler
+from graphprune.samplers.base import EpochSampler
 from graphprune.scores.base import Score
+from graphprune.scores.group import RecorderGroup
 from graphprune.scores.recorder import Recorder
 from graphprune.stages.job import Job
+from graphprune.stages.looks import late_looks, wants_looks, write_looks
 from graphprune.stages.seeds import read_seeds
 from graphprune.store import Attempt, RunFolder
 from graphprune.table import ScoreTable
@@ -34,7 +38,11 @@ def score_seeds(job: Job) -> None:
         rows = np.searchsorted(job.data.train.ids, seeds.ids)
         return _train_and_score(job, attempt, rows, job.config.seed_training, "seed", job.run / "scores")
 
-    settings = training_key(job, job.config.seed_training)
+    settings = {
+        **training_key(job, job.config.seed_training),
+        "background": job.config.seeds.background,
+        "looks": wants_looks(job),
+    }
     job.run.ensure("score_seeds", settings=settings, inputs=[job.run / "seeds.parquet"], work=work)
 
 
@@ -98,19 +106,23 @@ def _train_and_score(
     folder: Path,
 ) -> Iterable[Path]:
     config, data = job.config, job.data
-    ids = data.train.ids[rows]
+    ids, everyone = data.train.ids[rows], data.train.ids
     seed = derive_seed(config.seed, "train", purpose)
-    recorder = Recorder(
-        attached_scores(job, ids),
-        torch.from_numpy(ids),
-        epochs=int(settings.epochs),
-        num_classes=data.info.num_classes,
-        device=job.device,
-    )
+    epochs = int(settings.epochs)
+    length: dict[str, Any] = {
+        "epochs": epochs,
+        "num_classes": data.info.num_classes,
+        "device": job.device,
+    }
+    recorder = Recorder(attached_scores(job, ids), torch.from_numpy(ids), others="ignore", **length)
+    looks = late_looks(job, length) if purpose == "seed" else None
     model = job.make_model(purpose)
-    sampler = StaticSampler(len(data.train), rows=torch.from_numpy(rows), epochs=settings.epochs, seed=seed)
     paradigm: Paradigm = job.paradigm_for(settings)
     tracker = job.tracker("seed_training" if purpose == "seed" else purpose)
+    background = config.seeds.background if purpose == "seed" else 0.0
+    sampler: EpochSampler = BackgroundSampler(
+        len(everyone), seeds=torch.from_numpy(rows), background=background, epochs=settings.epochs, seed=seed
+    )
     result = train_model(
         model,
         data.train,
@@ -119,7 +131,7 @@ def _train_and_score(
         settings,
         seed=seed,
         device=job.device,
-        recorder=recorder,
+        recorder=recorder if looks is None else RecorderGroup(recorder, looks),
         checkpoint=Checkpoint(attempt.checkpoint),
         progress=job.reporter.progress,
         tracker=tracker,
@@ -135,11 +147,26 @@ def _train_and_score(
     save_weights(model, weights)
     stage = "seed_training" if purpose == "seed" else purpose
     attempt.costs[stage] = result.cost
+    if looks is not None:
+        paths += write_looks(job, looks)
     if result.evaluation_cost.forward_samples:
-        attempt.costs[f"{stage}_evaluation"] = result.evaluation_cost
+        own = epochs * len(ids) if "eval" in recorder.phases else 0
+        evaluation, passes = _split(result.evaluation_cost, own)
+        attempt.costs |= {f"{stage}_evaluation": evaluation} if own else {}
+        attempt.costs |= {"seed_looks": passes} if looks is not None else {}
     tracker.summary((result.cost + result.evaluation_cost).to_dict())
     tracker.close()
     return [*paths, weights]
+
+
+def _split(cost: Cost, own: int) -> tuple[Cost, Cost]:
+    """The seeds' own evaluation passes, and the rest: the passes over everything; time goes by samples."""
+    share = own / cost.forward_samples
+    rest = cost.forward_samples - own
+    return (
+        Cost(cost.seconds * share, cost.peak_mib, 0, own),
+        Cost(cost.seconds * (1 - share), cost.peak_mib, 0, rest),
+    )
 
 
 def _links(job: Job, score: str, ids: npt.NDArray[np.int64]) -> dict[str, torch.Tensor | None]:

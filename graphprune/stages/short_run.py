@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from graphprune.config import OptimisationConfig
-from graphprune.extrapolate.base import ShortRun
+from graphprune.extrapolate.base import Looks
 from graphprune.files import read_npy, write_npy
 from graphprune.rng import derive_seed
 from graphprune.samplers.static import StaticSampler
@@ -44,12 +44,12 @@ def train_short_run(job: Job) -> None:
     job.run.ensure("short_run", settings=key, inputs=[], work=work)
 
 
-def load_short_run(job: Job) -> ShortRun | None:
+def load_short_run(job: Job) -> Looks | None:
     """What the short run showed, if the job has one."""
     if job.config.short_run is None:
         return None
     paths = {name: job.run / f"short_run/{name}.npy" for name in _names(job)}
-    return ShortRun(**{name: torch.from_numpy(read_npy(path)) for name, path in paths.items()})
+    return Looks(**{name: torch.from_numpy(read_npy(path)) for name, path in paths.items()})
 
 
 def _names(job: Job) -> tuple[str, ...]:
@@ -58,7 +58,8 @@ def _names(job: Job) -> tuple[str, ...]:
 
 def _epochs_of_the_seed_run(job: Job) -> int:
     share = len(read_seeds(job).ids) / len(job.data.train)
-    return max(1, round(job.config.seed_training.epochs * share))
+    visits = min(1.0, share * (1 + job.config.seeds.background))
+    return max(1, round(job.config.seed_training.epochs * visits))
 
 
 def _train(job: Job, attempt: Attempt, settings: OptimisationConfig, epochs: int) -> Iterable[Path]:

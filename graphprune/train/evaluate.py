@@ -9,7 +9,7 @@ from graphprune.config import OptimisationConfig
 from graphprune.data.base import Samples
 from graphprune.embed.module import FeatureTap, evaluation
 from graphprune.rng import generator
-from graphprune.scores.recorder import Recorder
+from graphprune.scores.recorder import Observer
 from graphprune.train.paradigms.base import Paradigm
 from graphprune.train.precision import autocast
 from graphprune.train.ranks import Ranks
@@ -43,7 +43,7 @@ def record_evaluation(
     model: nn.Module,
     samples: Samples,
     paradigm: Paradigm,
-    recorder: Recorder,
+    recorder: Observer,
     epoch: int,
     settings: OptimisationConfig,
     *,
@@ -52,7 +52,7 @@ def record_evaluation(
     """One un-augmented pass over the recorder's samples; returns how many forward passes of samples it took."""
     ranks, device = Ranks.current(), next(model.parameters()).device
     ids = torch.from_numpy(samples.ids)
-    rows = torch.searchsorted(ids, recorder.ids.cpu())
+    rows = torch.searchsorted(ids, recorder.evaluation_ids(epoch).cpu())
     parts = torch.split(rows, EVAL_BATCH)
     mine = [part[ranks.positions(len(part))] for part in parts]
     tap = FeatureTap(model) if "features" in recorder.needs("eval") else None

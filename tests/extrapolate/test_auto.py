@@ -1,0 +1,106 @@
+"""The default extrapolator, and the looks that the seed run takes for it."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import rankdata, spearmanr
+
+from graphprune.config_file import load_config
+from graphprune.extrapolate.auto import Auto, rank_by_group
+from graphprune.extrapolate.base import Looks
+from graphprune.extrapolate.gcn import GCN
+from graphprune.files import read_json
+from graphprune.pipeline import run
+
+from .conftest import Problem
+
+TINY = Path(__file__).parents[1] / "tiny.yaml"
+
+
+def test_ranks_stand_within_each_group():
+    columns = torch.randn(50, 2, generator=torch.Generator().manual_seed(0))
+    group = torch.arange(50) % 3 == 0
+    ranked = rank_by_group(columns, group).numpy()
+    for rows in (group.numpy(), ~group.numpy()):
+        for column in range(2):
+            values = columns[:, column].numpy()[rows]
+            expected = (rankdata(values) - 0.5) / rows.sum()
+            np.testing.assert_allclose(ranked[rows, column], expected, rtol=1e-6)
+
+
+def test_looks_that_flatter_seeds_change_nothing(problem: Problem):
+    """Seeds look easier than others; a monotone change of their looks must not move a prediction."""
+    seeds = torch.from_numpy(np.searchsorted(problem.inputs.sample_ids, problem.seeds))
+    p, entropy = torch.rand(2, problem.inputs.n), torch.rand(2, problem.inputs.n)
+    flattered = p.clone()
+    flattered[:, seeds] = flattered[:, seeds].sqrt()
+    found = []
+    for each in (p, flattered):
+        inputs = dataclasses.replace(problem.inputs, seed_run=Looks(p_true=each, entropy=entropy))
+        found.append(Auto().fit(inputs, problem.seeds, problem.seed_scores).predict()[problem.unseen])
+    np.testing.assert_array_equal(*found)
+
+
+def test_signals_that_need_no_fit_count(problem: Problem):
+    """Where the seeds' scores are noise, the order still follows p (1 - p) and 1 - p."""
+    inputs, unseen = problem.inputs, problem.unseen
+    noise = np.random.default_rng(0).normal(size=len(problem.seeds)).astype(np.float32)
+    found = Auto().fit(inputs, problem.seeds, noise).predict()
+    p = inputs.probes.gather(2, inputs.labels.expand(3, -1)[:, :, None])[:, :, 0].mean(dim=0).numpy()
+    total = rankdata((p * (1 - p))[unseen]) + rankdata((1 - p)[unseen])
+    assert spearmanr(found[unseen], total).statistic > 0.7
+
+
+def test_missed_looks_take_the_last_one(problem: Problem):
+    p = torch.rand(2, problem.inputs.n)
+    holes = p.clone()
+    holes[0, ::3] = float("nan")
+    filled = p.clone()
+    filled[0, ::3] = p[1, ::3]
+    predictions = [
+        Auto().fit(
+            dataclasses.replace(problem.inputs, seed_run=Looks(p_true=each, entropy=1 - each)),
+            problem.seeds,
+            problem.seed_scores,
+        )
+        for each in (holes, filled)
+    ]
+    np.testing.assert_array_equal(*(each.predict() for each in predictions))
+
+
+def test_without_classes_it_is_the_gcn(problem: Problem):
+    bare = dataclasses.replace(problem.inputs, labels=None, probes=None, short_run=None)
+    found = Auto(seed=2).fit(bare, problem.seeds, problem.seed_scores).predict()
+    expected = GCN(seed=2).fit(bare, problem.seeds, problem.seed_scores).predict()
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("background", [0, 1.5])
+def test_the_seed_run_looks_at_everything_and_the_ledger_says_so(tmp_path, background):
+    config = load_config(
+        TINY,
+        (
+            "oracle=null",
+            "arms=[]",
+            "training.random_states=[0]",
+            "controls=false",
+            "short_run=null",
+            "extrapolators=[auto, knn]",
+            "scores=[{name: tdds, T: 6, window: 4}]",
+            f"seeds.background={background}",
+        ),
+    )
+    metrics = run(config, tmp_path / "run")
+    n, seeds = metrics["dataset"]["n"], metrics["seeds"]["n"]
+    looks = np.load(tmp_path / "run/looks/p_true.npy")
+    assert looks.shape == (5 if background else 3, n)
+    assert np.isfinite(looks[-3:]).all()
+    ledger = read_json(tmp_path / "run/ledger.json")
+    assert ledger["seed_looks"]["forward_samples"] == 3 * n
+    assert ledger["seed_training"]["trained_samples"] == 6 * (seeds + round(background * seeds))
+    methods = metrics["extrapolation"]["tdds"]["methods"]
+    extra = methods["auto"]["cost_passes"] - methods["knn"]["cost_passes"]
+    assert extra == pytest.approx(3 * n / (3 * n * 6))
