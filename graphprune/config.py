@@ -366,7 +366,7 @@ class Config(Strict):
     embedding: EmbeddingConfig = EmbeddingConfig()
     graph: GraphConfig = GraphConfig()
     extrapolators: Annotated[tuple[Method, ...], Field(min_length=1)] = tuple(
-        Method(name=name) for name in ("knn", "gcn", "mean", "class_mean", "ridge", "mlp")
+        Method(name=name) for name in ("auto", "knn", "gcn", "mean", "class_mean", "ridge", "mlp")
     )
     controls: Annotated[
         bool, Field(description="Judge the controls that fit nothing beside the extrapolators.")

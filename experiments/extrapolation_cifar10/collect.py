@@ -2,8 +2,10 @@
 
     python collect.py --train cifar10_train.parquet --test cifar10_test.parquet --out DIR --state 0
 
-Trainings of one random state (`JOBS`): two full runs whose mean score is the truth, seed runs on 10 % and 20 %,
-both halves of these seeds alone (for cross-fitting), and short runs on all the data. Each keeps its scores, its
+Trainings of one random state (`JOBS`): two full runs, seed runs on 10 % and 20 %, seed runs with a background
+(``rot10``: 10 % seeds and as many others in turn; ``rot05-r3``: 5 % seeds and three others for each), and short
+runs on all the data; on demand both halves of seeds alone (``seed20a``, ``seed20b``) and smaller batches
+(``seed10-b32``). Each keeps its scores, its
 accuracy, the true-label probability and entropy of every sample (`trace_*`: un-augmented passes after every epoch,
 of seed runs after every third; `online_*`: the training batches; [E, N] float16, NaN where there was none),
 and of all but full runs the last epoch's embeddings. On a CPU all trainings run in bfloat16, one thread each.
@@ -28,25 +30,14 @@ from graphprune.data.images import classification_data, stratified
 from graphprune.embed.module import embed_samples
 from graphprune.registry import create, get
 from graphprune.rng import derive_seed, isolated_rng
-from graphprune.samplers.static import StaticSampler
+from graphprune.samplers.background import BackgroundSampler
 from graphprune.scores.base import Phase, Score, Signals
 from graphprune.scores.recorder import Recorder
 from graphprune.train.loop import evaluate_model, train_model
 from graphprune.train.paradigms.supervised import Supervised
 
 EPOCHS = 30
-JOBS = (
-    "full0",
-    "full1",
-    "seed20",
-    "short6",
-    "short3",
-    "seed10",
-    "seed10a",
-    "seed10b",
-    "seed20a",
-    "seed20b",
-)
+JOBS = ("full0", "full1", "seed20", "seed10", "rot10", "rot05-r3", "short6", "short3")
 
 
 class Trace(Score):
@@ -105,10 +96,11 @@ def run_job(job: str, state: int, data: Data, out: Path) -> None:
             "tdds": create("score", "tdds", T=EPOCHS, window=10),
         }
     seed = derive_seed(state, job)
+    batch = int(job.split("-b")[1]) if "-b" in job else 128
     settings = OptimisationConfig(
         epochs=epochs,
-        batch_size=128,
-        lr=0.1,
+        batch_size=batch,
+        lr=0.1 if batch == 128 else 0.05,
         weight_decay=5e-4,
         augment=("crop", "flip"),
         precision="bf16",
@@ -121,9 +113,14 @@ def run_job(job: str, state: int, data: Data, out: Path) -> None:
         epochs=epochs,
         num_classes=data.info.num_classes,
         device=device,
-        eval_epochs=range(2, EPOCHS, 3) if job.startswith("seed") else None,
+        eval_epochs=None if job.startswith(("full", "short")) else range(2, EPOCHS, 3),
     )
-    sampler = StaticSampler(n, rows=torch.from_numpy(rows), epochs=epochs, seed=seed)
+    background = 0.0
+    if job.startswith("rot"):
+        background = float(job.split("-r")[1]) if "-r" in job else 1.0
+    sampler = BackgroundSampler(
+        n, seeds=torch.from_numpy(rows), background=background, epochs=epochs, seed=seed
+    )
     start = time.perf_counter()
     train_model(
         model, data.train, Supervised(), sampler, settings, seed=seed, device=device, recorder=recorder
@@ -146,9 +143,10 @@ def run_job(job: str, state: int, data: Data, out: Path) -> None:
 
 def rows_of(job: str, state: int, labels: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """Which samples a job trains on; the halves ``a`` and ``b`` of a seed draw split it by class."""
-    if not job.startswith("seed"):
+    if job.startswith(("full", "short")):
         return np.arange(len(labels))
-    seeds = stratified(labels, round(int(job[4:6]) / 100 * len(labels)), purpose="seeds", seed=state)
+    share = int(job.removeprefix("seed").removeprefix("rot")[:2])
+    seeds = stratified(labels, round(share / 100 * len(labels)), purpose="seeds", seed=state)
     if job.endswith(("a", "b")):
         half = seeds[stratified(labels[seeds], len(seeds) // 2, purpose="half", seed=state)]
         seeds = half if job.endswith("a") else np.setdiff1d(seeds, half)

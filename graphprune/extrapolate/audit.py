@@ -59,13 +59,15 @@ def audit(
 
     graphprune's own formulation. With :math:`r_l` the correlation of the predictions with the score as it
     stands after :math:`e_l` epochs, drawn over :math:`x = \log e` to the full length E, the interval is the
-    hull of four continuations: the trend stops (:math:`r_m`), it goes on at twice its last slope, it goes on
-    at the slope of the last three lengths, it bends on (the parabola through these); each with the 2.5 and
-    97.5 percentiles over bootstrap resamples of the samples.
+    hull of these continuations: the trend goes on at twice its last slope; it goes on at the slope of the last
+    three lengths; it bends on (the parabola through these); it stops, and the epochs that were not run move
+    the correlation by half their share, :math:`r_m \pm (1 - e_m / E) / 2`. Each has the 2.5 and 97.5
+    percentiles over bootstrap resamples of the samples.
 
-    What it cannot see: a schedule that changes everything in epochs that were not run. On CIFAR-10 the
-    interval is very wide after half of the epochs and useful after two thirds; figures of how often it held
-    the truth are in experiments/evaluation_cifar10. It speaks of the mean of as many full runs as were begun.
+    The last continuation stands for what no trend shows: a schedule whose end changes the dynamics. Its half
+    was chosen on CIFAR-10, where the other three alone missed the truth of the official Dynamic Uncertainty
+    in up to 40 % of audits; how often the interval held the truth there, and how wide it is, stands in
+    experiments/evaluation_cifar10. It speaks of the mean of as many full runs as were begun.
 
     Args:
         predicted: ``[n]``, of samples that were not seeds.
@@ -83,7 +85,7 @@ def audit(
     >>> rising = [[1.0, 3.0, 2.0, 4.0], [1.0, 2.0, 4.0, 3.0], [1.0, 2.0, 3.0, 4.0]]
     >>> result = audit([1.0, 2.0, 3.0, 4.0], [rising], [5, 6, 8], 10, n_bootstrap=0)
     >>> [round(r, 3) for r in result.spearman], [round(end, 3) for end in result.interval]
-    ([0.8, 0.8, 1.0], [1.0, 1.0])
+    ([0.8, 0.8, 1.0], [0.9, 1.0])
     """
     if len(epochs) < 3 or list(epochs) != sorted(set(epochs)) or epochs[-1] > full_epochs or epochs[0] < 1:
         raise InputError(
@@ -107,7 +109,8 @@ def audit(
 
     found = correlations(np.ones(len(p)))
     drawn = [correlations(weights) for weights in resamples(len(p), n_bootstrap, seed)]
-    ends = np.clip([_continuations(x, r, full) for r in (found, *drawn)], -1, 1)
+    unknown = (1 - epochs[-1] / full_epochs) / 2
+    ends = np.clip([_continuations(x, r, full, unknown) for r in (found, *drawn)], -1, 1)
     low, high = np.nanquantile(ends, [0.025, 0.975], axis=0)
     low, high = np.minimum(low, ends[0]), np.maximum(high, ends[0])
     slope = (found[-1] - found[-2]) / (x[-1] - x[-2])
@@ -119,8 +122,8 @@ def audit(
     )
 
 
-def _continuations(x: Array, r: Array, full: float) -> list[float]:
-    """Where the correlation ends if its trend stops, doubles, goes on more slowly averaged, or bends on."""
+def _continuations(x: Array, r: Array, full: float, unknown: float) -> list[float]:
+    """Where the correlation ends if its trend stops (give or take the unknown), doubles, goes on, or bends on."""
     ahead = full - x[-1]
     last = (r[-1] - r[-2]) / (x[-1] - x[-2])
     broad = (r[-1] - r[-3]) / (x[-1] - x[-3])
@@ -129,7 +132,8 @@ def _continuations(x: Array, r: Array, full: float) -> list[float]:
     return [
         float(end)
         for end in (
-            r[-1],
+            r[-1] - unknown,
+            r[-1] + unknown,
             r[-1] + 2 * last * ahead,
             r[-1] + broad * ahead,
             r[-1] + last * ahead + bend * ahead * (full - x[-2]),

@@ -30,8 +30,10 @@ def test_ends_are_those_of_numpy_polynomials():
     assert found.spearman == pytest.approx(r, abs=1e-12)
     x, end = np.log(epochs), np.log(full)
     line = np.polyval(np.polyfit(x[1:], r[1:], 1), end)
+    unknown = (1 - 20 / 30) / 2
     ends = [
-        r[2],
+        r[2] - unknown,
+        r[2] + unknown,
         r[2] + 2 * (line - r[2]),
         r[2] + (r[2] - r[0]) / (x[2] - x[0]) * (end - x[2]),
         np.polyval(np.polyfit(x, r, 2), end),
