@@ -307,7 +307,7 @@ class AuditConfig(Strict):
     """Full runs that are begun and not ended, to tell how near predictions are without an oracle."""
 
     epochs: Annotated[
-        int | None, Field(ge=3, description="Where they stop (default: two thirds of training.epochs).")
+        int | None, Field(ge=3, description="Where they stop (default: three fifths of training.epochs).")
     ] = None
     runs: Count = 1
 

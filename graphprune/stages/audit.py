@@ -38,9 +38,9 @@ def begin_full_runs(job: Job) -> None:
 
 
 def audit_lengths(config: Config) -> list[int]:
-    """Numbers of epochs after which the scores are taken: two thirds of a full run, and two earlier ones."""
+    """Numbers of epochs after which the scores are taken: three fifths of a full run, and two earlier ones."""
     assert config.audit is not None
-    last = config.audit.epochs or max(3, round(config.training.epochs * 2 / 3))
+    last = config.audit.epochs or max(3, round(config.training.epochs * 0.6))
     return [min(round(0.7 * last), last - 2), min(round(0.85 * last), last - 1), last]
 
 
