@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -83,6 +82,7 @@ class Auto(Extrapolator):
     ) -> Tensor:
         """Predictions ``[N]``; ranks are those ``among`` some rows (default: all that are not seeds)."""
         from sklearn.ensemble import HistGradientBoostingRegressor
+        from threadpoolctl import threadpool_limits
 
         seeds = torch.zeros(len(columns), dtype=torch.bool)
         seeds[seed_rows] = True
@@ -95,7 +95,9 @@ class Auto(Extrapolator):
             random_state=derive_seed(self.seed, "boosting") % 2**32,
         )
         ranks = middle_rank(seed_scores, seed_scores).numpy()
-        fitted = torch.from_numpy(np.asarray(fit.fit(features[seed_rows.numpy()], ranks).predict(features)))
+        # Trees on a few thousand rows lose more to waking threads than they gain by them.
+        with threadpool_limits(1, user_api="openmp"):
+            fitted = torch.from_numpy(fit.fit(features[seed_rows.numpy()], ranks).predict(features))
         mean = p.mean(dim=0)
         group = ~seeds if among is None else torch.zeros_like(seeds).index_fill_(0, among, True)
         if not group.any():
