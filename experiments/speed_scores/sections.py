@@ -5,7 +5,6 @@ from __future__ import annotations
 import statistics
 import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -77,7 +76,7 @@ def tdds_imagenet(repeats: int, scale: float) -> dict[str, Any]:
     draws = torch.Generator().manual_seed(0)
     logits = 3 * torch.randn(64 * batch, classes, generator=draws).half()
     before = PeakAnonymous._now()
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder, PeakAnonymous() as peak:
+    with tempfile.TemporaryDirectory() as folder, PeakAnonymous() as peak:
         score = create("score", "tdds", T=epochs, window=10, rows_path=f"{folder}/rows")
         watching = Recorder({"tdds": score}, torch.arange(n), epochs=epochs, num_classes=classes)
         start = time.perf_counter()
