@@ -88,16 +88,20 @@ def methods_table(known: dict[str, list[dict[str, str]]]) -> str:
 
 
 def _extrapolation(score: str, judged: dict[str, Any]) -> str:
-    from graphprune.report.agreement import method_label
+    from graphprune.report.agreement import clear_note, method_label
 
     rows = []
+    # The interval and the overlap are those of the last column of full runs.
+    clear = any(result.get("oracle_clear") for result in judged["methods"].values())
     audited = any(result.get("audit") for result in judged["methods"].values())
     for method, result in judged["methods"].items():
-        heldout, oracle, audit = result["heldout"], result["oracle"], result.get("audit")
+        heldout, every, audit = result["heldout"], result["oracle"], result.get("audit")
+        oracle = result["oracle_clear"] if clear else every
         rows.append(
             (
                 method_label(method, result),
                 _number(heldout["spearman"]),
+                *([_number(every["spearman"])] if clear else []),
                 _number(oracle["spearman"]) if oracle else "-",
                 _interval(oracle["spearman_ci95"]) if oracle else "-",
                 _number(oracle["overlap"]["0.5"]) if oracle else "-",
@@ -112,9 +116,11 @@ def _extrapolation(score: str, judged: dict[str, Any]) -> str:
             f"\n(full run against full run {_number(ceiling['full_vs_full'])},"
             f" seed run against full runs {_number(ceiling['seed_vs_full'])})"
         )
-    columns = ["extrapolator", "held-out seeds", "full runs", "95 %", "overlap at .5"]
+    note = clear_note(judged)
+    columns = ["extrapolator", "held-out seeds", "full runs", *(["clear of seeds"] if clear else [])]
+    columns += ["95 %", "overlap at .5"]
     columns += [*(["full runs (audit)"] if audited else []), "cost in full runs"]
-    return _table(title, columns, rows)
+    return _table(title, columns, rows) + (f"{note}\n" if note else "")
 
 
 def _training(metrics: dict[str, Any]) -> str:

@@ -10,11 +10,18 @@ from graphprune.report.plots import Figure
 KINDS = {
     "heldout": ("agreement with the seed run (held-out seeds)", "circle-open", "@muted"),
     "oracle": ("agreement with the full-data scores (oracle)", "circle", "@accent"),
+    "oracle_clear": ("the same on windows clear of seeds", "diamond", "@accent"),
+}
+_TITLES = {
+    "oracle_clear": "Against the full-data scores (oracle), on windows clear of seeds",
+    "oracle": "Against the full-data scores (oracle)",
+    "heldout": "Against held-out seeds: agreement with the seed run",
 }
 
 
 def agreement_figure(score: dict[str, Any]) -> Figure | None:
-    """Spearman correlation of every method with its 95 % interval: oracle filled, held-out seeds hollow.
+    """Spearman correlation of every method with its 95 % interval: oracle filled, held-out seeds hollow, diamonds
+    for windows clear of seeds.
 
     Args:
         score: One entry of ``metrics["extrapolation"]``.
@@ -61,15 +68,41 @@ def perfect_ceiling(score: dict[str, Any]) -> float | None:
     >>> round(perfect_ceiling({"ceiling": {"full_vs_full": 0.84}}), 3)
     0.956
     """
-    r = (score.get("ceiling") or {}).get("full_vs_full")
-    return None if r is None or r <= 0 else float((2 * r / (1 + r)) ** 0.5)
+    return _perfect((score.get("ceiling") or {}).get("full_vs_full"))
+
+
+def clear_note(score: dict[str, Any]) -> str | None:
+    """One sentence on windows that share no reading with a seed, as tables print it; None for other data.
+
+    >>> clear_note({"clear": {"n": 7, "of": 127, "least": 30}})[:54]
+    'Only 7 of the 127 windows that are no seeds are clear '
+    """
+    clear = score.get("clear")
+    if not clear:
+        return None
+    counts = f"{clear['n']:,} of the {clear['of']:,} windows that are no seeds"
+    if clear["n"] < clear["least"]:
+        return (
+            f"Only {counts} are clear of all seeds, too few (under {clear['least']}) for a figure: those beside the "
+            "oracle are of all of them, most of which share readings with a seed and so look better predicted than "
+            "times far from any."
+        )
+    return (
+        f"{counts} are clear of all seeds; judge by them, because the others share readings with a seed and so look "
+        "better predicted than times far from any."
+    )
 
 
 def agreement_tables(score: dict[str, Any]) -> list[dict[str, Any]]:
-    """One score's methods, best first: against the oracle if there is one, then against held-out seeds."""
+    """One score's methods, best first: against the oracle if there is one, then against held-out seeds.
+
+    For windows those clear of seeds come before all of them.
+    """
     methods: dict[str, dict[str, Any]] = score.get("methods") or {}
+    ceilings = {"oracle": perfect_ceiling(score)}
+    ceilings["oracle_clear"] = _perfect((score.get("clear") or {}).get("full_vs_full"))
     tables = []
-    for kind in ("oracle", "heldout"):
+    for kind, title in _TITLES.items():
         rows = [
             {"method": method_label(method, raw), "agreement": raw[kind], "cost": raw}
             for method, raw in methods.items()
@@ -77,8 +110,7 @@ def agreement_tables(score: dict[str, Any]) -> list[dict[str, Any]]:
         ]
         if rows:
             rows.sort(key=lambda row: _spearman(row["agreement"]), reverse=True)
-            perfect = perfect_ceiling(score) if kind == "oracle" else None
-            tables.append({"kind": kind, "rows": rows, "perfect": perfect})
+            tables.append({"kind": kind, "title": title, "rows": rows, "perfect": ceilings.get(kind)})
     return tables
 
 
@@ -99,7 +131,7 @@ def method_label(name: str, method: dict[str, Any]) -> str:
 
 
 def best_method(score: dict[str, Any]) -> dict[str, Any] | None:
-    """The method that agrees best with the oracle if there is one, else with held-out seeds."""
+    """The method that agrees best with the oracle (for windows on clear ones), without one with held-out seeds."""
     for table in agreement_tables(score):
         best = table["rows"][0]
         if best["agreement"].get("spearman") is not None:
@@ -150,5 +182,9 @@ def _spearman(agreement: dict[str, Any] | None) -> float:
     return -2.0 if value is None else float(value)
 
 
-def _rank(method: dict[str, Any]) -> tuple[float, float]:
-    return _spearman(method.get("oracle")), _spearman(method.get("heldout"))
+def _rank(method: dict[str, Any]) -> tuple[float, ...]:
+    return tuple(_spearman(method.get(kind)) for kind in _TITLES)
+
+
+def _perfect(r: float | None) -> float | None:
+    return None if r is None or r <= 0 else float((2 * r / (1 + r)) ** 0.5)

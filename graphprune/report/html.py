@@ -14,7 +14,13 @@ import jinja2
 from markupsafe import Markup
 
 from graphprune.report import format as show
-from graphprune.report.agreement import agreement_figure, agreement_tables, audit_rows, perfect_ceiling
+from graphprune.report.agreement import (
+    agreement_figure,
+    agreement_tables,
+    audit_rows,
+    clear_note,
+    perfect_ceiling,
+)
 from graphprune.report.arms import ROLE_WORDS, Arm, arms, equal_cost_arms
 from graphprune.report.forecasts import error_table
 from graphprune.report.payload import embed_json
@@ -77,7 +83,11 @@ def render(report: ReportInput) -> str:
     for name, score in (report.metrics.get("extrapolation") or {}).items():
         figures[f"agreement-{len(scores)}"] = agreement_figure(score)
         shared = {"ceiling": score.get("ceiling") or {}, "perfect": perfect_ceiling(score)}
-        tables = {"tables": agreement_tables(score), "audits": audit_rows(score)}
+        tables = {
+            "tables": agreement_tables(score),
+            "audits": audit_rows(score),
+            "clear_note": clear_note(score),
+        }
         scores.append({"name": name, **tables, **shared})
     kept = kept_figures(report.map)
     for number, (_, parts) in enumerate(kept):

@@ -20,7 +20,7 @@ def trust_payload(scatter: dict[str, dict[str, dict[str, Any]]], metrics: dict[s
 
     Args:
         scatter: ``{score: {method: {"predicted" [n], "truth" [n], "std" [n] or None, "kind"}}}`` with kind
-            ``heldout`` or ``oracle`` and, optionally, ``labels`` [n] as class names or numbers.
+            ``heldout``, ``oracle`` or ``oracle_clear`` and, optionally, ``labels`` [n] as class names or numbers.
         metrics: The content of `metrics.json`, for the kept-set overlaps.
 
     At most `POINTS_DRAWN` points are drawn over all methods together; calibration, coverage and bias use all.

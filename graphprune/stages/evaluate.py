@@ -10,6 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from graphprune.config import Config
+from graphprune.data.base import Samples
+from graphprune.data.timesplit import clear_of
+from graphprune.data.windows import WindowSamples
 from graphprune.extrapolate.audit import audit
 from graphprune.extrapolate.evaluate import evaluate, noise_ceiling
 from graphprune.files import read_json, write_json
@@ -22,9 +25,18 @@ from graphprune.stages.score import score_path
 from graphprune.store import Attempt, RunFolder
 from graphprune.table import ScoreTable
 
+Mask = npt.NDArray[np.bool_]
+# With fewer windows clear of seeds a correlation says little.
+LEAST_CLEAR = 30
+
 
 def evaluate_predictions(job: Job) -> None:
-    """Writes ``evaluation.json``: ``{score: {"ceiling": ..., "methods": {method: {"heldout", "oracle"}}}}``."""
+    """Writes ``evaluation.json``: ``{score: {"ceiling": ..., "methods": {method: {"heldout", "oracle"}}}}``.
+
+    For windows with an oracle a method also has ``oracle_clear``, its agreement on windows clear of all seeds, and
+    a score has ``clear``: how many such windows there are ``of`` those that are no seeds, the ``least`` that give a
+    figure (else ``oracle_clear`` is None), and the agreement of full runs on them.
+    """
     config, path = job.config, job.run / "evaluation.json"
     scores = [score.name for score in config.scores]
     methods = [method.name for method in methods_of(job)]
@@ -39,13 +51,17 @@ def evaluate_predictions(job: Job) -> None:
     begun = config.audit.runs if config.audit else 0
     inputs += [p for score in scores for p in audit_paths(job.run, score, begun)]
 
+    train = job.data.train
+    spans = [train.span, LEAST_CLEAR] if isinstance(train, WindowSamples) else None
+    settings = {"seed": config.seed, "clear": spans}
+
     def work(attempt: Attempt) -> Iterable[Path]:
         cost = attempt.costs["evaluate"] = Cost()
         with measure(cost):
             write_json(path, {score: _judge(job, score, methods) for score in scores})
         return [path]
 
-    job.run.ensure("evaluate", settings={"seed": config.seed}, inputs=inputs, work=work)
+    job.run.ensure("evaluate", settings=settings, inputs=inputs, work=work)
 
 
 def read_evaluation(job: Job) -> dict[str, Any]:
@@ -65,36 +81,64 @@ def oracle_truth(run: RunFolder, config: Config, score: str) -> npt.NDArray[np.f
     return None if not runs else np.asarray(np.mean(runs, axis=0, dtype=np.float64), dtype=np.float32)
 
 
+def clear_windows(train: Samples, seeds: npt.NDArray[np.int64]) -> Mask | None:
+    """Which windows share no step with a window of the ids ``seeds``, ``[N]``; None for data that are no windows."""
+    if not isinstance(train, WindowSamples):
+        return None
+    starts = train.starts
+    return clear_of(starts, np.unique(starts[np.isin(train.ids, seeds)]), train.span)
+
+
 def _oracle_runs(run: RunFolder, config: Config, score: str) -> list[npt.NDArray[np.float32]]:
     return [ScoreTable.from_parquet(path).values for path in oracle_paths(run, config, score)]
 
 
 def _judge(job: Job, score: str, methods: list[str]) -> dict[str, Any]:
     measured = ScoreTable.from_parquet(score_path(job.run, score))
-    ids, labels = job.data.train.ids, job.data.train.labels
+    is_seed = np.isin(job.data.train.ids, measured.ids)
     truth = oracle_truth(job.run, job.config, score)
+    clear = None if truth is None else clear_windows(job.data.train, measured.ids)
     judged: dict[str, Any] = {}
     for method in methods:
         heldout = ScoreTable.from_parquet(heldout_path(job.run, score, method))
         reference = measured.values[measured.rows_of(heldout.ids, "held-out seeds")]
         against_seed_run = evaluate(heldout.values, reference, std=heldout.std, seed=job.config.seed)
-        against_oracle = None
-        if truth is not None:
-            predicted = ScoreTable.from_parquet(prediction_path(job.run, score, method))
-            unseen = ~predicted.measured
-            against_oracle = evaluate(
-                predicted.values[unseen],
-                truth[unseen],
-                std=None if predicted.std is None else predicted.std[unseen],
-                labels=None if labels is None else labels[unseen],
-                seed=job.config.seed,
-            ).to_dict()
         judged[method] = {
             "heldout": against_seed_run.to_dict(),
-            "oracle": against_oracle,
+            "oracle": _against(job, score, method, truth, ~is_seed),
             "audit": _audit(job, score, method),
         }
-    return {"ceiling": _ceiling(job, score, measured, np.isin(ids, measured.ids)), "methods": judged}
+        if clear is not None:
+            enough = clear.sum() >= LEAST_CLEAR
+            judged[method]["oracle_clear"] = _against(job, score, method, truth, clear) if enough else None
+    found = {"ceiling": _ceiling(job, score, measured, is_seed), "methods": judged}
+    return found if clear is None else {**found, "clear": _clear(job, score, clear, ~is_seed)}
+
+
+def _against(
+    job: Job, score: str, method: str, truth: npt.NDArray[np.float32] | None, rows: Mask
+) -> dict[str, Any] | None:
+    """Agreement of a method's predictions with the oracle on some rows."""
+    if truth is None:
+        return None
+    predicted, labels = (
+        ScoreTable.from_parquet(prediction_path(job.run, score, method)),
+        job.data.train.labels,
+    )
+    return evaluate(
+        predicted.values[rows],
+        truth[rows],
+        std=None if predicted.std is None else predicted.std[rows],
+        labels=None if labels is None else labels[rows],
+        seed=job.config.seed,
+    ).to_dict()
+
+
+def _clear(job: Job, score: str, clear: Mask, unseen: Mask) -> dict[str, Any]:
+    runs = [run[clear] for run in _oracle_runs(job.run, job.config, score)]
+    full = noise_ceiling(runs) if len(runs) > 1 else None
+    counts = {"n": int(clear.sum()), "of": int(unseen.sum()), "least": LEAST_CLEAR}
+    return {**counts, "full_vs_full": None if full is None else full["spearman"]}
 
 
 def _audit(job: Job, score: str, method: str) -> dict[str, Any] | None:

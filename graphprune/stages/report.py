@@ -14,7 +14,7 @@ from graphprune.files import read_json, read_npy, write_json, write_text
 from graphprune.report.html import ReportInput, render
 from graphprune.report.samples import SampleMap
 from graphprune.select.base import Selection
-from graphprune.stages.evaluate import oracle_truth
+from graphprune.stages.evaluate import LEAST_CLEAR, clear_windows, oracle_truth
 from graphprune.stages.extrapolate import heldout_path, prediction_path
 from graphprune.stages.job import Job
 from graphprune.stages.metrics import Trained, collect_metrics
@@ -71,18 +71,24 @@ def read_report_input(run: Path, config: Config | None = None, data: Data | None
 
 
 def _scatter(run: RunFolder, config: Config, data: Data | None) -> dict[str, dict[str, dict[str, Any]]]:
-    """Predicted beside true scores: against the oracle where there is one, else the held-out seeds."""
+    """Predicted beside true scores: against the oracle where there is one, else the held-out seeds.
+
+    Of windows those clear of seeds are shown, where enough are.
+    """
     labels = None if data is None else data.train.labels
     ids = np.empty(0, dtype=np.int64) if data is None else data.train.ids
     points: dict[str, dict[str, dict[str, Any]]] = {}
     for score in (s.name for s in config.scores):
         truth = oracle_truth(run, config, score)
         measured = ScoreTable.from_parquet(score_path(run, score))
+        clear = None if data is None else clear_windows(data.train, measured.ids)
+        if clear is not None and clear.sum() < LEAST_CLEAR:
+            clear = None
         for method in (m.name for m in config.extrapolators):
             if truth is not None:
                 table = ScoreTable.from_parquet(prediction_path(run, score, method))
-                chosen, kind = table.rows(~table.measured), "oracle"
-                reference = truth[~table.measured]
+                shown, kind = (~table.measured, "oracle") if clear is None else (clear, "oracle_clear")
+                chosen, reference = table.rows(shown), truth[shown]
             else:
                 chosen, kind = ScoreTable.from_parquet(heldout_path(run, score, method)), "heldout"
                 reference = measured.values[measured.rows_of(chosen.ids, "held-out seeds")]

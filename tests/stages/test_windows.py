@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import spearmanr
 
 from graphprune.config import Config
 from graphprune.config_file import load_config
+from graphprune.console import summary
 from graphprune.pipeline import run
 from graphprune.select.base import Selection
 from graphprune.table import ScoreTable
@@ -80,6 +82,12 @@ def test_a_graph_on_plain_statistics(toy, tmp_path):
     assert control["control"]
     assert control["cost_passes"] == 0
     assert -1 < control["oracle"]["spearman"] < 1
+    # Eight blocks of seeds leave hardly a window of 12 steps between them.
+    clear = metrics["extrapolation"]["st_complexity"]["clear"]
+    assert clear["n"] < clear["least"] <= clear["of"] == knn["oracle"]["n"]
+    assert knn["oracle_clear"] is None
+    for shown in ((folder / "report.html").read_text(), summary(metrics)):
+        assert f"Only {clear['n']} of the {clear['of']} windows that are no seeds are clear" in shown
     indices = np.load(folder / "graph/indices.npy")
     distances = np.load(folder / "graph/distances.npy")
     # Each window is linked to the ones before and after it, beside its nearest ones.
@@ -95,6 +103,34 @@ def test_a_graph_on_plain_statistics(toy, tmp_path):
     assert "MAE, RMSE and MAPE by horizon" in (folder / "report.html").read_text()
     again, _ = finished(toy, tmp_path, embedding={"source": "statistics"}, graph={"k": 5})
     assert json.dumps(again) == json.dumps(metrics)
+
+
+@pytest.mark.parametrize("granularity", ["network", "sensor"])
+def test_windows_clear_of_seeds_are_judged_apart(toy, tmp_path, granularity):
+    spans = {"window": 2, "horizon": 1, "delay": 1, "granularity": granularity}
+    training = {**BASE["training"], "random_states": [0], "epochs": 2, "sampler": None}
+    metrics, folder = finished(toy, tmp_path, data=spans, training=training, oracle={"runs": 2})
+    nodes = 4 if granularity == "sensor" else 1
+    seeds = ScoreTable.from_parquet(folder / "scores/st_complexity.parquet").ids // nodes
+    touched = {step for start in seeds for step in range(start, start + 4)}
+    runs = [
+        ScoreTable.from_parquet(folder / f"oracle/{number}/st_complexity.parquet").values for number in (0, 1)
+    ]
+    found = metrics["extrapolation"]["st_complexity"]
+    for method, judged in found["methods"].items():
+        table = ScoreTable.from_parquet(folder / f"predictions/st_complexity/{method}.parquet")
+        clear = [not touched & set(range(i, i + 4)) for i in (table.ids // nodes).tolist()]
+        assert judged["oracle_clear"]["n"] == found["clear"]["n"] == sum(clear) >= 30
+        assert found["clear"]["n"] < judged["oracle"]["n"] == found["clear"]["of"]
+        expected = spearmanr(table.values[clear], np.mean(runs, axis=0)[clear])[0]
+        reached = judged["oracle_clear"]["spearman"]
+        assert reached is None if np.isnan(expected) else reached == pytest.approx(expected, abs=1e-6)
+    assert found["clear"]["full_vs_full"] == pytest.approx(spearmanr(*(run[clear] for run in runs))[0])
+    page, table = (folder / "report.html").read_text(), summary(metrics)
+    assert "on windows clear of seeds" in page
+    assert "windows that are no seeds are clear of all seeds; judge by them" in page
+    assert "clear of seeds" in table
+    assert f"{found['methods']['knn']['oracle_clear']['overlap']['0.5']:.3f}" in table
 
 
 def test_samples_of_single_sensors(toy, tmp_path):

@@ -7,7 +7,11 @@
   const at = (name) => document.getElementById("trust-" + name);
   const axes = {x: {title: {text: "predicted"}}, y: {title: {text: "true"}}};
   const layout = (more) => ({height: 330, margin: {l: 56, r: 12, t: 12, b: 46}, showlegend: false, ...more});
-  const words = {oracle: "agreement with the full-data scores (oracle)", heldout: "agreement with the seed run (held-out seeds)"};
+  const words = {
+    oracle: "agreement with the full-data scores (oracle)",
+    oracle_clear: "agreement with the full-data scores (oracle) on windows clear of seeds",
+    heldout: "agreement with the seed run (held-out seeds)",
+  };
 
   function diagonal(...columns) {
     let low = Infinity, high = -Infinity;
