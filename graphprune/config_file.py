@@ -15,17 +15,19 @@ from graphprune.config import (
     Config,
     EmbeddingConfig,
     GraphConfig,
+    OptimisationConfig,
+    OracleConfig,
+    SeedsConfig,
+    TrainingConfig,
+)
+from graphprune.config_data import (
     HubData,
     ImageFolderData,
     NpzData,
     ObjectData,
-    OptimisationConfig,
-    OracleConfig,
     ParquetData,
-    SeedsConfig,
     SensorsData,
     SklearnData,
-    TrainingConfig,
 )
 from graphprune.errors import InputError
 from graphprune.files import must_exist

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graphprune.config import (
+from graphprune.config_data import (
     HubData,
     ImageFolderData,
     NpzData,

@@ -57,3 +57,7 @@ class RecorderGroup:
         """Continues with recorders made as before."""
         for i, recorder in enumerate(self.recorders):
             recorder.load_state_dict(state[str(i)])
+
+
+# What a training loop tells of its batches.
+Observer = Recorder | RecorderGroup

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -13,36 +13,6 @@ from graphprune.scores.base import Phase, Score, Signals
 
 _NONE = torch.iinfo(torch.int64).max
 _DERIVED = {"log_probs": ("logits",), "p_true": ("logits", "targets"), "loss": ("logits", "targets")}
-
-
-class Observer(Protocol):
-    """What a training loop tells of its batches: a `Recorder` or several in a `RecorderGroup`."""
-
-    @property
-    def phases(self) -> tuple[Phase, ...]: ...
-
-    def needs(self, phase: Phase) -> frozenset[str]: ...
-
-    def evaluates(self, epoch: int) -> bool: ...
-
-    def evaluation_ids(self, epoch: int) -> Tensor: ...
-
-    def observe(
-        self,
-        phase: Phase,
-        ids: Tensor,
-        epoch: int,
-        *,
-        logits: Tensor | None = None,
-        targets: Tensor | None = None,
-        loss: Tensor | None = None,
-        features: Tensor | None = None,
-        errors: Tensor | None = None,
-    ) -> None: ...
-
-    def state_dict(self) -> dict[str, Any]: ...
-
-    def load_state_dict(self, state: dict[str, Any]) -> None: ...
 
 
 class Recorder:

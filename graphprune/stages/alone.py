@@ -11,7 +11,8 @@ import torch
 import yaml
 
 from graphprune import __version__
-from graphprune.config import Config, Method
+from graphprune.config import Config
+from graphprune.config_base import Method
 from graphprune.config_file import load_config
 from graphprune.embed.precomputed import read_embeddings
 from graphprune.errors import InputError

@@ -12,14 +12,11 @@ import torch
 
 from graphprune.config import Config
 from graphprune.files import read_npy, write_npy
-from graphprune.rng import derive_seed
-from graphprune.samplers.static import StaticSampler
 from graphprune.scores.snapshots import SnapshotRecorder
 from graphprune.stages.job import Job
 from graphprune.stages.score import attached_scores, training_key
+from graphprune.stages.watched import train_watched
 from graphprune.store import Attempt, RunFolder
-from graphprune.train.checkpoint import Checkpoint
-from graphprune.train.loop import train_model
 
 
 def begin_full_runs(job: Job) -> None:
@@ -56,32 +53,17 @@ def audit_paths(run: RunFolder, score: str, runs: int) -> list[Path]:
 
 
 def _begin(job: Job, attempt: Attempt, number: int) -> Iterable[Path]:
-    config, train = job.config, job.data.train
-    settings, lengths = config.training.optimisation(), audit_lengths(config)
-    purpose = f"audit/{number}"
-    seed = derive_seed(config.seed, "train", purpose)
+    settings, lengths = job.config.training.optimisation(), audit_lengths(job.config)
+    purpose, ids = f"audit/{number}", job.data.train.ids
     recorder = SnapshotRecorder(
-        attached_scores(job, train.ids),
-        torch.from_numpy(train.ids),
+        attached_scores(job, ids),
+        torch.from_numpy(ids),
         at=lengths,
         epochs=int(settings.epochs),
         num_classes=job.data.info.num_classes,
         device=job.device,
     )
-    sampler = StaticSampler(len(train), rows=torch.arange(len(train)), epochs=settings.epochs, seed=seed)
-    result = train_model(
-        job.make_model(purpose),
-        train,
-        job.paradigm_for(settings),
-        sampler,
-        settings,
-        seed=seed,
-        device=job.device,
-        recorder=recorder,
-        checkpoint=Checkpoint(attempt.checkpoint),
-        progress=job.reporter.progress,
-        until=lengths[-1],
-    )
+    _, result = train_watched(job, attempt, purpose, settings, recorder, until=lengths[-1])
     attempt.costs[purpose] = result.cost + result.evaluation_cost
     snapshots: dict[int, dict[str, Any]] = recorder.snapshots
     paths = []

@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from graphprune.config import Config, Method
+from graphprune.config import Config
+from graphprune.config_base import Method
 from graphprune.data.base import Data
 from graphprune.data.load import load_data
 from graphprune.errors import InputError
@@ -37,7 +38,7 @@ def train_distributed(
     In full, as ``train.py``, started by ``torchrun --nproc-per-node 2 train.py``::
 
         from graphprune import load_config
-        from graphprune.config import Method
+        from graphprune.config_base import Method
         from graphprune.stages.distributed import train_distributed
 
         train_distributed(load_config("config.yaml"), "out", method=Method(name="infobatch", r=0.5))

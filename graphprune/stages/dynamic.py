@@ -9,7 +9,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from graphprune.config import ArmConfig, Method
+from graphprune.config import ArmConfig
+from graphprune.config_base import Method
 from graphprune.data.windows import WindowSamples
 from graphprune.errors import InputError
 from graphprune.graph.spatiotemporal import linked_windows

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from graphprune.config import Method
+from graphprune.config_base import Method
 from graphprune.errors import InputError
 from graphprune.extrapolate.base import Extrapolator, Inputs
 from graphprune.ledger import Cost, measure

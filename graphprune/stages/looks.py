@@ -27,7 +27,7 @@ def wants_looks(job: Job) -> bool:
     )
 
 
-def late_looks(job: Job, length: dict[str, Any]) -> Recorder | None:
+def looks_recorder(job: Job, length: dict[str, Any]) -> Recorder | None:
     """A recorder of the looks at all samples, for a seed run of the given length."""
     if not wants_looks(job):
         return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graphprune.config import Method
+from graphprune.config_base import Method
 from graphprune.data.windows import WindowSamples
 from graphprune.extrapolate.ranks import RankControl
 from graphprune.registry import entries, get

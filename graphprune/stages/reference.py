@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from graphprune.config import Method
+from graphprune.config_base import Method
 from graphprune.embed.module import FeatureTap, evaluation
 from graphprune.errors import InputError
 from graphprune.files import fingerprint, must_exist, read_npy, write_npy

@@ -14,20 +14,16 @@ import torch
 from graphprune.config import OptimisationConfig
 from graphprune.ledger import Cost
 from graphprune.registry import create, get
-from graphprune.rng import derive_seed
-from graphprune.samplers.background import BackgroundSampler
-from graphprune.samplers.base import EpochSampler
 from graphprune.scores.base import Score
 from graphprune.scores.group import RecorderGroup
 from graphprune.scores.recorder import Recorder
 from graphprune.stages.job import Job
-from graphprune.stages.looks import late_looks, wants_looks, write_looks
+from graphprune.stages.looks import looks_recorder, wants_looks, write_looks
 from graphprune.stages.seeds import read_seeds
+from graphprune.stages.watched import train_watched
 from graphprune.store import Attempt, RunFolder
 from graphprune.table import ScoreTable
-from graphprune.train.checkpoint import Checkpoint, save_weights
-from graphprune.train.loop import train_model
-from graphprune.train.paradigms.base import Paradigm
+from graphprune.train.checkpoint import save_weights
 
 
 def score_seeds(job: Job) -> None:
@@ -106,34 +102,24 @@ def _train_and_score(
     folder: Path,
 ) -> Iterable[Path]:
     config, data = job.config, job.data
-    ids, everyone = data.train.ids[rows], data.train.ids
-    seed = derive_seed(config.seed, "train", purpose)
-    epochs = int(settings.epochs)
+    ids, epochs = data.train.ids[rows], int(settings.epochs)
     length: dict[str, Any] = {
         "epochs": epochs,
         "num_classes": data.info.num_classes,
         "device": job.device,
     }
     recorder = Recorder(attached_scores(job, ids), torch.from_numpy(ids), others="ignore", **length)
-    looks = late_looks(job, length) if purpose == "seed" else None
-    model = job.make_model(purpose)
-    paradigm: Paradigm = job.paradigm_for(settings)
-    tracker = job.tracker("seed_training" if purpose == "seed" else purpose)
-    background = config.seeds.background if purpose == "seed" else 0.0
-    sampler: EpochSampler = BackgroundSampler(
-        len(everyone), seeds=torch.from_numpy(rows), background=background, epochs=settings.epochs, seed=seed
-    )
-    result = train_model(
-        model,
-        data.train,
-        paradigm,
-        sampler,
+    looks = looks_recorder(job, length) if purpose == "seed" else None
+    stage = "seed_training" if purpose == "seed" else purpose
+    tracker = job.tracker(stage)
+    model, result = train_watched(
+        job,
+        attempt,
+        purpose,
         settings,
-        seed=seed,
-        device=job.device,
-        recorder=recorder if looks is None else RecorderGroup(recorder, looks),
-        checkpoint=Checkpoint(attempt.checkpoint),
-        progress=job.reporter.progress,
+        recorder if looks is None else RecorderGroup(recorder, looks),
+        rows=torch.from_numpy(rows),
+        background=config.seeds.background if purpose == "seed" else 0.0,
         tracker=tracker,
     )
     paths = []
@@ -145,12 +131,12 @@ def _train_and_score(
         paths.append(path)
     weights = job.run / f"checkpoints/{purpose}.safetensors"
     save_weights(model, weights)
-    stage = "seed_training" if purpose == "seed" else purpose
     attempt.costs[stage] = result.cost
     if looks is not None:
         paths += write_looks(job, looks)
     if result.evaluation_cost.forward_samples:
-        own = epochs * len(ids) if "eval" in recorder.phases else 0
+        each = 1 + job.paradigm_for(settings).extra_observed
+        own = epochs * round(len(ids) * each) if "eval" in recorder.phases else 0
         evaluation, passes = _split(result.evaluation_cost, own)
         attempt.costs |= {f"{stage}_evaluation": evaluation} if own else {}
         attempt.costs |= {"seed_looks": passes} if looks is not None else {}

@@ -10,15 +10,12 @@ import torch
 from graphprune.config import OptimisationConfig
 from graphprune.extrapolate.base import Looks
 from graphprune.files import read_npy, write_npy
-from graphprune.rng import derive_seed
-from graphprune.samplers.static import StaticSampler
 from graphprune.scores.recorder import Recorder
 from graphprune.scores.signal_log import OF_CLASSES, OF_FORECASTS, SignalLog
 from graphprune.stages.job import Job
 from graphprune.stages.seeds import read_seeds
+from graphprune.stages.watched import train_watched
 from graphprune.store import Attempt
-from graphprune.train.checkpoint import Checkpoint
-from graphprune.train.loop import train_model
 
 
 def train_short_run(job: Job) -> None:
@@ -63,28 +60,15 @@ def _epochs_of_the_seed_run(job: Job) -> int:
 
 
 def _train(job: Job, attempt: Attempt, settings: OptimisationConfig, epochs: int) -> Iterable[Path]:
-    train = job.data.train
-    seed = derive_seed(job.config.seed, "train", "short_run")
     log = SignalLog(names=_names(job))
     recorder = Recorder(
         {"log": log},
-        torch.from_numpy(train.ids),
+        torch.from_numpy(job.data.train.ids),
         epochs=epochs,
         num_classes=job.data.info.num_classes,
         device=job.device,
     )
-    result = train_model(
-        job.make_model("short_run"),
-        train,
-        job.paradigm_for(settings),
-        StaticSampler(len(train), rows=torch.arange(len(train)), epochs=epochs, seed=seed),
-        settings,
-        seed=seed,
-        device=job.device,
-        recorder=recorder,
-        checkpoint=Checkpoint(attempt.checkpoint),
-        progress=job.reporter.progress,
-    )
+    _, result = train_watched(job, attempt, "short_run", settings, recorder)
     attempt.costs["short_run"] = result.cost
     paths = []
     for name, values in log.log().items():

@@ -9,7 +9,7 @@ from graphprune.config import OptimisationConfig
 from graphprune.data.base import Samples
 from graphprune.embed.module import FeatureTap, evaluation
 from graphprune.rng import generator
-from graphprune.scores.recorder import Observer
+from graphprune.scores.group import Observer
 from graphprune.train.paradigms.base import Paradigm
 from graphprune.train.precision import autocast
 from graphprune.train.ranks import Ranks

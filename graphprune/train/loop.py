@@ -15,7 +15,7 @@ from graphprune.embed.module import FeatureTap, evaluation
 from graphprune.ledger import Cost, Stopwatch, measure
 from graphprune.rng import derive_seed, generator
 from graphprune.samplers.base import EpochSampler
-from graphprune.scores.recorder import Observer
+from graphprune.scores.group import Observer
 from graphprune.train.augment import augment
 from graphprune.train.checkpoint import Checkpoint
 from graphprune.train.evaluate import evaluate_model, gather_signals, record_evaluation
@@ -33,11 +33,15 @@ Seen = tuple[Tensor, Tensor, Tensor]  # outputs, targets and losses of a batch
 
 @dataclass
 class TrainResult:
-    """What a run cost, split into training and the recorder's evaluation passes, and its mean loss by epoch."""
+    """What a run cost, split into training and the recorder's evaluation passes, and its mean loss by epoch.
+
+    ``visits [N]`` int32 is how often each sample was trained on; its sum is ``cost.trained_samples``.
+    """
 
     cost: Cost = field(default_factory=Cost)
     evaluation_cost: Cost = field(default_factory=Cost)
     losses: list[float] = field(default_factory=list)
+    visits: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.int32))
 
 
 def train_model(
@@ -136,7 +140,9 @@ class _Loop:
             self.forward = torch.compile(self.model)  # type: ignore[assignment]
         self.stepper = Stepper(self.bare, self.settings, device)
         self.ids = torch.from_numpy(self.samples.ids).to(device)
-        self.result = TrainResult()
+        self.visits = torch.zeros(len(self.samples), dtype=torch.int32, device=device)
+        self.once = torch.ones((), dtype=torch.int32, device=device)
+        self.result = TrainResult(visits=self.visits)
         self.epoch = 0
         self.step_in_epoch = 0
         self.loss_sum = torch.zeros((), device=device)
@@ -226,6 +232,8 @@ class _Loop:
         loss = ranks.mean(losses if weights is None else losses * weights, real, trained)
         self.stepper.add(loss, part)
         self.loss_sum += ranks.average(loss.detach())
+        visited = everyone if kept is None else everyone[kept]
+        self.visits.index_add_(0, visited, self.once.expand(trained))
         self.result.cost.trained_samples += trained
         self.result.cost.forward_samples += round(trained * self.paradigm.extra_trained)
         self._tell(everyone, kept, (outputs, y, losses), tap)
@@ -292,6 +300,7 @@ class _Loop:
             "sampler": self.sampler.state_dict(),
             "recorder": self.recorder.state_dict() if self.recorder else {},
             "loss_sum": self.loss_sum,
+            "visits": self.visits,
             "losses": self.result.losses,
             "cost": self.result.cost.to_dict(),
             "evaluation_cost": self.result.evaluation_cost.to_dict(),
@@ -311,4 +320,6 @@ class _Loop:
         if self.recorder:
             self.recorder.load_state_dict(state["recorder"])
         self.loss_sum.copy_(state["loss_sum"])
-        self.result = TrainResult(Cost(**state["cost"]), Cost(**state["evaluation_cost"]), state["losses"])
+        self.visits.copy_(state["visits"])
+        costs = Cost(**state["cost"]), Cost(**state["evaluation_cost"])
+        self.result = TrainResult(*costs, state["losses"], self.visits)

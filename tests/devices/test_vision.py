@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from graphprune.config import Method
+from graphprune.config_base import Method
 from graphprune.config_file import parse_config
 from graphprune.data.base import TaskInfo
 from graphprune.data.map_style import data_from_datasets

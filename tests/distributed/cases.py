@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from graphprune.config import Method, OptimisationConfig
+from graphprune.config import OptimisationConfig
+from graphprune.config_base import Method
 from graphprune.config_file import parse_config
 from graphprune.data.base import TensorSamples
 from graphprune.registry import create

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from graphprune.config import Method
+from graphprune.config_base import Method
 from graphprune.data.base import TaskInfo
 from graphprune.errors import InputError
 from graphprune.train.models.build import build_model, check_model

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from graphprune.config import Method
+from graphprune.config_base import Method
 from graphprune.data.base import TaskInfo
 from graphprune.errors import InputError, unknown_name
 from graphprune.registry import get

@@ -1,0 +1,114 @@
+"""The ``data`` section of a configuration: one model per kind of source."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from graphprune.config_base import Count, Fraction, Strict
+
+
+class _Source(Strict):
+    limit: Annotated[int | None, Field(ge=4, description="Use a class-balanced draw of so many samples.")] = (
+        None
+    )
+    test_fraction: Annotated[
+        float, Field(gt=0, lt=1, description="Held out for testing when there is no test part.")
+    ] = 0.2
+    faults: Annotated[
+        tuple[str, ...], Field(description="Known faults of the data, printed beside every figure.")
+    ] = ()
+
+
+class SklearnData(_Source):
+    """A data set that scikit-learn carries in its wheel."""
+
+    kind: Literal["sklearn"]
+    name: Literal["digits", "wine", "iris", "breast_cancer"] = "digits"
+
+
+class _ImageSource(_Source):
+    image: Annotated[
+        str | None, Field(description="Column of the images (default: the one image column).")
+    ] = None
+    label: Annotated[
+        str | None, Field(description="Column of the labels (default: the one label column).")
+    ] = None
+    image_size: Annotated[int | None, Field(ge=4, description="Resize to a square of so many pixels.")] = None
+
+
+class HubData(_ImageSource):
+    """A data set of the Hugging Face hub."""
+
+    kind: Literal["hub"]
+    name: str
+    subset: str | None = None
+    train_split: str = "train"
+    test_split: str | None = "test"
+
+
+class ParquetData(_ImageSource):
+    """Local Parquet files with encoded images and integer labels."""
+
+    kind: Literal["parquet"]
+    path: Path
+    test_path: Path | None = None
+
+
+class ImageFolderData(_ImageSource):
+    """A folder with one sub-folder per class."""
+
+    kind: Literal["imagefolder"]
+    path: Path
+    test_path: Path | None = None
+
+
+class NpzData(_Source):
+    """Arrays: ``x [N, ...]``, ``y [N]``, optionally ``x_test``, ``y_test`` and ``ids [N]``."""
+
+    kind: Literal["npz"]
+    path: Path
+
+
+class SensorsData(Strict):
+    """Windows of a series ``[T, N, C]``: a file or folder by path, or an embedded one by name."""
+
+    kind: Literal["sensors"]
+    path: Path | None = None
+    name: str | None = None
+    window: Count = 12
+    horizon: Count = 12
+    stride: Count = 1
+    delay: Annotated[int, Field(ge=0)] = 0
+    target: int | str = 0
+    granularity: Literal["network", "sensor"] = "network"
+    missing: Annotated[float | None, Field(description="A value that stands for 'missing', besides NaN.")] = (
+        None
+    )
+    steps_per_day: Annotated[int | None, Field(ge=1, description="For files without time stamps.")] = None
+    adjacency: Annotated[Path | None, Field(description="File of link strengths between sensors.")] = None
+    distance: Annotated[Path | None, Field(description="File of distances between sensors.")] = None
+    test_fraction: Fraction = 0.2
+    limit: Annotated[int | None, Field(ge=4, description="Use only the first so many time steps.")] = None
+    faults: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_source(self) -> SensorsData:
+        if (self.path is None) == (self.name is None):
+            raise ValueError("give either path or name")
+        return self
+
+
+class ObjectData(Strict):
+    """Data that a Python program hands over: ``graphprune.run(config, data=...)``."""
+
+    kind: Literal["object"]
+    name: str = "object"
+
+
+DataConfig = Annotated[
+    SklearnData | HubData | ParquetData | ImageFolderData | NpzData | SensorsData | ObjectData,
+    Field(discriminator="kind"),
+]
