@@ -24,7 +24,7 @@ lint: $(STAMP)
 	$(BIN)/mypy
 
 bench: $(STAMP)
-	for script in experiments/speed_*/run.py; do $(BIN)/python $$script || exit 1; done
+	for folder in experiments/speed_*; do $(BIN)/python -m experiments.$${folder#*/}.run || exit 1; done
 
 # Of the package's source, and of what it is installed with (the latter asks the network).
 audit: $(STAMP)

@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from experiments.extrapolation_cifar10.analyse import EPOCHS, load, passes_of, ranks
+from experiments.extrapolation_cifar10.predictors import ranks
+from experiments.extrapolation_cifar10.traces import EPOCHS, load, passes_of
 from graphprune.extrapolate.audit import audit
 
 Array = np.ndarray[Any, Any]

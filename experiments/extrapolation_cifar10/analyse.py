@@ -1,11 +1,11 @@
 """Judge every predictor against the mean of two full runs, from the traces that `collect` kept.
 
-    python -m experiments.extrapolation_cifar10.analyse --labels cifar10_train.parquet --runs DIR --state 0 \
-        --truth full0_0 full1_0
+    python -m experiments.extrapolation_cifar10.analyse --runs DIR --state 0 --truth full0_0 full1_0 --out results
 
-Writes results/state<S>.json: per score the ceilings, and per predictor its cost in full runs, Spearman with a 95 %
-bootstrap interval on the samples that are a seed of no setting, overlap of the kept half, and for `auto` the paired
-difference to every other predictor. ``tables.py`` prints the table of all states.
+Writes state<S>.json into ``--out``: per score the ceilings, and per predictor its cost in full runs, Spearman with
+a 95 % bootstrap interval on the samples that are a seed of no setting, overlap of the kept half, and for each
+``auto`` the paired difference to every other predictor. ``tables.py`` prints the table of all states.
+``--networks`` adds GCN, SAGE and GAT, which take minutes each.
 """
 
 from __future__ import annotations
@@ -16,130 +16,47 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
-import torch
 
-from graphprune.extrapolate.base import Inputs, Looks
+from experiments.extrapolation_cifar10.predictors import (
+    Predicted,
+    fitted_on_truth,
+    inputs_of,
+    predictors,
+)
+from experiments.extrapolation_cifar10.traces import SCORES, Array, load, target
 from graphprune.extrapolate.bootstrap import Ranking, pearson, resamples
 from graphprune.extrapolate.evaluate import noise_ceiling, overlap
-from graphprune.extrapolate.features import disagreement
-from graphprune.graph.knn import KNNGraph
 from graphprune.registry import create
 
-RESULTS = Path(__file__).parent / "results"
-SCORES = ("dynamic_uncertainty", "dynamic_uncertainty_online", "tdds")
-FITTED = ("knn", "sign", "ridge", "mlp")
-EPOCHS, RESAMPLES = 30, 100
-# One un-augmented pass over all samples, in full runs: a third of an epoch.
-PASS = 1 / (3 * EPOCHS)
-Array = np.ndarray[Any, Any]
+RESAMPLES = 100
 
 
-def load(folder: Path, name: str) -> dict[str, Array]:
-    with np.load(folder / f"{name}.npz", allow_pickle=False) as arrays:
-        return {
-            key: arrays[key].astype(np.float32) if arrays[key].dtype == np.float16 else arrays[key]
-            for key in arrays
-        }
+def spearman(a: Array, b: Array) -> float:
+    """Spearman's correlation of two vectors ``[N]``."""
+    ones = np.ones(len(a))
+    first, second = (Ranking(each.astype(np.float64)).centred_ranks(ones) for each in (a, b))
+    return float(pearson(first, second, ones))
 
 
-def passes_of(run: dict[str, Array], count: int) -> tuple[Array, Array]:
-    """True-label probabilities and entropies ``[count, N]`` of the last evaluation passes."""
-    made = ~np.isnan(run["trace_p_true"][:, 0])
-    return run["trace_p_true"][made][-count:], run["trace_entropy"][made][-count:]
-
-
-def last_visits(trace: Array, visits: int) -> Array:
-    """The last training visits ``[visits, N]`` of a trace ``[E, N]`` with NaN where there was none."""
-    order = np.argsort(np.isnan(trace), axis=0, kind="stable")
-    counts = (~np.isnan(trace)).sum(axis=0)
-    rows = np.stack([np.clip(counts - 1 - back, 0, None) for back in reversed(range(visits))])
-    found = np.take_along_axis(np.take_along_axis(trace, order, axis=0), rows, axis=0)
-    missing = np.stack([counts <= back for back in reversed(range(visits))])
-    return np.where(missing, np.nan, found)
-
-
-def target(run: dict[str, Array], score: str) -> Array:
-    """The seeds' scores; a seed run records online, so the online score stands in for the official one."""
-    return run["tdds" if score == "tdds" else "dynamic_uncertainty_online"]
-
-
-def ranks(values: Array) -> Array:
-    return Ranking(values.astype(np.float64)).centred_ranks(np.ones(len(values)))
-
-
-def predictors(folder: Path, state: int, labels: torch.Tensor, score: str) -> dict[str, tuple[float, Array]]:
-    """Cost in full runs and predictions ``[N]`` by name."""
-    found: dict[str, tuple[float, Array]] = {}
-    for name, share in (("seed20", 0.2), ("seed10", 0.1), ("rot10", 0.2), ("rot05-r3", 0.2)):
-        if not (folder / f"{name}_{state}.npz").exists():
-            continue
-        run = load(folder, f"{name}_{state}")
-        embeddings = torch.from_numpy(run["embeddings"])
-        inputs = Inputs(
-            KNNGraph.build(embeddings, 20, metric="cosine"),
-            embeddings,
-            labels=labels,
-            seed_run=looks_of(run, name),
-        )
-        rows, scores = run["rows"], target(run, score)
-        auto = create("extrapolator", "auto", seed=state).fit(inputs, rows, scores).predict()
-        found[f"{name}: auto"] = (share + 4 * PASS, auto)
-        if name.startswith("rot"):
-            continue
-        p, entropy = (each[0] for each in passes_of(run, 1))
-        for method in FITTED:
-            extrapolator = create("extrapolator", method)
-            found[f"{name}: {method}"] = (share + PASS, extrapolator.fit(inputs, rows, scores).predict())
-        knn = found[f"{name}: knn"][1]
-        found[f"{name}: seed_confidence"] = (share + PASS, 1 - p)
-        found[f"{name}: seed_entropy"] = (share + PASS, entropy)
-        found[f"{name}: p(1-p)"] = (share + PASS, p * (1 - p))
-        found[f"{name}: label_disagreement"] = (share + PASS, disagreement(inputs).numpy())
-        found[f"{name}: rank_sum"] = (share + PASS, ranks(entropy) + ranks(1 - p) + ranks(knn))
-    for name in ("short6", "short3"):
-        if not (folder / f"{name}_{state}.npz").exists():
-            continue
-        run, share = load(folder, f"{name}_{state}"), int(name[5:]) / EPOCHS
-        p, online = run["trace_p_true"], run["online_p_true"]
-        mean = np.concatenate([p[-2:], online[-3:]]).mean(axis=0)
-        found[f"{name}: 1-p online (short_run)"] = (share, 1 - online.mean(axis=0))
-        found[f"{name}: 1-p last pass"] = (share + PASS, 1 - p[-1])
-        found[f"{name}: entropy last pass"] = (share + PASS, run["trace_entropy"][-1])
-        found[f"{name}: p(1-p), mean of 5 looks"] = (share + 2 * PASS, mean * (1 - mean))
-    return found
-
-
-def looks_of(run: dict[str, Array], name: str) -> Looks:
-    """Three passes, and with a background the last two training visits."""
-    p, entropy = passes_of(run, 3)
-    if name.startswith("rot"):
-        p = np.concatenate([last_visits(run["online_p_true"], 2), p])
-        entropy = np.concatenate([last_visits(run["online_entropy"], 2), entropy])
-    return Looks(p_true=torch.from_numpy(p), entropy=torch.from_numpy(entropy))
-
-
-def judge(found: dict[str, tuple[float, Array]], truth: Array, seed: int) -> dict[str, Any]:
+def judge(found: dict[str, Predicted], truth: Array, unseen: Array, seed: int) -> dict[str, Any]:
     """Figures of every predictor on the same samples and the same resamples."""
-    rankings = {name: Ranking(values.astype(np.float64)) for name, (_, values) in found.items()}
-    of_truth, n = Ranking(truth.astype(np.float64)), len(truth)
+    rankings = {name: Ranking(each.values[unseen].astype(np.float64)) for name, each in found.items()}
+    reference = Ranking(truth[unseen].astype(np.float64))
 
     def spearmans(weights: Array) -> dict[str, float]:
-        reference = of_truth.centred_ranks(weights)
-        return {
-            name: pearson(each.centred_ranks(weights), reference, weights) for name, each in rankings.items()
-        }
+        true = reference.centred_ranks(weights)
+        return {name: pearson(each.centred_ranks(weights), true, weights) for name, each in rankings.items()}
 
-    exact = spearmans(np.ones(n))
-    drawn = [spearmans(weights) for weights in resamples(n, RESAMPLES, seed)]
+    exact = spearmans(np.ones(len(unseen)))
+    drawn = [spearmans(weights) for weights in resamples(len(unseen), RESAMPLES, seed)]
     judged = {}
-    for name, (cost, values) in found.items():
-        interval = np.quantile([draw[name] for draw in drawn], [0.025, 0.975]).tolist()
+    for name, each in found.items():
         judged[name] = {
-            "cost": cost,
+            "cost": each.cost,
+            "fit_cpu_seconds": each.fit_seconds,
             "spearman": exact[name],
-            "ci95": interval,
-            "overlap_half": overlap(values, truth, 0.5),
+            "ci95": np.quantile([draw[name] for draw in drawn], [0.025, 0.975]).tolist(),
+            "overlap_half": overlap(each.values[unseen], truth[unseen], 0.5),
         }
         if name.endswith(": auto"):
             judged[name]["minus"] = {
@@ -150,64 +67,60 @@ def judge(found: dict[str, tuple[float, Array]], truth: Array, seed: int) -> dic
     return judged
 
 
+def ensemble_coverage(folder: Path, state: int, score: str) -> float:
+    """Share of held-out seeds (a fifth) inside the ensemble's 90 % intervals."""
+    run = load(folder, f"seed20_{state}")
+    scores, shuffled = target(run, score), np.random.default_rng(state).permutation(len(run["rows"]))
+    fitted, held = np.sort(shuffled[len(shuffled) // 5 :]), shuffled[: len(shuffled) // 5]
+    inputs = inputs_of(run, "seed20")
+    ensemble = create("extrapolator", "ensemble", seed=state).fit(inputs, run["rows"][fitted], scores[fitted])
+    values, std = ensemble.predict(return_std=True)
+    rows = run["rows"][held]
+    return float(np.mean(np.abs(values[rows] - scores[held]) <= 1.6449 * std[rows]))
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--labels", type=Path, required=True)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--runs", type=Path, required=True)
     parser.add_argument("--state", type=int, required=True)
     parser.add_argument(
         "--truth", nargs=2, required=True, help="names of two full runs, such as full0_0 full1_0"
     )
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    parser.add_argument("--networks", action="store_true")
     options = parser.parse_args()
-    labels = pq.read_table(options.labels, columns=["label"])["label"].to_numpy()
-    full = [load(options.runs, name) for name in options.truth]
-    seeds = [
-        np.load(path)["rows"]
-        for path in options.runs.glob(f"*_{options.state}.npz")
-        if path.name[:3] in ("see", "rot")
-    ]
-    unseen = np.setdiff1d(np.arange(len(labels)), np.concatenate(seeds))
+    folder, state = options.runs, options.state
+    full = [load(folder, name) for name in options.truth]
+    files = sorted(folder.glob(f"*_{state}.npz"))
+    seeds = [np.load(path)["rows"] for path in files if path.name.startswith(("seed", "rot"))]
+    unseen = np.setdiff1d(np.arange(len(full[0]["labels"])), np.concatenate(seeds))
     result: dict[str, Any] = {
         "n": len(unseen),
         "truth": options.truth,
-        "accuracy": {
-            path.stem: float(np.load(path)["accuracy"])
-            for path in sorted(options.runs.glob(f"*_{options.state}.npz"))
-        },
+        "accuracy": {path.stem: float(np.load(path)["accuracy"]) for path in files},
         "scores": {},
     }
+    seed_run = load(folder, f"seed20_{state}")
+    found: dict[str, Predicted] = {}
     for score in SCORES:
         truth = np.mean([run[score] for run in full], axis=0)
         if score != "dynamic_uncertainty_online":  # whose seeds' target is that of the official score
-            found = predictors(options.runs, options.state, torch.from_numpy(labels), score)
-        seed_run = load(options.runs, f"seed20_{options.state}")
-        on_seeds = (
-            Ranking(target(seed_run, score).astype(np.float64)),
-            Ranking(truth[seed_run["rows"]].astype(np.float64)),
-        )
-        ones = np.ones(len(seed_run["rows"]))
+            found = predictors(folder, state, score, networks=options.networks)
+        bound = fitted_on_truth(folder, state, truth, unseen)
+        judged = ~np.isnan(bound)
         result["scores"][score] = {
             "ceiling": noise_ceiling([run[score][unseen] for run in full]),
-            "seed_run_on_seeds": pearson(*(ranking.centred_ranks(ones) for ranking in on_seeds), ones),
-            "predictors": judge(
-                {name: (cost, values[unseen]) for name, (cost, values) in found.items()},
-                truth[unseen],
-                options.state,
-            ),
+            "seed_run_on_seeds": spearman(target(seed_run, score), truth[seed_run["rows"]]),
+            "fitted_on_truth": spearman(bound[judged], truth[judged]),
+            "ensemble_coverage": ensemble_coverage(folder, state, score),
+            "predictors": judge(found, truth, unseen, state),
         }
-        print(
-            score,
-            json.dumps(
-                {
-                    name: round(each["spearman"], 3)
-                    for name, each in result["scores"][score]["predictors"].items()
-                },
-                indent=1,
-            ),
-            flush=True,
-        )
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"state{options.state}.json").write_text(json.dumps(result, indent=1) + "\n")
+        table = result["scores"][score]["predictors"]
+        print(score, {name: round(each["spearman"], 3) for name, each in table.items()}, flush=True)
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / f"state{state}.json").write_text(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,14 +1,24 @@
-"""Print the tables of all random states that `analyse` wrote: mean and standard deviation.
+"""Print the tables of all random states that `analyse` wrote, mean and standard deviation, and draw them.
 
-python -m experiments.extrapolation_cifar10.tables
+    python -m experiments.extrapolation_cifar10.tables [--results DIR]
+
+Writes accuracy.svg beside the state*.json: every predictor's Spearman against its cost (needs matplotlib).
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import statistics
 from pathlib import Path
 from typing import Any
+
+BEST = "rot05-r3: auto"
+FULL_RUNS = (
+    ("spearman", "one full run against the other"),
+    ("further_run_vs_mean", "a further full run against the mean"),
+    ("perfect", "a perfect predictor"),
+)
 
 
 def spread(values: list[float]) -> str:
@@ -17,38 +27,84 @@ def spread(values: list[float]) -> str:
     return mean if len(values) < 2 else f"{mean} ± {statistics.stdev(values):.3f}"
 
 
-def main() -> None:
-    states: list[dict[str, Any]] = [
-        json.loads(path.read_text())
-        for path in sorted((Path(__file__).parent / "results").glob("state*.json"))
-    ]
-    for score in states[0]["scores"]:
+def of_score(states: list[dict[str, Any]], score: str) -> dict[str, list[dict[str, Any]]]:
+    """What the states say of every predictor, best mean first."""
+    tables = [state["scores"][score]["predictors"] for state in states]
+    found = {
+        name: [table[name] for table in tables if name in table] for name in {n: 0 for t in tables for n in t}
+    }
+    return dict(sorted(found.items(), key=lambda item: -statistics.fmean(row["spearman"] for row in item[1])))
+
+
+def print_table(states: list[dict[str, Any]], score: str) -> None:
+    """The ceilings and one row per predictor, in Markdown."""
+    each = [state["scores"][score] for state in states]
+    print(f"\n### {score}\n")
+    for key, text in FULL_RUNS:
+        print(f"{text}: {spread([state['ceiling'][key] for state in each])}  ")
+    print(f"fitted on the truth of half the samples: {spread([s['fitted_on_truth'] for s in each])}  ")
+    print(f"seed20's own scores on its seeds: {spread([s['seed_run_on_seeds'] for s in each])}  ")
+    print(f"held-out seeds within the ensemble's 90 %: {spread([s['ensemble_coverage'] for s in each])}\n")
+    print(
+        "| predictor | n | cost | CPU s of the fit | Spearman | share of perfect | overlap of the kept half "
+        f"| {BEST} minus it |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
+    perfect = statistics.fmean(state["ceiling"]["perfect"] for state in each)
+    for name, rows in of_score(states, score).items():
+        best = [state["predictors"][BEST]["minus"].get(name) for state in each if name in state["predictors"]]
+        won = ", ".join(f"{low:+.3f}..{high:+.3f}" for low, high in filter(None, best))
+        found = [row["spearman"] for row in rows]
+        fit = statistics.fmean(row["fit_cpu_seconds"] for row in rows)
+        print(
+            f"| {name} | {len(rows)} | {rows[0]['cost']:.3f} | {f'{fit:.1f}' if fit else ''} | {spread(found)} "
+            f"| {statistics.fmean(found) / perfect:.2f} | {spread([r['overlap_half'] for r in rows])} | {won} |"
+        )
+
+
+def draw(states: list[dict[str, Any]], path: Path) -> None:
+    """One panel per score: bars by predictor with their range over the states, and the full runs as lines."""
+    from matplotlib import pyplot
+
+    scores = list(states[0]["scores"])
+    count = len(of_score(states, scores[0]))
+    figure, panels = pyplot.subplots(
+        len(scores), 1, figsize=(8, 0.24 * count * len(scores)), sharex=True, layout="constrained"
+    )
+    for panel, score in zip(panels, scores, strict=True):
+        found = of_score(states, score)
+        for place, (name, rows) in enumerate(reversed(found.items())):
+            values = [row["spearman"] for row in rows]
+            colour = "tab:orange" if name.endswith(": auto") else "tab:blue"
+            panel.barh(place, statistics.fmean(values), color=colour, alpha=0.7)
+            panel.plot([min(values), max(values)], [place, place], color="black", linewidth=1.5)
+        panel.set_yticks(
+            range(len(found)), [f"{name} ({rows[0]['cost']:.2f})" for name, rows in reversed(found.items())]
+        )
+        panel.tick_params(axis="y", labelsize=7)
         ceilings = [state["scores"][score]["ceiling"] for state in states]
-        print(f"\n### {score}\n")
-        for key, text in (
-            ("spearman", "one full run against the other"),
-            ("further_run_vs_mean", "a further full run against the mean"),
-            ("perfect", "a perfect predictor"),
-        ):
-            print(f"{text}: {spread([ceiling[key] for ceiling in ceilings])}  ")
-        print(
-            f"seed20's own scores on its seeds: {spread([s['scores'][score]['seed_run_on_seeds'] for s in states])}\n"
-        )
-        print(
-            "| predictor | cost | Spearman | share of perfect | overlap of the kept half | rot05-r3: auto minus it |"
-        )
-        print("|---|---|---|---|---|---|")
-        tables = [state["scores"][score]["predictors"] for state in states]
-        named = [name for name in tables[0] if all(name in table for table in tables)]
-        for name in sorted(named, key=lambda n: -statistics.fmean(t[n]["spearman"] for t in tables)):
-            rows = [table[name] for table in tables]
-            share = [row["spearman"] / c["perfect"] for row, c in zip(rows, ceilings, strict=True)]
-            best = [table["rot05-r3: auto"]["minus"].get(name) for table in tables]
-            won = "" if None in best else ", ".join(f"{low:+.3f}..{high:+.3f}" for low, high in best)
-            print(
-                f"| {name} | {rows[0]['cost']:.3f} | {spread([r['spearman'] for r in rows])} "
-                f"| {statistics.fmean(share):.2f} | {spread([r['overlap_half'] for r in rows])} | {won} |"
+        for (key, text), style in zip(FULL_RUNS[1:], ("--", "-"), strict=True):
+            panel.axvline(
+                statistics.fmean(c[key] for c in ceilings), color="grey", linestyle=style, label=text
             )
+        panel.set_title(f"{score}, n = {len(states)} random states", fontsize=9)
+        panel.legend(fontsize=7, loc="lower right")
+    panels[-1].set_xlabel(
+        "Spearman with the mean of two full runs, on unseen samples (in brackets: cost in full runs)"
+    )
+    figure.savefig(path, metadata={"Date": None})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--results", type=Path, default=Path(__file__).parent / "results")
+    options = parser.parse_args()
+    states = [json.loads(path.read_text()) for path in sorted(options.results.glob("state*.json"))]
+    for score in states[0]["scores"]:
+        print_table(states, score)
+    draw(states, options.results / "accuracy.svg")
 
 
 if __name__ == "__main__":
