@@ -90,7 +90,7 @@ def render(report: ReportInput) -> str:
         }
         scores.append({"name": name, **tables, **shared})
     kept = kept_figures(report.map)
-    for number, (_, parts) in enumerate(kept):
+    for number, (*_, parts) in enumerate(kept):
         figures |= {f"kept-{part}-{number}": figure for part, figure in parts.items()}
     data = {
         "figures": {name: figure for name, figure in figures.items() if figure is not None},
@@ -136,14 +136,13 @@ def page(template: str, data: dict[str, Any], *, scripts: tuple[str, ...], **con
     )
 
 
-def kept_figures(samples: SampleMap | None) -> list[tuple[str, dict[str, Figure]]]:
-    """For windows, which of them each arm keeps: by the clock, and by sensor."""
+def kept_figures(samples: SampleMap | None) -> list[tuple[str, bool, dict[str, Figure]]]:
+    """For windows, which of them each arm keeps, or (True) visits while it trains: by the clock, and by sensor."""
     if samples is None:
         return []
-    figures = windows_figures(
-        samples.kept, hour=samples.hour, weekday=samples.weekday, sensors=samples.sensors
-    )
-    return list(figures.items())
+    shares = {**samples.kept, **samples.visits}
+    figures = windows_figures(shares, hour=samples.hour, weekday=samples.weekday, sensors=samples.sensors)
+    return [(name, name in samples.visits, parts) for name, parts in figures.items()]
 
 
 def arm_groups(known: Mapping[str, Arm]) -> list[tuple[str, list[Arm]]]:

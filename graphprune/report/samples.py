@@ -32,6 +32,7 @@ class SampleMap:
         measured: ``[N]`` bool, True for seeds and False for predicted scores.
         xy: 2-D layout ``[N, 2]``, or None (then there is no map, only the slider and the galleries).
         kept: Each pruned arm's selection, ``[N]`` bool.
+        visits: For each arm that chooses while it trains, how often an epoch trains on each sample, ``[N]``.
         stds: Standard deviations of predicted scores by the same names, ``[N]`` each.
         labels: Class labels ``[N]`` int64, or None.
         class_names: Their names (default: the numbers).
@@ -49,6 +50,7 @@ class SampleMap:
     measured: npt.NDArray[np.bool_]
     xy: npt.NDArray[Any] | None = None
     kept: Mapping[str, npt.NDArray[np.bool_]] = field(default_factory=dict)
+    visits: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
     stds: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
     labels: npt.NDArray[np.int64] | None = None
     class_names: Sequence[str] = ()
@@ -64,7 +66,7 @@ class SampleMap:
             for name in ("measured", "xy", "labels", "images", "series", "hour", "weekday")
         }
         columns["sensors"] = None if self.sensors is None else self.sensors.index
-        for group in ("scores", "stds", "kept"):
+        for group in ("scores", "stds", "kept", "visits"):
             columns |= {f"{group} of '{name}'": column for name, column in getattr(self, group).items()}
         for name, column in columns.items():
             if column is not None and len(column) != len(self.ids):

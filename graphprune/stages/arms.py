@@ -12,7 +12,7 @@ import torch
 
 from graphprune.config import ArmConfig
 from graphprune.errors import InputError
-from graphprune.files import read_json, sha256, write_json
+from graphprune.files import read_json, sha256, write_json, write_npy
 from graphprune.ledger import Cost
 from graphprune.registry import create, get
 from graphprune.rng import derive_seed
@@ -168,7 +168,10 @@ def equal_cost_arms(job: Job, done: list[tuple[Arm, ArmResult]]) -> list[Arm]:
 
 
 def train_arm(job: Job, arm: Arm) -> ArmResult:
-    """Trains the arm once per random state; writes ``arms/<arm>/<state>.json`` and its weights."""
+    """Trains the arm once per random state; writes ``arms/<arm>/<state>.json``, its weights and its visits.
+
+    ``<state>.visits.npy [N]`` int32 says how often each sample was trained on.
+    """
     states = job.config.training.random_states
     results = []
     for position, state in enumerate(states):
@@ -232,10 +235,11 @@ def _train_once(job: Job, arm: Arm, state: int, position: int, states: int) -> N
             report["robust"] = robust_accuracy(model, job.data.test, paradigm, seed=state, device=job.device)
         write_json(folder / f"{state}.json", report)
         save_weights(model, folder / f"{state}.safetensors")
+        write_npy(folder / f"{state}.visits.npy", result.visits.cpu().numpy())
         attempt.costs[_stage(arm, state)] = result.cost
         tracker.summary({paradigm.metric: value, **result.cost.to_dict()})
         tracker.close()
-        return [folder / f"{state}.json", folder / f"{state}.safetensors"]
+        return [folder / f"{state}.{ending}" for ending in ("json", "safetensors", "visits.npy")]
 
     job.run.ensure(
         _stage(arm, state),

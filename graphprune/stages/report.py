@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from graphprune.config import Config
 from graphprune.config_file import load_config
@@ -116,12 +117,26 @@ def _samples(run: RunFolder, config: Config, data: Data | None) -> SampleMap:
         for arm in config.arms
         if arm.sampler is None
     }
+    samplers = [arm.name for arm in config.arms if arm.sampler is not None]
+    samplers += [config.training.sampler.name] if config.training.sampler is not None else []
     return SampleMap(
         ids=first.ids,
         scores={score: table.values for score, table in tables.items()},
         stds={score: table.std for score, table in tables.items() if table.std is not None},
         measured=first.measured,
         kept=kept,
+        visits={name: share for name in samplers if (share := _visits(run, config, name)) is not None},
         xy=principal_plane(read_npy(run / "embeddings.npy", mmap=True)),
         **({} if data is None else pictures(data)),
     )
+
+
+def _visits(run: RunFolder, config: Config, arm: str) -> npt.NDArray[np.float64] | None:
+    """How often an epoch of the arm trains on each sample, ``[N]``, mean over the random states."""
+    paths = [run / f"arms/{arm}/{state}.visits.npy" for state in config.training.random_states]
+    # Runs made before visits were counted have none.
+    if not all(path.exists() for path in paths):
+        return None
+    counts = np.stack([read_npy(path) for path in paths])
+    share: npt.NDArray[np.float64] = counts.mean(axis=0, dtype=np.float64) / config.training.epochs
+    return share

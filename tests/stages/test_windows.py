@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +68,11 @@ def test_shipped_configs_run_with_a_path(shared_data, tmp_path, name, steps, bea
     assert set(metrics["extrapolation"]) == {"st_complexity", "dynamic_uncertainty"}
 
 
+def page_data(folder):
+    text = (folder / "report.html").read_text()
+    return json.loads(re.search(r'<script type="application/json"[^>]*>(.*?)</script>', text, re.DOTALL)[1])
+
+
 def finished(toy, tmp_path, **changes):
     data = {"kind": "sensors", "path": str(toy), "window": 6, "horizon": 6, **changes.pop("data", {})}
     config = Config.model_validate({**BASE, "data": data, **changes})
@@ -101,6 +107,15 @@ def test_a_graph_on_plain_statistics(toy, tmp_path):
         assert 0 < errors["3"]["mape"]["mean"] < 1
     assert metrics["training"]["full"]["errors"]["6"]["mae"]["std"] > 0
     assert "MAE, RMSE and MAPE by horizon" in (folder / "report.html").read_text()
+    # What ST-Prune trained on is drawn as well as what the selection keeps.
+    data = page_data(folder)
+    visits = [np.load(folder / f"arms/st_prune/{state}.visits.npy") for state in (0, 1)]
+    backward = metrics["training"]["st_prune"]["backward_samples"]
+    assert np.sum(visits) / 2 == pytest.approx(backward, abs=1)
+    drawn = np.array(data["figures"]["kept-clock-1"]["data"][0]["z"], dtype=float)
+    # The windows start at midnight of a Monday, so that their forecasts do at six.
+    expected = [np.mean(visits, axis=0)[hour - 6 :: 168].mean() / 3 for hour in (6, 7, 120)]
+    assert np.array([drawn[0, 6], drawn[0, 7], drawn[5, 0]]) / 100 == pytest.approx(expected)
     again, _ = finished(toy, tmp_path, embedding={"source": "statistics"}, graph={"k": 5})
     assert json.dumps(again) == json.dumps(metrics)
 
