@@ -1,9 +1,10 @@
 """Accuracy against wall-clock of every dynamic sampler on CIFAR-10, beside training shorter on everything.
 
-    python -m experiments.dynamic_cifar10.run --data DIR [--states 0 1 2] [--arms ...] [--noisy] [--processes 2]
+    python -m experiments.dynamic_cifar10.run --data DIR [--keep 0.5] [--states 0 1 2] [--noisy] [--processes 2]
 
 DIR holds cifar10_train.parquet, cifar10_test.parquet, and for ``--noisy`` cifar10n_labels.npz (``worse_label``).
 Each (arm, state) is one process and one line in results/<case>.jsonl; the same command goes on where it stopped.
+The baselines and the arms of the first ``--keep`` come first, for all states, then those of the next.
 ``--limit`` and ``--epochs`` are for trying it out; their lines go to results/trial_<case>.jsonl.
 """
 
@@ -12,9 +13,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
-import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from experiments.harness import ROOT, cpu_name
+from experiments.harness import cpu_name
+from experiments.parallel import run_all
+from experiments.tables import read_lines
 from graphprune.config import OptimisationConfig
 from graphprune.data.base import Data
 from graphprune.data.huggingface import load_parquet
@@ -42,28 +46,42 @@ RESULTS = Path(__file__).parent / "results"
 EPOCHS, BATCH, LR, WIDTH = 16, 128, 0.1, 16
 # The reference model of jest and gstds: trained on a tenth of the data, and its cost is theirs.
 REFERENCE_SHARE = 0.1
-KEEPS = (0.3, 0.5)
+# What the others are held against, at several lengths: between them accuracy is interpolated to equal cost.
+SHARES = (0.3, 0.5, 0.7)
+KEEPS = (0.5, 0.3)
+
+Arms = dict[str, dict[str, Any]]
 
 
-def arms() -> dict[str, dict[str, Any]]:
-    """Every arm by name: sampler, options, epochs as a share of the full length, and whether it needs a reference.
+def baselines() -> Arms:
+    """Everything, everything for fewer epochs, and RS2."""
+    found: Arms = {"full": {"sampler": "random"}}
+    found |= {f"full_short@{share}": {"sampler": "random", "share": share} for share in SHARES}
+    found |= {f"rs2@{share}": {"sampler": "rs2", "options": {"keep": share}} for share in SHARES}
+    return found
 
-    Two settings each, so that about 70 % and 50 % of the backward passes are saved where a sampler can be told.
-    """
-    found: dict[str, dict[str, Any]] = {"full": {"sampler": "random"}}
+
+def pruned(keep: float) -> Arms:
+    """The other samplers, set so that about ``1 - keep`` of the backward passes are saved."""
+    found: Arms = {
+        "random": {"sampler": "static", "options": {"keep": keep}},
+        "infobatch": {"sampler": "infobatch", "options": {"r": {0.3: 0.9, 0.5: 0.7}[keep]}},
+        "es": {"sampler": "es", "options": {"keep": keep}},
+        "eswp": {"sampler": "eswp", "options": {"keep": keep}},
+        "jest": {"sampler": "jest", "options": {"keep": keep}, "reference": "reference_losses"},
+        "seta": {"sampler": "seta", "options": {"r": 0.1, "window": keep}},
+    }
+    for rule in ("extreme", "central", "balanced"):
+        options = {"filter": 1 - keep, "rule": rule}
+        found[f"gstds_{rule}"] = {"sampler": "gstds", "options": options, "reference": "embeddings"}
+    return {f"{name}@{keep}": arm for name, arm in found.items()}
+
+
+def arms() -> Arms:
+    """Every arm by name: sampler, options, epochs as a share of the full length, and whether it needs a reference."""
+    found = baselines()
     for keep in KEEPS:
-        at = f"@{keep:.1f}"
-        found[f"full_short{at}"] = {"sampler": "random", "share": keep}
-        found[f"random{at}"] = {"sampler": "static", "options": {"keep": keep}}
-        found[f"rs2{at}"] = {"sampler": "rs2", "options": {"keep": keep}}
-        found[f"infobatch{at}"] = {"sampler": "infobatch", "options": {"r": {0.3: 0.9, 0.5: 0.7}[keep]}}
-        found[f"es{at}"] = {"sampler": "es", "options": {"keep": keep}}
-        found[f"eswp{at}"] = {"sampler": "eswp", "options": {"keep": keep}}
-        found[f"jest{at}"] = {"sampler": "jest", "options": {"keep": keep}, "reference": "reference_losses"}
-        for rule in ("extreme", "central", "balanced"):
-            options = {"filter": 1 - keep, "rule": rule}
-            found[f"gstds_{rule}{at}"] = {"sampler": "gstds", "options": options, "reference": "embeddings"}
-        found[f"seta{at}"] = {"sampler": "seta", "options": {"r": 0.1, "window": keep}}
+        found |= pruned(keep)
     return found
 
 
@@ -123,9 +141,10 @@ def run_once(arm: str, state: int, data: Data, epochs: float, device: torch.devi
     """One training with everything that it needs, as one line of results."""
     entry, n = arms()[arm], len(data.train)
     options, length = dict(entry.get("options", {})), epochs * entry.get("share", 1.0)
-    overhead = Cost()
+    overhead, cpu = Cost(), {"overhead": 0.0, "training": 0.0}
     if "reference" in entry:
-        losses, features, overhead = reference(data, state, epochs, device)
+        with cpu_seconds(cpu, "overhead"):
+            losses, features, overhead = reference(data, state, epochs, device)
         options[entry["reference"]] = losses if entry["reference"] == "reference_losses" else features
     seed = derive_seed(state, "sampler", arm)
     sampler: EpochSampler
@@ -138,7 +157,10 @@ def run_once(arm: str, state: int, data: Data, epochs: float, device: torch.devi
         sampler = create("sampler", entry["sampler"], n=n, epochs=length, seed=seed, **options)
     model = network(data, "arm", state)
     seed = derive_seed(0, "arm", state)
-    result = train_model(model, data.train, Supervised(), sampler, settings(length), seed=seed, device=device)
+    with cpu_seconds(cpu, "training"):
+        result = train_model(
+            model, data.train, Supervised(), sampler, settings(length), seed=seed, device=device
+        )
     total = overhead + result.cost
     return {
         "arm": arm,
@@ -147,6 +169,9 @@ def run_once(arm: str, state: int, data: Data, epochs: float, device: torch.devi
         "seconds": total.seconds,
         "training_seconds": result.cost.seconds,
         "overhead_seconds": overhead.seconds,
+        "cpu_seconds": sum(cpu.values()),
+        "cpu_training_seconds": cpu["training"],
+        "cpu_overhead_seconds": cpu["overhead"],
         "passes": total.passes(n, epochs),
         "backward": result.cost.trained_samples / (n * epochs),
         "losses": result.losses,
@@ -157,22 +182,25 @@ def run_once(arm: str, state: int, data: Data, epochs: float, device: torch.devi
             "device": device.type,
             "threads": torch.get_num_threads(),
             "load": os.getloadavg()[0],
-            "torch": torch.__version__,
+            "versions": {name: version(name) for name in ("torch", "accelerate", "numpy")},
             "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         },
     }
 
 
+@contextmanager
+def cpu_seconds(spent: dict[str, float], name: str) -> Iterator[None]:
+    """Adds what the block computed on the CPU, which other processes on the machine hardly change."""
+    start = time.process_time()
+    try:
+        yield
+    finally:
+        spent[name] += time.process_time() - start
+
+
 def finished(path: Path) -> set[tuple[str, int]]:
-    """Which (arm, state) have a line; a line that a kill cut short counts as none."""
-    done = set()
-    for line in path.read_text().splitlines() if path.exists() else []:
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue
-        done.add((entry["arm"], entry["state"]))
-    return done
+    """Which (arm, state) have a line."""
+    return {(line["arm"], line["state"]) for line in read_lines(path)}
 
 
 def main() -> None:
@@ -181,7 +209,17 @@ def main() -> None:
     )
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--states", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--arms", nargs="+", default=list(arms()), metavar="ARM", help=" ".join(arms()))
+    parser.add_argument(
+        "--keep",
+        type=float,
+        nargs="+",
+        default=KEEPS,
+        choices=KEEPS,
+        help="Which arms, besides the baselines.",
+    )
+    parser.add_argument(
+        "--arms", nargs="+", default=None, metavar="ARM", help=f"Just these: {' '.join(arms())}"
+    )
     parser.add_argument("--noisy", action="store_true")
     parser.add_argument("--epochs", type=float, default=EPOCHS)
     parser.add_argument("--limit", type=int, default=None)
@@ -191,18 +229,23 @@ def main() -> None:
         "--here", action="store_true", help="Run in this process (used by the script itself)."
     )
     chosen = parser.parse_args()
-    if unknown := set(chosen.arms) - set(arms()):
+    if unknown := set(chosen.arms or ()) - set(arms()):
         parser.error(f"unknown arm {sorted(unknown)[0]}; known are {', '.join(arms())}")
     trial = "trial_" if chosen.limit is not None or chosen.epochs != EPOCHS else ""
     path = RESULTS / f"{trial}{'noisy' if chosen.noisy else 'clean'}.jsonl"
     RESULTS.mkdir(exist_ok=True)
     done = finished(path)
     # State by state, so that what stands after an interruption compares all arms.
-    waiting = [(arm, state) for state in chosen.states for arm in chosen.arms if (arm, state) not in done]
+    groups = [chosen.arms] if chosen.arms else [[*baselines(), *pruned(keep)] for keep in chosen.keep]
+    wanted = dict.fromkeys((arm, state) for group in groups for state in chosen.states for arm in group)
+    waiting = [each for each in wanted if each not in done]
     if chosen.here:
         torch.set_num_threads(chosen.threads)
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         data = load(chosen.data, chosen.noisy, chosen.limit)
+        # What is imported and set up in the very first step must not be booked on a run.
+        first = StaticSampler(len(data.train), rows=torch.arange(2), epochs=1)
+        train_model(network(data), data.train, Supervised(), first, settings(1), seed=0, device=device)
         for arm, state in waiting:
             line = json.dumps(run_once(arm, state, data, chosen.epochs, device))
             # One write of a whole line, so that processes may share the file.
@@ -210,30 +253,13 @@ def main() -> None:
                 handle.write(line + "\n")
             print(line, flush=True)
         return
-    _share_out(chosen, waiting)
-
-
-def _share_out(chosen: argparse.Namespace, waiting: list[tuple[str, int]]) -> None:
     passed = ["--data", str(chosen.data.resolve()), "--epochs", str(chosen.epochs)]
     passed += ["--threads", str(chosen.threads), "--here"]
     passed += ["--noisy"] if chosen.noisy else []
     passed += [] if chosen.limit is None else ["--limit", str(chosen.limit)]
-    environment = {**os.environ, "OMP_NUM_THREADS": str(chosen.threads)}
-    running: list[subprocess.Popen[bytes]] = []
-    while waiting or running:
-        while waiting and len(running) < chosen.processes:
-            arm, state = waiting.pop(0)
-            command = [sys.executable, "-m", "experiments.dynamic_cifar10.run", *passed]
-            command += ["--arms", arm, "--states", str(state)]
-            running.append(subprocess.Popen(command, cwd=ROOT, env=environment))
-        for process in list(running):
-            if process.poll() is not None:
-                running.remove(process)
-                if process.returncode:
-                    for other in running:
-                        other.terminate()
-                    sys.exit(f"a run failed with exit code {process.returncode}; the same command goes on")
-        time.sleep(0.2)
+    module = "experiments.dynamic_cifar10.run"
+    commands = [[module, *passed, "--arms", arm, "--states", str(state)] for arm, state in waiting]
+    run_all(commands, at_once=chosen.processes, threads=chosen.threads)
 
 
 if __name__ == "__main__":
