@@ -90,11 +90,12 @@ def ours(name: str, samples: TensorSamples, precision: str, *, watched: bool) ->
     n = len(samples)
     settings = OptimisationConfig(epochs=1, batch_size=BATCH, lr=LR, precision=precision)
     recorder = tracker = None
+    log = Path(tempfile.gettempdir()) / f"speed_trainer_{os.getpid()}.jsonl"
     if watched:
         scores = {"aum": create("score", "aum")}
         scores["online"] = create("score", "dynamic_uncertainty_online", window=2, skip=0)
         recorder = Recorder(scores, torch.arange(n), epochs=3, num_classes=10)
-        tracker = JsonlTracker(Path(tempfile.gettempdir()) / "speed_trainer.jsonl", "speed")
+        tracker = JsonlTracker(log, "speed")
     sampler = create("sampler", "infobatch", n=n, epochs=3) if watched else RandomSampler(n, epochs=1)
     train_model(
         network(name),
@@ -108,6 +109,7 @@ def ours(name: str, samples: TensorSamples, precision: str, *, watched: bool) ->
         tracker=tracker,
         progress=(lambda fraction, note: None) if watched else None,
     )
+    log.unlink(missing_ok=True)
 
 
 def loop(repeats: int, scale: float) -> dict[str, Any]:
@@ -163,14 +165,10 @@ def processes(repeats: int, scale: float) -> dict[str, Any]:
 def _in_processes(count: int, n: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "report.json"
-        launch = (
-            []
-            if count == 1
-            else ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)]
-        )
-        script = Path(__file__).parent / "worker.py"
-        threads = {"OMP_NUM_THREADS": str(2 // count), "PYTHONPATH": str(ROOT)}
-        command = [sys.executable, *launch, str(script), str(out), str(n)]
+        torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)]
+        command = [sys.executable, *(torchrun if count > 1 else [])]
+        command += ["-m", "experiments.speed_trainer.worker", str(out), str(n)]
+        threads = {"OMP_NUM_THREADS": str(2 // count)}
         subprocess.run(command, check=True, cwd=ROOT, env={**os.environ, **threads})
         report: dict[str, Any] = json.loads(out.read_text())
     if report["processes"] != count:
@@ -180,8 +178,9 @@ def _in_processes(count: int, n: int) -> dict[str, Any]:
 
 def resume(repeats: int, scale: float) -> dict[str, Any]:
     """From the call to the first new step, beyond reading the checkpoint and the step itself; at most 2 s."""
-    samples = images(round(50_000 * scale))
-    n, step, found = len(samples), 0.0, []
+    # However small it is tried out, the steps of all repeats must fit into the training.
+    samples = images(max(round(50_000 * scale), BATCH * (2 * repeats + 4)))
+    n, found = len(samples), list[dict[str, float]]()
     settings = OptimisationConfig(epochs=2, batch_size=BATCH, lr=LR, precision="bf16")
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = Checkpoint(Path(folder) / "c.pt", every_seconds=0)
