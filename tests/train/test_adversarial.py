@@ -137,25 +137,12 @@ def test_bad_options_are_refused(options):
         Adversarial(**options)
 
 
-def test_dynamic_uncertainty_of_adversarial_predictions_end_to_end(tmp_path):
-    config = parse_config(
-        {
-            "name": "adversarial",
-            "data": {"kind": "sklearn", "name": "digits", "limit": 150},
-            "model": {"name": "mlp", "width": 16, "depth": 1},
-            "paradigm": {"name": "adversarial", "epsilon": 1.0, "step": 0.5, "steps": 2, "signals": "clean"},
-            "seeds": {"fraction": 0.4},
-            "seed_training": {"epochs": 4, "batch_size": 32, "lr": 0.05},
-            "scores": [{"name": "dynamic_uncertainty", "window": 2}],
-            "graph": {"k": 5, "metric": "euclidean"},
-            "extrapolators": [{"name": "knn", "k": 5}],
-            "controls": False,
-            "short_run": None,
-            "arms": [{"name": "half", "score": "dynamic_uncertainty"}],
-            "training": {"epochs": 2, "random_states": [0]},
-        }
-    )
-    metrics = run(config, tmp_path / "run")
+def test_dynamic_uncertainty_of_adversarial_predictions_end_to_end(tmp_path, job):
+    job["data"] = {"kind": "sklearn", "name": "digits", "limit": 150}
+    attack = {"epsilon": 1.0, "step": 0.5, "steps": 2, "signals": "clean"}
+    job["paradigm"] = {"name": "adversarial", **attack}
+    job["arms"] = [{"name": "half", "score": "dynamic_uncertainty"}]
+    metrics = run(parse_config(job), tmp_path / "run")
     arms = metrics["training"]
     assert all(0 <= arm["robust"][0] <= arm["value"][0] + 0.1 for arm in arms.values())
     # A step costs 3 passes, two ascents 4 and the look at clean inputs 1.

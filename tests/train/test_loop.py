@@ -27,10 +27,6 @@ CPU = torch.device("cpu")
 N = 50
 
 
-class Killed(Exception):
-    pass
-
-
 def make_samples() -> TensorSamples:
     draws = torch.Generator().manual_seed(0)
     labels = np.arange(N) % 3
@@ -51,18 +47,10 @@ def settings(**changes) -> OptimisationConfig:
     )
 
 
-def fit(model, *, checkpoint=None, kill_at=None, sampler=None, samples=None, **changes):
+def fit(model, *, checkpoint=None, progress=None, sampler=None, samples=None, **changes):
     samples = samples or make_samples()
     scores = {"tdds": create("score", "tdds", T=4, window=3), "loss": create("score", "loss")}
     recorder = Recorder(scores, torch.from_numpy(samples.ids[10:40]), epochs=4, num_classes=3)
-    calls = 0
-
-    def progress(_fraction: float, _note: str) -> None:
-        nonlocal calls
-        calls += 1
-        if calls == kill_at:
-            raise Killed
-
     chosen = sampler or StaticSampler(N, rows=torch.arange(10, 40), seed=5)
     result = train_model(
         model,
@@ -98,34 +86,30 @@ def fit(model, *, checkpoint=None, kill_at=None, sampler=None, samples=None, **c
     ],
     ids=lambda method: method["name"],
 )
-def test_a_run_with_a_dynamic_sampler_resumes_bit_by_bit(tmp_path, kill_at, method):
-    def sampler():
-        options = {key: value for key, value in method.items() if key != "name"}
-        return create("sampler", method["name"], n=N, epochs=4, seed=2, **options)
+def test_a_run_with_a_dynamic_sampler_resumes_bit_by_bit(resumed, kill_at, method):
+    options = {key: value for key, value in method.items() if key != "name"}
 
-    whole, resumed = make_model(), make_model()
-    expected, _ = fit(whole, sampler=sampler())
-    checkpoint = Checkpoint(tmp_path / "c.pt", every_seconds=0)
-    with pytest.raises(Killed):
-        fit(make_model(), sampler=sampler(), checkpoint=checkpoint, kill_at=kill_at)
-    result, _ = fit(resumed, sampler=sampler(), checkpoint=checkpoint)
+    def train(**more):
+        model = make_model()
+        sampler = create("sampler", method["name"], n=N, epochs=4, seed=2, **options)
+        return model, fit(model, sampler=sampler, **more)[0]
+
+    (whole, expected), (again, result) = train(), resumed(train, kill_at)
     for name, tensor in whole.state_dict().items():
-        assert torch.equal(tensor, resumed.state_dict()[name]), name
+        assert torch.equal(tensor, again.state_dict()[name]), name
     assert result.cost.forward_samples == expected.cost.forward_samples
     assert result.cost.trained_samples == expected.cost.trained_samples
 
 
 @pytest.mark.parametrize("kill_at", [1, 2, 3, 5, 8])
-def test_a_resumed_run_equals_an_uninterrupted_one_bit_by_bit(tmp_path, kill_at):
-    whole = make_model()
-    expected, expected_recorder = fit(whole)
-    checkpoint = Checkpoint(tmp_path / "c.pt", every_seconds=0)
-    with pytest.raises(Killed):
-        fit(make_model(), checkpoint=checkpoint, kill_at=kill_at)
-    resumed = make_model()
-    result, recorder = fit(resumed, checkpoint=checkpoint)
+def test_a_resumed_run_equals_an_uninterrupted_one_bit_by_bit(resumed, kill_at):
+    def train(**more):
+        model = make_model()
+        return model, *fit(model, **more)
+
+    (whole, expected, expected_recorder), (again, result, recorder) = train(), resumed(train, kill_at)
     for name, tensor in whole.state_dict().items():
-        assert torch.equal(tensor, resumed.state_dict()[name]), name
+        assert torch.equal(tensor, again.state_dict()[name]), name
     for name, values in expected_recorder.values().items():
         assert torch.equal(values, recorder.values()[name]), name
     assert result.losses == expected.losses
@@ -240,29 +224,16 @@ class _Forecasts(Paradigm):
 
 
 @pytest.mark.parametrize("kill_at", [2, 6])
-def test_st_prune_resumes_bit_by_bit(tmp_path, kill_at):
-    def train(model, checkpoint=None, kill_at=None):
-        calls = 0
-
-        def progress(_fraction: float, _note: str) -> None:
-            nonlocal calls
-            calls += 1
-            if calls == kill_at:
-                raise Killed
-
+def test_st_prune_resumes_bit_by_bit(resumed, kill_at):
+    def train(**more):
+        model = make_model()
         sampler = create("sampler", "st_prune", n=N, epochs=4, seed=2, stationarity=torch.linspace(0, 1, N))
-        return train_model(
-            model, make_samples(), _Forecasts(), sampler, settings(), seed=3, device=CPU,
-            checkpoint=checkpoint, progress=progress,
-        )  # fmt: skip
+        return model, train_model(
+            model, make_samples(), _Forecasts(), sampler, settings(), seed=3, device=CPU, **more
+        )
 
-    whole, resumed = make_model(), make_model()
-    expected = train(whole)
-    checkpoint = Checkpoint(tmp_path / "c.pt", every_seconds=0)
-    with pytest.raises(Killed):
-        train(make_model(), checkpoint, kill_at)
-    result = train(resumed, checkpoint)
-    assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), resumed.parameters(), strict=True))
+    (whole, expected), (again, result) = train(), resumed(train, kill_at)
+    assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), again.parameters(), strict=True))
     assert result.losses == expected.losses
     assert result.cost.trained_samples == expected.cost.trained_samples < 4 * N
 

@@ -14,7 +14,6 @@ from graphprune.registry import create
 from graphprune.rng import isolated_rng
 from graphprune.samplers.random import RandomSampler
 from graphprune.scores.recorder import Recorder
-from graphprune.train.checkpoint import Checkpoint
 from graphprune.train.ema import WeightAverage
 from graphprune.train.loop import train_model
 from graphprune.train.optimizer import hidden_matrices, make_optimizers
@@ -22,10 +21,6 @@ from graphprune.train.paradigms.supervised import Supervised
 
 CPU = torch.device("cpu")
 N = 50
-
-
-class Killed(Exception):
-    pass
 
 
 def make_samples() -> TensorSamples:
@@ -39,15 +34,7 @@ def make_model() -> nn.Module:
         return nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 3))
 
 
-def fit(model, *, recorder=None, kill_at=None, checkpoint=None, **changes):
-    calls = 0
-
-    def progress(_fraction: float, _note: str) -> None:
-        nonlocal calls
-        calls += 1
-        if calls == kill_at:
-            raise Killed
-
+def fit(model, *, recorder=None, checkpoint=None, progress=None, **changes):
     settings = OptimisationConfig(
         **{"epochs": 4, "batch_size": 16, "lr": 0.05, "schedule": "cosine", **changes}
     )
@@ -81,14 +68,13 @@ def test_accumulated_batches_make_the_step_of_one_large_batch(together):
     ],
 )
 @pytest.mark.parametrize("kill_at", [3, 6])
-def test_every_kind_of_step_resumes_bit_by_bit(tmp_path, changes, kill_at):
-    whole, resumed = make_model(), make_model()
-    expected = fit(whole, **changes)
-    checkpoint = Checkpoint(tmp_path / "c.pt", every_seconds=0)
-    with pytest.raises(Killed):
-        fit(make_model(), checkpoint=checkpoint, kill_at=kill_at, **changes)
-    result = fit(resumed, checkpoint=checkpoint, **changes)
-    assert torch.equal(weights(whole), weights(resumed))
+def test_every_kind_of_step_resumes_bit_by_bit(resumed, changes, kill_at):
+    def train(**more):
+        model = make_model()
+        return model, fit(model, **changes, **more)
+
+    (whole, expected), (again, result) = train(), resumed(train, kill_at)
+    assert torch.equal(weights(whole), weights(again))
     assert result.losses == expected.losses
     assert result.cost.trained_samples == expected.cost.trained_samples
 
@@ -142,17 +128,14 @@ def test_the_recorder_judges_the_average_and_training_goes_on_with_the_raw_weigh
         assert not torch.equal(losses[None][0], losses[0.99][0])
 
 
-def test_training_stops_when_the_loss_no_longer_falls_and_only_that_is_paid(tmp_path):
+def test_training_stops_when_the_loss_no_longer_falls_and_only_that_is_paid(resumed):
     stuck = {"epochs": 20, "min_improvement": 100.0, "patience": 3}
     result = fit(make_model(), **stuck)
     assert len(result.losses) == 4
     assert result.cost.trained_samples == 4 * N
     recorder = Recorder({"loss": create("score", "loss")}, torch.arange(N), epochs=20, num_classes=3)
     assert len(fit(make_model(), recorder=recorder, **stuck).losses) == 20
-    checkpoint = Checkpoint(tmp_path / "c.pt", every_seconds=0)
-    with pytest.raises(Killed):
-        fit(make_model(), checkpoint=checkpoint, kill_at=14, **stuck)
-    assert fit(make_model(), checkpoint=checkpoint, **stuck).losses == result.losses
+    assert resumed(lambda **more: fit(make_model(), **stuck, **more), 14).losses == result.losses
 
 
 def test_fp16_on_a_cpu_is_refused():

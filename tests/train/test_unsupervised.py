@@ -53,31 +53,24 @@ def test_bad_options_are_refused():
         Unsupervised().find_labels([torch.zeros(3, 2)], 4, seed=0)
 
 
-CONFIG = {
-    "name": "unsupervised",
-    "data": {"kind": "object"},
-    "model": {"name": "mlp", "width": 16, "depth": 1},
-    "paradigm": {"name": "unsupervised", "iterations": 40},
-    "seeds": {"fraction": 0.4},
-    "seed_training": {"epochs": 4, "batch_size": 32, "lr": 0.05},
-    "scores": [{"name": "dynamic_uncertainty", "window": 2}],
-    "graph": {"k": 5, "metric": "euclidean"},
-    "extrapolators": [{"name": "knn", "k": 5}],
-    "controls": False,
-    "short_run": None,
-    "arms": [{"name": "half", "score": "dynamic_uncertainty", "rule": "top_per_class"}],
-    "training": {"epochs": 2, "random_states": [0]},
-}
+@pytest.fixture
+def config(job):
+    return {
+        **job,
+        "data": {"kind": "object"},
+        "paradigm": {"name": "unsupervised", "iterations": 40},
+        "arms": [{"name": "half", "score": "dynamic_uncertainty", "rule": "top_per_class"}],
+    }
 
 
-def test_the_selection_does_not_depend_on_the_datas_own_labels_but_training_does(tmp_path):
+def test_the_selection_does_not_depend_on_the_datas_own_labels_but_training_does(tmp_path, config):
     kept, metrics = [], []
     for name in ("given", "wrong"):
         data = load_sklearn("digits", limit=150)
         if name == "wrong":
             data.train.labels = (data.train.labels * 3 + 1) % 10
             object.__setattr__(data, "fingerprint", "wrong")
-        metrics.append(run(parse_config(CONFIG), tmp_path / name, data=data))
+        metrics.append(run(parse_config(config), tmp_path / name, data=data))
         kept.append((tmp_path / name / "selections/half.parquet").read_bytes())
         labels = np.load(tmp_path / name / "labels.npy")
         assert labels.shape == (120,)
@@ -89,6 +82,6 @@ def test_the_selection_does_not_depend_on_the_datas_own_labels_but_training_does
     assert all(seconds > m["cost"]["labels"]["seconds"] for seconds, m in zip(spent, metrics, strict=True))
 
 
-def test_warm_starts_from_other_labels_are_refused():
+def test_warm_starts_from_other_labels_are_refused(config):
     with pytest.raises(InputError, match="init: seed does not go with paradigm unsupervised"):
-        parse_config({**CONFIG, "training": {"init": "seed"}})
+        parse_config({**config, "training": {"init": "seed"}})
