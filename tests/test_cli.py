@@ -1,6 +1,7 @@
 """The commands as a user types them, and what they say to bad input."""
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -213,3 +214,15 @@ def test_no_argument_shows_the_help(run):
 
 def test_version(run):
     assert run("--version")[1].startswith("graphprune ")
+
+
+@pytest.mark.parametrize("arguments", [("--version",), ("run", "nowhere.yaml")])
+def test_a_handler_of_sigterm_is_given_back(run, arguments):
+    def mine(*_): ...
+
+    before = signal.signal(signal.SIGTERM, mine)
+    try:
+        run(*arguments)
+        assert signal.getsignal(signal.SIGTERM) is mine
+    finally:
+        signal.signal(signal.SIGTERM, before)

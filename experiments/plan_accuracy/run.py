@@ -16,6 +16,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from graphprune.planning.account import folded
+
 HERE = Path(__file__).parent
 # Shorter stages are noise: what they take is added up under "the rest".
 LEAST_SECONDS = 0.5
@@ -40,11 +42,11 @@ def compare(config: Path, overrides: list[str]) -> dict[str, Any]:
     shutil.rmtree(out.parent)
     took: dict[str, float] = {}
     for name, cost in ledger.items():
-        took[folded(name)] = took.get(folded(name), 0.0) + cost["seconds"]
+        took[shown(name)] = took.get(shown(name), 0.0) + cost["seconds"]
     took["other"] = wall - sum(took.values())
-    expected = {folded(stage["name"]): 0.0 for stage in predicted["stages"]}
+    expected = {shown(stage["name"]): 0.0 for stage in predicted["stages"]}
     for stage in predicted["stages"]:
-        expected[folded(stage["name"])] += stage["seconds"]
+        expected[shown(stage["name"])] += stage["seconds"]
     rows = {
         name: {"plan": round(expected.get(name, 0.0), 2), "run": round(took.get(name, 0.0), 2)}
         for name in sorted(expected.keys() | took.keys())
@@ -68,13 +70,9 @@ def compare(config: Path, overrides: list[str]) -> dict[str, Any]:
     }
 
 
-def folded(name: str) -> str:
-    """The name under which a plan lists a ledger entry."""
-    parts = name.split("/")
-    if name.startswith("oracle/"):
-        return "oracle"
-    # The budget in an equal-cost arm's name is a prediction, too.
-    return "/".join(parts[:2]).partition("@")[0] if parts[0] in ("train", "select") else parts[0]
+def shown(name: str) -> str:
+    """The stage without the budget in an equal-cost arm's name, which is a prediction, too."""
+    return folded(name).partition("@")[0]
 
 
 def main() -> None:

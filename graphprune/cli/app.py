@@ -33,7 +33,15 @@ def main() -> None:
     # Idle OpenMP threads sleep: where others use the cores, too, spinning costs a factor of ten or more.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # A scheduler that ends the job is to leave the same order behind as Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    former = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        sys.exit(_run())
+    finally:
+        # None: a handler that was not set from Python, and cannot be from here.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL if former is None else former)
+
+
+def _run() -> int:
     debug = "--debug" in sys.argv
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:
@@ -41,13 +49,13 @@ def main() -> None:
     except Exception as error:
         if debug:
             raise
-        sys.exit(_explain(error))
+        return _explain(error)
     except KeyboardInterrupt:
-        sys.exit(_interrupted())
+        return _interrupted()
     # What typer makes of Ctrl-C depends on its version: an exception above, or this.
     if code == INTERRUPTED:
         _interrupted()
-    sys.exit(code if isinstance(code, int) else DONE)
+    return code if isinstance(code, int) else DONE
 
 
 def _explain(error: Exception) -> int:
