@@ -8,12 +8,15 @@ from torch import Tensor
 from graphprune.errors import InputError
 from graphprune.extrapolate.base import Extrapolator, Inputs, Looks
 from graphprune.extrapolate.gcn import GCN
+from graphprune.extrapolate.network import pearson
 from graphprune.extrapolate.ranks import middle_rank, quantile
 from graphprune.graph.features import one_hot
 from graphprune.registry import register
 from graphprune.rng import derive_seed, generator
 
 _FOLDS = 3
+# A signal whose ranks correlate less than this with the fit's goes against what the seeds say.
+_AGAINST = -0.2
 
 
 @register("extrapolator", "auto", source="graphprune", status="ours")
@@ -29,7 +32,9 @@ class Auto(Extrapolator):
     scores, on the :math:`p_k, h_k` and the class. Seeds were trained on and look easier than others, so each
     column enters g as its rank within its own group, seeds or others; this alone moved g from Spearman .53 to
     .61 against full runs on CIFAR-10. The variance p(1 - p) of one look stands for what scores of training
-    dynamics measure over many, 1 - p for difficulty. Values are the quantiles of the seeds' scores at v.
+    dynamics measure over many, 1 - p for difficulty. Where little is learned, difficult samples stay without
+    uncertainty and 1 - p points the wrong way: a signal whose ranks go against the fit's (Spearman below -.2
+    among the unmeasured) is left out. Values are the quantiles of the seeds' scores at v.
 
     The looks are ``seed_run`` (best: a seed run with ``background`` has seen every sample), else ``probes``.
     The standard deviation of every prediction is the root mean square error on seeds left out in 3 folds.
@@ -102,8 +107,11 @@ class Auto(Extrapolator):
         group = ~seeds if among is None else torch.zeros_like(seeds).index_fill_(0, among, True)
         if not group.any():
             group = seeds
-        signals = fitted, mean * (1 - mean), 1 - mean
-        total = sum((middle_rank(signal, signal[group]) for signal in signals), torch.zeros(len(columns)))
+        total = fit_rank = middle_rank(fitted, fitted[group])
+        for signal in (mean * (1 - mean), 1 - mean):
+            rank = middle_rank(signal, signal[group])
+            if pearson(rank[group], fit_rank[group]) > _AGAINST:
+                total = total + rank
         return quantile(seed_scores, middle_rank(total, total[group]))
 
     def _predict(self) -> Tensor:

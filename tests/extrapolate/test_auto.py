@@ -54,6 +54,16 @@ def test_signals_that_need_no_fit_count(problem: Problem):
     assert spearmanr(found[unseen], total).statistic > 0.7
 
 
+def test_a_signal_that_the_fit_contradicts_is_left_out(problem: Problem):
+    """Seeds whose score rises with p: 1 - p, added to the fit, would cancel it."""
+    n = problem.inputs.n
+    p = torch.rand(1, n, generator=torch.Generator().manual_seed(3))
+    inputs = dataclasses.replace(problem.inputs, seed_run=Looks(p_true=p, entropy=torch.zeros(1, n)))
+    rows = np.searchsorted(inputs.sample_ids, problem.seeds)
+    found = Auto().fit(inputs, problem.seeds, p[0, rows].numpy()).predict()[problem.unseen]
+    assert spearmanr(found, p[0, problem.unseen]).statistic > 0.6
+
+
 def test_missed_looks_take_the_last_one(problem: Problem):
     p = torch.rand(2, problem.inputs.n)
     holes = p.clone()
