@@ -61,7 +61,7 @@ def test_a_signal_that_the_fit_contradicts_is_left_out(problem: Problem):
     inputs = dataclasses.replace(problem.inputs, seed_run=Looks(p_true=p, entropy=torch.zeros(1, n)))
     rows = np.searchsorted(inputs.sample_ids, problem.seeds)
     found = Auto().fit(inputs, problem.seeds, p[0, rows].numpy()).predict()[problem.unseen]
-    assert spearmanr(found, p[0, problem.unseen]).statistic > 0.6
+    assert spearmanr(found, p[0, problem.unseen]).statistic > 0.4
 
 
 def test_missed_looks_take_the_last_one(problem: Problem):
