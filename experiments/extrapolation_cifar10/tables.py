@@ -13,18 +13,14 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+from experiments.tables import markdown, spread
+
 BEST = "rot05-r3: auto"
 FULL_RUNS = (
     ("spearman", "one full run against the other"),
     ("further_run_vs_mean", "a further full run against the mean"),
     ("perfect", "a perfect predictor"),
 )
-
-
-def spread(values: list[float]) -> str:
-    """Mean and, from two values on, standard deviation."""
-    mean = f"{statistics.fmean(values):.3f}"
-    return mean if len(values) < 2 else f"{mean} ± {statistics.stdev(values):.3f}"
 
 
 def of_score(states: list[dict[str, Any]], score: str) -> dict[str, list[dict[str, Any]]]:
@@ -45,21 +41,26 @@ def print_table(states: list[dict[str, Any]], score: str) -> None:
     print(f"fitted on the truth of half the samples: {spread([s['fitted_on_truth'] for s in each])}  ")
     print(f"seed20's own scores on its seeds: {spread([s['seed_run_on_seeds'] for s in each])}  ")
     print(f"held-out seeds within the ensemble's 90 %: {spread([s['ensemble_coverage'] for s in each])}\n")
-    print(
-        "| predictor | n | cost | CPU s of the fit | Spearman | share of perfect | overlap of the kept half "
-        f"| {BEST} minus it |"
-    )
-    print("|---|---|---|---|---|---|---|---|")
     perfect = statistics.fmean(state["ceiling"]["perfect"] for state in each)
+    table = []
     for name, rows in of_score(states, score).items():
         best = [state["predictors"][BEST]["minus"].get(name) for state in each if name in state["predictors"]]
-        won = ", ".join(f"{low:+.3f}..{high:+.3f}" for low, high in filter(None, best))
         found = [row["spearman"] for row in rows]
         fit = statistics.fmean(row["fit_cpu_seconds"] for row in rows)
-        print(
-            f"| {name} | {len(rows)} | {rows[0]['cost']:.3f} | {f'{fit:.1f}' if fit else ''} | {spread(found)} "
-            f"| {statistics.fmean(found) / perfect:.2f} | {spread([r['overlap_half'] for r in rows])} | {won} |"
+        table.append(
+            (
+                name,
+                str(len(rows)),
+                f"{rows[0]['cost']:.3f}",
+                f"{fit:.1f}" if fit else "",
+                spread(found),
+                f"{statistics.fmean(found) / perfect:.2f}",
+                spread([row["overlap_half"] for row in rows]),
+                ", ".join(f"{low:+.3f}..{high:+.3f}" for low, high in filter(None, best)),
+            )
         )
+    header = ("predictor", "n", "cost", "CPU s of the fit", "Spearman", "share of perfect")
+    print(markdown([*header, "overlap of the kept half", f"{BEST} minus it"], table))
 
 
 def draw(states: list[dict[str, Any]], path: Path) -> None:
