@@ -129,6 +129,7 @@ class WindowSamples(Samples):
         return torch.split(torch.arange(len(self)), size or max(1, _BLOCK_VALUES // (self.span * self.nodes)))
 
     def digest(self) -> bytes:
+        """Hash of what the samples are: ids, window lengths, scaling, clock, links and the readings they span."""
         settings = (self.window, self.horizon, self.delay, self.granularity, self.target, self.features)
         digest = hashlib.blake2b(repr(settings).encode())
         digest.update(self.ids.tobytes())

@@ -105,11 +105,15 @@ def test_sensors_and_hours_change_the_forecast():
         assert not torch.allclose(forecasts[0], forecasts[i])
 
 
+@pytest.mark.parametrize("watched", [False, True])
+@pytest.mark.parametrize(("blocks", "width"), [(1, 8), (2, 16), (3, 8), (5, 8)])
 @pytest.mark.parametrize("granularity", ["network", "sensor"])
-def test_it_equals_its_equations(granularity):
+def test_it_equals_its_equations(granularity, blocks, width, watched):
     """The docstring's formula as einsums over ``[batch, feature, node]``, every identity looked up per node."""
     data = window_data(daily_series(gaps=0.2), window=6, horizon=4, granularity=granularity)
-    model = STID.for_task(data.info, width=8, embedding=4, blocks=2).eval()
+    model = STID.for_task(data.info, width=width, embedding=4, blocks=blocks, dropout=0.0)
+    # Listened to or not, more readings than width (12 and 8) or not: the equations are the same.
+    tap = FeatureTap(model) if watched else None
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.normal_(0, 0.3, generator=torch.Generator().manual_seed(1))
@@ -131,7 +135,31 @@ def test_it_equals_its_equations(granularity):
     for first, _, _, second in model.blocks:
         hidden = hidden + layer(second, torch.relu(layer(first, hidden)))
     expected = layer(model.head, hidden) + model.last_observed(x)
-    torch.testing.assert_close(model(x), expected, rtol=1e-4, atol=1e-5)
+    forecast = model(x)
+    torch.testing.assert_close(forecast, expected, rtol=1e-4, atol=1e-5)
+    if tap is not None:
+        torch.testing.assert_close(tap.features, hidden.mean(dim=2), rtol=1e-4, atol=1e-5)
+    weights = torch.randn(forecast.shape, generator=torch.Generator().manual_seed(2))
+    gradients, slow = (
+        torch.autograd.grad((y * weights).sum(), list(model.parameters())) for y in (forecast, expected)
+    )
+    for gradient, same in zip(gradients, slow, strict=True):
+        torch.testing.assert_close(gradient, same, rtol=1e-3, atol=1e-3)
+
+
+def test_dropout_falls_on_the_same_activations_whoever_listens():
+    data = window_data(daily_series(), window=6, horizon=4)
+    with isolated_rng(0, "model"):
+        model = STID.for_task(data.info, dropout=0.5)
+        torch.nn.init.normal_(model.head.weight)
+    x = next(data.train.batches([torch.arange(20)], device=CPU)).x
+    forecasts = []
+    for listen in (False, True):
+        if listen:
+            FeatureTap(model)
+        with isolated_rng(1, "dropout"):
+            forecasts.append(model.train()(x))
+    torch.testing.assert_close(*forecasts, rtol=1e-4, atol=1e-5)
 
 
 def test_images_are_refused():

@@ -87,7 +87,7 @@ class GraphWaveNet(Forecaster):
         self.head = nn.Linear(end, info.horizon)
 
     def forward(self, x: Tensor) -> Tensor:
-        # x: [batch, time, node, feature]
+        """Forecasts ``[batch, horizon, node]`` of windows ``x [batch, time, node, feature]``, both standardised."""
         hidden = self.start(x.permute(2, 0, 1, 3))
         if (short := self.reach - hidden.shape[2]) > 0:
             hidden = nn.functional.pad(hidden, (0, 0, short, 0))

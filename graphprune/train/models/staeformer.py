@@ -74,7 +74,7 @@ class STAEformer(Forecaster):
         self.head = nn.Linear(window * hidden, info.horizon)
 
     def forward(self, x: Tensor) -> Tensor:
-        # x: [batch, time, node, feature]
+        """Forecasts ``[batch, horizon, node]`` of windows ``x [batch, time, node, feature]``, both standardised."""
         batch, _, nodes, _ = x.shape
         parts = [self.inputs(x)]
         for name, slots in self.slots(x).items():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
@@ -11,6 +13,9 @@ from graphprune.data.windows import DAY_OF_WEEK, SENSOR, TIME_OF_DAY
 from graphprune.registry import register
 from graphprune.train.models.dropout import Dropout
 from graphprune.train.models.forecaster import Forecaster
+
+# Beyond so many blocks the products of all pairs of blocks cost more than the layers themselves.
+_MOST_FOLDED = 4
 
 
 @register("model", "stid", source="Shao et al., CIKM 2022, arXiv 2208.05233", status="abstract")
@@ -55,29 +60,59 @@ class STID(Forecaster):
             nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor) -> Tensor:
-        # x: [batch, time, node, feature]
-        batch, _, nodes, _ = x.shape
-        flat = x[..., : self.readings].transpose(1, 2).reshape(batch, nodes, -1)
-        # [batch, node, width], then [batch or 1, node or 1, embedding] each.
-        parts = [self.window(flat), self._place(x)]
-        parts += [self.clock[name](slots) for name, slots in self.slots(x[:, -1:]).items()]
-        hidden = torch.cat([part.expand(batch, nodes, -1) for part in parts], dim=-1)
-        for number, block in enumerate(self.blocks):
-            assert isinstance(block, nn.Sequential)
-            hidden = hidden + block[1:](self._by_parts(block[0], parts) if number == 0 else block[0](hidden))
-        forecast: Tensor = self.head(hidden)
+        """Forecasts ``[batch, horizon, node]`` of windows ``x [batch, time, node, feature]``, both standardised."""
+        flat = x[..., : self.readings].transpose(1, 2).flatten(2)
+        # [batch or 1, node or 1, embedding] each.
+        identities = [self._place(x)]
+        identities += [self.clock[name](slots) for name, slots in self.slots(x[:, -1:]).items()]
+        folds = len(self.blocks) <= _MOST_FOLDED and not self._watched()
+        forecast = self._folded(flat, identities) if folds else self._by_layers(flat, identities)
         return forecast.transpose(1, 2) + self.last_observed(x)
 
-    @staticmethod
-    def _by_parts(layer: nn.Module, parts: list[Tensor]) -> Tensor:
-        """A linear layer of the parts side by side; what nodes or windows share is multiplied only once."""
-        assert isinstance(layer, nn.Linear)
-        weights = torch.split(layer.weight, [part.shape[-1] for part in parts], dim=1)
-        window, place, *clock = (linear(part, weight) for part, weight in zip(parts, weights, strict=True))
-        offset = sum(clock, torch.zeros_like(layer.bias)) + layer.bias
-        # Under autocast the products are in half precision, and so is what a whole layer would return.
-        total: Tensor = window + place + offset.to(window.dtype)
-        return total
+    def _by_layers(self, flat: Tensor, identities: list[Tensor]) -> Tensor:
+        """The formula layer by layer: ``flat [batch, node, F]`` -> ``[batch, node, horizon]``."""
+        parts = [self.window(flat), *identities]
+        hidden = torch.cat([part.expand(*flat.shape[:2], -1) for part in parts], dim=-1)
+        for block in self.blocks:
+            hidden = hidden + block(hidden)
+        forecast: Tensor = self.head(hidden)
+        return forecast
+
+    def _folded(self, flat: Tensor, identities: list[Tensor]) -> Tensor:
+        r"""The same up to rounding, without any h: only linear layers read it, and their products are small.
+
+        With :math:`u_j` the dropped-out activations of block j, a layer W, b that reads :math:`h_l` gives
+
+        .. math:: W h_l + b = W h_0 + \sum_{j < l} (W W_{2,j})\, u_j + b + W \sum_{j < l} b_{2,j}
+
+        where the parts of :math:`h_0` that nodes or windows share are multiplied once for all. Two blocks then take
+        one product of hidden by hidden values for each node and window instead of four.
+        """
+        # The window's own projection folds, too, unless there are more readings than it has outputs.
+        projects = flat.shape[-1] > self.window.out_features
+        rows = (self.window(flat) if projects else flat).flatten(0, 1)
+        sizes = [self.window.out_features, *(part.shape[-1] for part in identities)]
+        activations: list[Tensor] = []
+        shift = torch.zeros_like(self.head.weight[0])
+        blocks: list[Any] = list(self.blocks)
+        for layer, block in zip((*(block[0] for block in blocks), self.head), (*blocks, None), strict=True):
+            weight, *others = torch.split(layer.weight, sizes, dim=1)
+            bias = layer.bias + layer.weight @ shift
+            if not projects:
+                weight, bias = weight @ self.window.weight, bias + weight @ self.window.bias
+            # The clock before the place, so that what is small is added up first.
+            shared = sum(map(linear, reversed(identities), reversed(others)), bias)
+            out = torch.addmm(shared.expand(*flat.shape[:2], -1).flatten(0, 1), rows, weight.T)
+            for activation, before in zip(activations, blocks, strict=False):
+                out = torch.addmm(out, activation, (layer.weight @ before[3].weight).T)
+            if block is not None:
+                activations.append(block[1:3](out))
+                shift = shift + block[3].bias
+        return out.view(*flat.shape[:2], -1)
+
+    def _watched(self) -> bool:
+        """Whether somebody listens to a layer, which must then be called: the embedding is the head's input."""
+        return any(m._forward_hooks or m._forward_pre_hooks for m in self.modules() if m is not self)
 
     def _place(self, x: Tensor) -> Tensor:
         if SENSOR in self.places:
