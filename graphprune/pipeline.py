@@ -26,6 +26,9 @@ def run(
 ) -> dict[str, Any]:
     """Does the whole job, or what is left of it, and returns its metrics.
 
+    Started in several processes (torchrun, ``accelerate launch``) it trains with all of them; everything else is
+    done, and everything is written, by the first, while the others wait.
+
     Args:
         config: What to do.
         out: The run folder (default: ``runs/<name>``); the same call again resumes there.
@@ -38,12 +41,13 @@ def run(
     Raises:
         InputError: anything the user can mend; the folder then holds only whole artifacts.
     """
-    from graphprune.stages.distributed import refuse_processes
+    from graphprune.train.ranks import Ranks
 
-    refuse_processes()
     check_names(config)
-    reporter = reporter or Silent()
-    folder = RunFolder(Path(out) if out is not None else Path("runs") / config.name, on_event=reporter.event)
+    ranks = Ranks.join(config.device)
+    reporter = reporter if reporter and ranks.writes else Silent()
+    path = Path(out) if out is not None else Path("runs") / config.name
+    folder = RunFolder(path, on_event=reporter.event, team=ranks)
     with folder.locked():
         job = open_job(config, folder, data=data, model=model, paradigm=paradigm, reporter=reporter)
         return _run(job)
@@ -160,5 +164,6 @@ def _run(job: Job) -> dict[str, Any]:
     trained = [(each, train_arm(job, each)) for each in arms]
     trained += [(each, train_arm(job, each)) for each in equal_cost_arms(job, trained)]
     metrics = write_results(job, trained, reference_forecasts(job))
-    write_page(job)
+    if job.run.team.writes:
+        write_page(job)
     return metrics

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from filelock import FileLock, Timeout
 
@@ -26,14 +26,43 @@ class Attempt:
     Attributes:
         checkpoint: Where long work may save its state; a try with the same key finds it, others never do.
         costs: What the stage cost, by ledger name; the work fills it.
+        writes: Whether this process writes the artifacts; another one that trains along returns before that.
     """
 
     checkpoint: Path
     costs: dict[str, Cost] = field(default_factory=dict)
+    writes: bool = True
 
 
 OnEvent = Callable[[str, str, float], None]
 Work = Callable[[Attempt], Iterable[Path]]
+
+
+class Team(Protocol):
+    """The ``size`` processes that do one run together, see `graphprune.train.ranks.Ranks`."""
+
+    size: int
+
+    @property
+    def writes(self) -> bool:
+        """Whether this is the first process, which writes the files."""
+
+    def wait(self) -> None:
+        """Until all processes are here."""
+
+    def as_first(self, value: bool) -> bool:
+        """The first process's value, in all of them."""
+
+
+class Alone:
+    """A single process."""
+
+    size, writes = 1, True
+
+    def wait(self) -> None: ...
+
+    def as_first(self, value: bool) -> bool:
+        return value
 
 
 class RunFolder:
@@ -42,16 +71,25 @@ class RunFolder:
     A stage's record in ``.stages/`` holds a key (a hash of its part of the config and of the content of
     every input), the hash of every file it wrote, and what it cost. A stage whose key and files still match
     is skipped; a changed config, an altered or a missing file makes just the stages that depend on it run again.
+
+    Args:
+        path: The folder.
+        on_event: Told of every stage that is started, finished or kept.
+        team: The processes that share the run; all of them must ask for the same stages in the same order.
     """
 
-    def __init__(self, path: Path, *, on_event: OnEvent | None = None) -> None:
-        self.path = path
+    def __init__(self, path: Path, *, on_event: OnEvent | None = None, team: Team | None = None) -> None:
+        self.path, self.team = path, team or Alone()
         self._on_event = on_event
         self._visited: list[str] = []
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Holds the folder against a second process; clears what an interrupted one left half-written."""
+        """Holds the folder against a second run; clears what an interrupted one left half-written."""
+        if not self.team.writes:
+            self.team.wait()
+            yield
+            return
         if self.path.exists() and not self.path.is_dir():
             raise InputError(f"{self.path} is a file, not a folder; choose another --out")
         try:
@@ -69,6 +107,7 @@ class RunFolder:
         try:
             for leftover in self.path.rglob(".tmp-*"):
                 leftover.unlink(missing_ok=True)
+            self.team.wait()
             yield
         finally:
             lock.release()
@@ -76,7 +115,9 @@ class RunFolder:
     def __truediv__(self, relative: str) -> Path:
         return self.path / relative
 
-    def ensure(self, stage: str, *, settings: Any, inputs: Iterable[Path], work: Work) -> bool:
+    def ensure(
+        self, stage: str, *, settings: Any, inputs: Iterable[Path], work: Work, together: bool = False
+    ) -> bool:
         """Does ``work`` unless its result stands; returns whether it had to be done.
 
         Args:
@@ -84,6 +125,7 @@ class RunFolder:
             settings: JSON-like data that the result depends on.
             inputs: Files that the result depends on, inside this folder or outside; their content counts.
             work: Writes the artifacts, books its costs, returns the artifacts' paths.
+            together: All processes of the team do the work, since they train one model; else only the first does.
         """
         key = fingerprint(
             {
@@ -95,20 +137,31 @@ class RunFolder:
         )
         self._visited.append(stage)
         record_path = self._record_path(stage)
-        record = self._record(record_path)
-        if record is not None and record["key"] == key and self._intact(record["outputs"]):
+        record = self._record(record_path) if self.team.writes else None
+        stands = record is not None and record["key"] == key and self._intact(record["outputs"])
+        if self.team.as_first(stands):
             self._tell("kept", stage)
             return False
-        record_path.unlink(missing_ok=True)
-        self._tell("started", stage)
-        attempt = Attempt(self.path / ".stages" / "unfinished" / f"{key}.pt")
-        outputs = {self._relative(path): sha256(path) for path in work(attempt)}
+        attempt = Attempt(self.path / ".stages" / "unfinished" / f"{key}.pt", writes=self.team.writes)
+        if self.team.writes:
+            record_path.unlink(missing_ok=True)
+            self._tell("started", stage)
+            self._finish(stage, key, attempt, work(attempt))
+        elif together:
+            work(attempt)
+        self.team.wait()
+        return True
+
+    def _finish(self, stage: str, key: str, attempt: Attempt, paths: Iterable[Path]) -> None:
         costs = {name: cost.to_dict() for name, cost in attempt.costs.items()}
-        record = {"key": key, "outputs": outputs, "costs": costs}
-        write_json(record_path, {**record, "digest": fingerprint(record)})
+        record = {
+            "key": key,
+            "outputs": {self._relative(path): sha256(path) for path in paths},
+            "costs": costs,
+        }
+        write_json(self._record_path(stage), {**record, "digest": fingerprint(record)})
         attempt.checkpoint.unlink(missing_ok=True)
         self._tell("finished", stage, sum(c.seconds for c in attempt.costs.values()))
-        return True
 
     def costs(self, stage: str) -> dict[str, Cost]:
         """What a finished stage cost, by ledger name."""
@@ -125,7 +178,9 @@ class RunFolder:
             self._on_event(event, stage, seconds)
 
     def log(self, event: str, **fields: Any) -> None:
-        """Appends one line to ``log.jsonl``."""
+        """Appends one line to ``log.jsonl`` (the first process of a team does)."""
+        if not self.team.writes:
+            return
         line = json.dumps({"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "event": event, **fields})
         with (self.path / "log.jsonl").open("a") as handle:
             handle.write(line + "\n")

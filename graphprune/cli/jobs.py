@@ -37,12 +37,16 @@ def run(
     from graphprune.console import ConsoleReporter, summary
     from graphprune.pipeline import run as run_job
     from graphprune.store import clear
+    from graphprune.train.ranks import Ranks
 
     folder = out or Path("runs") / job.name
-    if fresh:
+    first = Ranks.join(job.device).writes
+    if fresh and first:
         clear(folder)
     with ConsoleReporter() as reporter:
         metrics = run_job(job, folder, reporter=reporter)
+    if not first:
+        return
     if as_json:
         print_json(metrics)
     else:
@@ -109,12 +113,14 @@ def train(
     job = load(config, overrides, seed, device)
     from graphprune.console import ConsoleReporter, summary
     from graphprune.stages.alone import train_alone
+    from graphprune.train.ranks import Ranks
 
     with ConsoleReporter() as reporter:
         metrics = train_alone(
             job, out, selection=selection, sampler=sampler, scores=scores, reporter=reporter
         )
-    print_json(metrics) if as_json else print(summary(metrics))
+    if Ranks.current().writes:
+        print_json(metrics) if as_json else print(summary(metrics))
 
 
 @app.command(epilog="Example: graphprune report runs/digits")

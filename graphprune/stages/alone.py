@@ -25,6 +25,7 @@ from graphprune.stages.job import Reporter
 from graphprune.store import RunFolder
 from graphprune.table import ScoreTable
 from graphprune.train.precision import resolve_device
+from graphprune.train.ranks import Ranks
 
 if TYPE_CHECKING:
     from graphprune.extrapolate.base import Looks
@@ -215,7 +216,7 @@ def train_alone(
 
     if (selection is None) == (sampler is None):
         raise InputError("give either --selection K.parquet or --sampler NAME")
-    folder = RunFolder(out, on_event=reporter.event)
+    folder = RunFolder(out, on_event=reporter.event, team=Ranks.join(config.device))
     chosen = None if selection is None else _selection(selection)
     configured = config.training.sampler
     if scores is not None and sampler is None:

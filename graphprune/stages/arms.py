@@ -224,6 +224,8 @@ def _train_once(job: Job, arm: Arm, state: int, position: int, states: int) -> N
         value = evaluate_model(
             model, job.data.test, paradigm, device=job.device, precision=settings.precision
         )
+        if not attempt.writes:
+            return []
         report = {
             "value": value,
             "metric": paradigm.metric,
@@ -258,4 +260,5 @@ def _train_once(job: Job, arm: Arm, state: int, position: int, states: int) -> N
         },
         inputs=[],
         work=work,
+        together=True,
     )

@@ -31,6 +31,7 @@ def begin_full_runs(job: Job) -> None:
             settings=key,
             inputs=[],
             work=lambda attempt, number=number: _begin(job, attempt, number),  # type: ignore[misc]
+            together=True,
         )
 
 
@@ -64,6 +65,8 @@ def _begin(job: Job, attempt: Attempt, number: int) -> Iterable[Path]:
         device=job.device,
     )
     _, result = train_watched(job, attempt, purpose, settings, recorder, until=lengths[-1])
+    if not attempt.writes:
+        return []
     attempt.costs[purpose] = result.cost + result.evaluation_cost
     snapshots: dict[int, dict[str, Any]] = recorder.snapshots
     paths = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,6 @@ from graphprune.config import Config
 from graphprune.config_base import Method
 from graphprune.data.base import Data
 from graphprune.data.load import load_data
-from graphprune.errors import InputError
 from graphprune.files import write_json
 from graphprune.registry import create
 from graphprune.rng import derive_seed
@@ -45,8 +43,8 @@ def train_distributed(
 
     ``batch_size`` is that of all processes together, so the same config trains the same with any number of
     them (see `train_model` for what is equal). The first process writes ``model.safetensors``, ``result.json``,
-    ``log.jsonl`` and, while it trains, ``checkpoint.pt``, from which the same command resumes. The stages of
-    ``graphprune run`` themselves work in one process.
+    ``log.jsonl`` and, while it trains, ``checkpoint.pt``, from which the same command resumes. A whole job needs
+    no Python: ``torchrun --nproc-per-node 2 -m graphprune run config.yaml``.
 
     Args:
         config: Its ``data``, ``model``, ``seed``, ``device`` and ``training`` are used.
@@ -99,17 +97,3 @@ def train_distributed(
         checkpoint.unlink(missing_ok=True)
     ranks.wait()
     return result
-
-
-def refuse_processes() -> None:
-    """Refuses to run the whole job in several processes.
-
-    Raises:
-        InputError: torchrun or ``accelerate launch`` started more than one.
-    """
-    count = os.environ.get("WORLD_SIZE", "1")
-    if count.isdigit() and int(count) > 1:
-        raise InputError(
-            f"graphprune runs its stages in one process, and WORLD_SIZE is {count}; start it without torchrun, "
-            "or train one model in several processes with graphprune.stages.distributed.train_distributed"
-        )

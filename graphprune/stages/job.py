@@ -18,7 +18,7 @@ from graphprune.rng import isolated_rng
 from graphprune.store import RunFolder
 from graphprune.train.models.build import build_model
 from graphprune.train.paradigms.base import Paradigm
-from graphprune.train.tracking import Tracker, make_tracker
+from graphprune.train.tracking import Tracker, Trackers, make_tracker
 
 ModelFactory = Callable[[], nn.Module]
 
@@ -89,6 +89,8 @@ class Job:
 
     def tracker(self, stage: str) -> Tracker:
         """Where the figures of a stage go; close it when the stage is done."""
+        if not self.run.team.writes:
+            return Trackers(())
         return make_tracker(self.config.track, self.run.path, self.config.name, stage)
 
     @property

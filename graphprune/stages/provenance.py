@@ -28,6 +28,8 @@ _PACKAGES = (
 
 def write_provenance(job: Job) -> None:
     """Writes ``config.yaml`` (resolved) and ``provenance.json`` (versions, git, hardware, data)."""
+    if not job.run.team.writes:
+        return
     write_text(job.run / "config.yaml", job.config.to_yaml())
     write_json(
         job.run / "provenance.json",
@@ -71,4 +73,10 @@ def _hardware(job: Job) -> dict[str, Any]:
     except (OSError, StopIteration):
         pass  # other systems keep no such file
     device = torch.cuda.get_device_name(job.device) if job.device.type == "cuda" else job.device.type
-    return {"cpu": cpu, "cores": os.cpu_count(), "threads": torch.get_num_threads(), "device": device}
+    return {
+        "cpu": cpu,
+        "cores": os.cpu_count(),
+        "processes": job.run.team.size,
+        "threads": torch.get_num_threads(),
+        "device": device,
+    }

@@ -29,7 +29,7 @@ from graphprune.train.forecast_errors import Errors
 
 
 def write_results(job: Job, trained: Trained, references: dict[str, Errors]) -> dict[str, Any]:
-    """Writes ``metrics.json`` and ``ledger.json``; returns the metrics."""
+    """Writes ``metrics.json`` and ``ledger.json`` (the first process of a team does); returns the metrics."""
     seeds = job.run / "seeds.parquet"
     n_seeds = len(read_seeds(job).ids) if seeds.exists() else 0
     ledger = job.run.ledger()
@@ -38,8 +38,9 @@ def write_results(job: Job, trained: Trained, references: dict[str, Errors]) -> 
         tracker.summary({f"{stage}/seconds": cost.seconds for stage, cost in ledger.items()})
         tracker.close()
     metrics = collect_metrics(job, trained, references, ledger, n_seeds)
-    write_json(job.run / "ledger.json", {name: cost.to_dict() for name, cost in sorted(ledger.items())})
-    write_json(job.run / "metrics.json", metrics)
+    if job.run.team.writes:
+        write_json(job.run / "ledger.json", {name: cost.to_dict() for name, cost in sorted(ledger.items())})
+        write_json(job.run / "metrics.json", metrics)
     return metrics
 
 

@@ -39,7 +39,9 @@ def score_seeds(job: Job) -> None:
         "background": job.config.seeds.background,
         "looks": wants_looks(job),
     }
-    job.run.ensure("score_seeds", settings=settings, inputs=[job.run / "seeds.parquet"], work=work)
+    job.run.ensure(
+        "score_seeds", settings=settings, inputs=[job.run / "seeds.parquet"], work=work, together=True
+    )
 
 
 def score_everything(job: Job, run: int) -> None:
@@ -50,9 +52,8 @@ def score_everything(job: Job, run: int) -> None:
         rows = np.arange(len(job.data.train))
         return _train_and_score(job, attempt, rows, training, f"oracle/{run}", job.run / f"oracle/{run}")
 
-    job.run.ensure(
-        f"oracle/{run}", settings={**training_key(job, training), "run": run}, inputs=[], work=work
-    )
+    settings = {**training_key(job, training), "run": run}
+    job.run.ensure(f"oracle/{run}", settings=settings, inputs=[], work=work, together=True)
 
 
 def score_path(run: RunFolder, score: str) -> Path:
@@ -122,6 +123,8 @@ def _train_and_score(
         background=config.seeds.background if purpose == "seed" else 0.0,
         tracker=tracker,
     )
+    if not attempt.writes:
+        return []
     paths = []
     for name, values in recorder.values().items():
         tracker.histogram(name, values)

@@ -38,7 +38,7 @@ def train_short_run(job: Job) -> None:
         "training": settings.model_dump(mode="json"),
         "device": job.device.type,
     }
-    job.run.ensure("short_run", settings=key, inputs=[], work=work)
+    job.run.ensure("short_run", settings=key, inputs=[], work=work, together=True)
 
 
 def load_short_run(job: Job) -> Looks | None:
@@ -69,6 +69,8 @@ def _train(job: Job, attempt: Attempt, settings: OptimisationConfig, epochs: int
         device=job.device,
     )
     _, result = train_watched(job, attempt, "short_run", settings, recorder)
+    if not attempt.writes:
+        return []
     attempt.costs["short_run"] = result.cost
     paths = []
     for name, values in log.log().items():

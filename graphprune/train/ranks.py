@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import atexit
+import os
+from datetime import timedelta
 
 import torch
 from torch import Tensor, nn
@@ -37,20 +39,22 @@ class Ranks:
 
     @classmethod
     def join(cls, device: str = "auto") -> Ranks:
-        """Joins the processes that torchrun started, each on its device, until the program ends.
+        """Joins the processes that torchrun started, if it did, each on its device, until the program ends.
 
         Args:
             device: As in `resolve_device`; ``cpu`` joins by gloo.
         """
+        ranks = cls.current()
+        if ranks.size > 1 or os.environ.get("WORLD_SIZE", "1") == "1":
+            return ranks
         from accelerate import PartialState
         from torch import distributed
 
-        PartialState(cpu=resolve_device(device).type == "cpu")
-        ranks = cls.current()
-        if ranks.size > 1:
-            # A process that ends while its group's threads still run is reported as crashed.
-            atexit.register(distributed.destroy_process_group)
-        return ranks
+        # While the first process embeds and searches, the others wait for as long as it takes.
+        PartialState(cpu=resolve_device(device).type == "cpu", timeout=timedelta(days=30))
+        # A process that ends while its group's threads still run is reported as crashed.
+        atexit.register(distributed.destroy_process_group)
+        return cls.current()
 
     @property
     def writes(self) -> bool:
@@ -124,6 +128,17 @@ class Ranks:
 
         for buffer in model.buffers():
             distributed.broadcast(buffer, 0)
+
+    def as_first(self, value: bool) -> bool:
+        """The first process's value, in all of them."""
+        if self.size == 1:
+            return value
+        from torch import distributed
+
+        device = "cuda" if distributed.get_backend() == "nccl" else "cpu"
+        flag = torch.tensor(value, device=device)
+        distributed.broadcast(flag, 0)
+        return bool(flag)
 
     def wait(self) -> None:
         """Until all processes are here."""

@@ -9,10 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from graphprune.config_file import parse_config
-from graphprune.errors import InputError
-from graphprune.pipeline import run
-
 SCRIPT = Path(__file__).parent / "cases.py"
 CASES = (
     "random", "one_row_left", "augmented", "accumulated", "infobatch", "es", "eswp", "seta", "rs2", "jest",
@@ -71,9 +67,3 @@ def test_the_python_entry_writes_once_and_says_how_many_took_part(results):
         "model.safetensors",
         "result.json",
     ]
-
-
-def test_the_whole_job_is_refused_in_several_processes(monkeypatch, tmp_path):
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(InputError, match=r"one process.*train_distributed"):
-        run(parse_config({"name": "x", "data": {"kind": "sklearn", "name": "iris"}}), tmp_path / "run")
