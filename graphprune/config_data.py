@@ -20,6 +20,14 @@ class _Source(Strict):
     faults: Annotated[
         tuple[str, ...], Field(description="Known faults of the data, printed beside every figure.")
     ] = ()
+    placement: Annotated[
+        Literal["auto", "device", "host"],
+        Field(
+            description="Where the samples lie while a model is trained: all on the device, or on the host with a batch"
+            " copied at a time; auto: on the device if they take up to a quarter of its free memory. Results do not"
+            " depend on it."
+        ),
+    ] = "auto"
 
 
 class SklearnData(_Source):

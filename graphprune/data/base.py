@@ -6,14 +6,17 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
 from graphprune.errors import InputError
+
+Placement = Literal["auto", "device", "host"]
 
 
 class Batch(NamedTuple):
@@ -109,13 +112,18 @@ class Data:
 
 
 class TensorSamples(Samples):
-    """Samples that fit in memory: batches are gathered by index, on the CPU or resident on the device.
+    """Samples that fit in memory: batches are gathered by index, on the device or on the host.
+
+    On the device all of ``x`` is copied there once. On the host a DataLoader gathers each batch, ahead of time if
+    there are workers, into pinned memory, from which it is copied while the device still computes. Bytes are
+    converted and standardised on the device in either case, so the same batches come out.
 
     Args:
         x: ``[N, ...]`` uint8 images or float32 features.
         labels: ``[N]`` int64.
         ids: ``[N]`` int64 ascending (default: ``0..N-1``).
         mean, std: Per-channel normalisation of ``x`` after scaling uint8 to 0..1, or None to leave it as it is.
+        placement: ``device``, ``host``, or ``auto``: the device where `fits_on` says so (default: auto).
     """
 
     def __init__(
@@ -126,18 +134,24 @@ class TensorSamples(Samples):
         ids: npt.NDArray[np.int64] | None = None,
         mean: tuple[float, ...] | None = None,
         std: tuple[float, ...] | None = None,
+        placement: Placement = "auto",
     ) -> None:
         if len(x) != len(labels):
             raise InputError(f"{len(x)} samples but {len(labels)} labels; give one label each")
         self.x = x
         self.labels = np.asarray(labels, dtype=np.int64)
         self.ids = np.arange(len(x), dtype=np.int64) if ids is None else np.asarray(ids, dtype=np.int64)
-        self.mean, self.std = mean, std
+        self.mean, self.std, self.placement = mean, std, placement
         self._resident: tuple[torch.device, Tensor, Tensor] | None = None
 
     def batches(self, order: Iterable[Tensor], *, device: torch.device, workers: int = 0) -> Iterator[Batch]:
-        x, y = self._on(device)
         scale = self._scale(device)
+        if not self._lies_on(device):
+            for parts in self._from_host(order, pin=device.type == "cuda", workers=workers):
+                rows, x, y = (part.to(device, non_blocking=True) for part in parts)
+                yield Batch(rows, self._normalise(x, scale), y)
+            return
+        x, y = self._on(device)
         for rows in order:
             rows = rows.to(device, non_blocking=True)
             yield Batch(rows, self._normalise(x[rows], scale), y[rows])
@@ -147,6 +161,25 @@ class TensorSamples(Samples):
         digest.update(self.labels.tobytes() if self.labels is not None else b"")
         digest.update(np.ascontiguousarray(self.x.numpy()).data)
         return digest.digest()
+
+    def _lies_on(self, device: torch.device) -> bool:
+        if self.placement != "auto":
+            return self.placement == "device"
+        there = self._resident is not None and self._resident[0] == device
+        return there or fits_on(device, self.x.numel() * self.x.element_size())
+
+    def _from_host(self, order: Iterable[Tensor], *, pin: bool, workers: int) -> DataLoader[Any]:
+        assert self.labels is not None
+        batches = _ByRows(self.x, torch.from_numpy(self.labels))
+        # An own generator: the loader's seed for its workers is otherwise drawn from the global one.
+        return DataLoader(
+            batches,
+            sampler=order,
+            batch_size=None,
+            num_workers=workers,
+            pin_memory=pin,
+            generator=torch.Generator(),
+        )
 
     def _on(self, device: torch.device) -> tuple[Tensor, Tensor]:
         if self._resident is None or self._resident[0] != device:
@@ -167,3 +200,18 @@ class TensorSamples(Samples):
     def _normalise(x: Tensor, scale: tuple[Tensor, Tensor] | None) -> Tensor:
         x = x.to(torch.float32)
         return x if scale is None else x * scale[0] - scale[1]
+
+
+def fits_on(device: torch.device, size: int) -> bool:
+    """Whether ``size`` bytes are at most a quarter of a CUDA device's free memory; other devices hold everything."""
+    return device.type != "cuda" or size <= torch.cuda.mem_get_info(device)[0] / 4
+
+
+class _ByRows(Dataset[Any]):
+    """Whole batches by their rows."""
+
+    def __init__(self, x: Tensor, y: Tensor) -> None:
+        self.x, self.y = x, y
+
+    def __getitem__(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return rows, self.x[rows], self.y[rows]

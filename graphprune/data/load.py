@@ -11,7 +11,7 @@ from graphprune.config_data import (
     SensorsData,
     SklearnData,
 )
-from graphprune.data.base import Data
+from graphprune.data.base import Data, TensorSamples
 from graphprune.errors import InputError
 
 AnyData = SklearnData | HubData | ParquetData | ImageFolderData | NpzData | SensorsData | ObjectData
@@ -19,7 +19,15 @@ AnyData = SklearnData | HubData | ParquetData | ImageFolderData | NpzData | Sens
 
 def load_data(config: AnyData) -> Data:
     """Loads what the config names; raises `InputError` for anything that cannot be read."""
-    options = config.model_dump(exclude={"kind"})
+    data = _load(config)
+    for part in (data.train, data.test):
+        if isinstance(part, TensorSamples):
+            part.placement = getattr(config, "placement", part.placement)
+    return data
+
+
+def _load(config: AnyData) -> Data:
+    options = config.model_dump(exclude={"kind", "placement"})
     match config:
         case SklearnData():
             from graphprune.data.images import load_sklearn

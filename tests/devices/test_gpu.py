@@ -98,3 +98,16 @@ def test_the_graph_equals_that_of_the_cpu():
     same = (here.indices.cpu() == there.indices.cpu()).double().mean()
     assert float(same) > 0.9999
     torch.testing.assert_close(here.distances.cpu(), there.distances.cpu(), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_batches_from_pinned_host_memory_are_those_that_lie_on_the_device(workers):
+    draws = np.random.default_rng(0)
+    x = torch.from_numpy(draws.integers(0, 256, (500, 3, 16, 16), dtype=np.uint8))
+    found = {}
+    for placement in ("host", "device"):
+        samples = TensorSamples(x, np.arange(500) % 3, mean=(0.5,) * 3, std=(0.2,) * 3, placement=placement)
+        order = torch.split(torch.arange(500).flip(0), 64)
+        found[placement] = list(samples.batches(order, device=CUDA, workers=workers))
+    for ours, theirs in zip(found["host"], found["device"], strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
