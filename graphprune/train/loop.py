@@ -65,7 +65,7 @@ def train_model(
     uninterrupted one. The recorder sees training batches online, and after each whole epoch one
     un-augmented evaluation pass over its own samples if a score asks for that.
 
-    Started in several processes (torchrun, ``accelerate launch``; see `graphprune.train.distributed`), each
+    Started in several processes (torchrun, ``accelerate launch``; see `graphprune.train.ranks`), each
     step's batch is dealt out to them; orders, choices, scores and gradients are those of one process, up to
     rounding. Not so what a layer computes over its part of a batch: batch norm's statistics (synchronised on
     CUDA, each process's own on CPUs) and dropout masks. Only the first process writes checkpoints.
@@ -149,6 +149,7 @@ class _Loop:
         self.meter = Meter(len(self.samples))
 
     def run(self) -> TrainResult:
+        """Trains from where the checkpoint stands to the end of the last wanted epoch."""
         self._resume()
         needs = self.recorder.needs("train") if self.recorder else frozenset()
         wants_features = "features" in needs or self.sampler.needs_features
