@@ -46,7 +46,7 @@ docs: $(STAMP)
 	$(BIN)/mkdocs build --strict --quiet
 
 soak: $(STAMP)
-	$(BIN)/python experiments/soak/run.py
+	$(BIN)/python -m experiments.soak.run
 
 test-vision:
 	$(PYTHON) -m venv $(VISION)

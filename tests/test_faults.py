@@ -1,10 +1,10 @@
-"""The soak test in short: every fault of `experiments/soak/run.py` once, on a job of a second."""
+"""The soak test in short: every fault of `experiments/soak/faults.py` once, on a job of a second."""
 
-import importlib.util
 from pathlib import Path
 
 import pytest
 
+from experiments.soak.faults import Soak
 from graphprune.errors import InputError
 from graphprune.files import write_atomic
 from graphprune.store import RunFolder
@@ -16,10 +16,7 @@ SMALLER = ["data.limit=120", "oracle=null", "extrapolators=[{name: knn, k: 3}]",
 
 @pytest.fixture(scope="module")
 def soak(tmp_path_factory):
-    spec = importlib.util.spec_from_file_location("soak", HERE.parent / "experiments/soak/run.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.Soak(HERE / "tiny.yaml", SMALLER, tmp_path_factory.mktemp("soak"))
+    return Soak(HERE / "tiny.yaml", SMALLER, tmp_path_factory.mktemp("soak"))
 
 
 def test_kills_at_random_moments(soak):

@@ -1,52 +1,30 @@
 """Killed at any moment, the same command goes on, and its artifacts equal those of an uninterrupted run."""
 
 import json
-import multiprocessing
-import time
+import multiprocessing.process
+import shutil
 from pathlib import Path
 
 import pytest
 
+from experiments.soak.artifacts import FORK, artifacts, compare, started, wait_for
+from experiments.soak.same_bytes import lazily, same_bytes, same_bytes_on_threads, with_workers
+from graphprune.config_data import ObjectData
 from graphprune.config_file import load_config
+from graphprune.data.load import load_data
 from graphprune.pipeline import run
 
 TINY = Path(__file__).parent / "tiny.yaml"
-TIMED = {"cost", "seconds", "total_seconds", "fit_seconds", "predict_seconds", "wall_clock_ratio"}
-NOT_BYTES = {"ledger.json", "log.jsonl", "report.html", ".lock", "provenance.json"}
-FORK = multiprocessing.get_context("fork")  # a child starts at once, with everything imported
-
-
-def untimed(value):
-    if isinstance(value, dict):
-        return {k: untimed(v) for k, v in value.items() if k not in TIMED}
-    return [untimed(v) for v in value] if isinstance(value, list) else value
-
-
-def artifacts(folder: Path) -> dict[str, object]:
-    found: dict[str, object] = {}
-    for path in sorted(folder.rglob("*")):
-        name = str(path.relative_to(folder))
-        if path.is_dir() or path.name in NOT_BYTES or name.startswith(".stages"):
-            continue
-        found[name] = (
-            untimed(json.loads(path.read_text())) if path.name == "metrics.json" else path.read_bytes()
-        )
-    return found
+TRAFFIC = Path(__file__).parents[1] / "configs/traffic.yaml"
+SMALL = ["training.random_states=[0]", "controls=false", "short_run=null", "oracle=null", "graph.k=5",
+         "extrapolators=[{name: knn, k: 3}, {name: gcn, steps: 5}]", "seed_training.epochs=1",
+         "training.epochs=1"]  # fmt: skip
 
 
 def start(out: Path, *overrides: str) -> multiprocessing.process.BaseProcess:
     process = FORK.Process(target=run, args=(load_config(TINY, overrides), out))
     process.start()
     return process
-
-
-def started(out: Path) -> list[str]:
-    try:
-        lines = (out / "log.jsonl").read_text().splitlines()
-    except FileNotFoundError:
-        return []
-    events = [json.loads(line) for line in lines if line.endswith("}")]
-    return [event["stage"] for event in events if event["event"] == "started"]
 
 
 @pytest.fixture(scope="module")
@@ -69,27 +47,17 @@ def test_a_run_killed_at_many_stages_ends_with_the_same_artifacts(whole, tmp_pat
         "train/rs2_equal_cost/0",
     ):
         process = start(out)
-        deadline = time.monotonic() + 120
-        while stage not in started(out) and process.is_alive():
-            assert time.monotonic() < deadline, f"{stage} never started"
-            time.sleep(0.002)
+        wait_for(lambda stage=stage: stage in started(out), process)
         process.kill()
         process.join()
         assert process.exitcode == -9, f"the run ended before {stage}"
     last = start(out)
     last.join()
     assert last.exitcode == 0
-    expected, found = artifacts(whole), artifacts(out)
-    assert found.keys() == expected.keys()
-    differing = [name for name in expected if found[name] != expected[name]]
-    assert not differing
-    assert not list(out.rglob(".tmp-*"))
-    assert not list(out.glob(".stages/unfinished/*"))
+    compare(artifacts(whole), out)
 
 
 def test_a_changed_config_redoes_just_what_it_touches(whole, tmp_path):
-    import shutil
-
     out = tmp_path / "run"
     shutil.copytree(whole, out)
     (out / "log.jsonl").unlink()
@@ -102,8 +70,6 @@ def test_a_changed_config_redoes_just_what_it_touches(whole, tmp_path):
 
 
 def test_an_altered_artifact_is_redone_and_an_equal_result_stops_there(whole, tmp_path):
-    import shutil
-
     out = tmp_path / "run"
     shutil.copytree(whole, out)
     (out / "log.jsonl").unlink()
@@ -112,7 +78,26 @@ def test_an_altered_artifact_is_redone_and_an_equal_result_stops_there(whole, tm
         handle.write(b"\xff")
     run(load_config(TINY), out)
     assert started(out) == ["embed"]
-    assert artifacts(out) == artifacts(whole)
+    compare(artifacts(whole), out)
+
+
+@pytest.mark.parametrize(
+    ("config", "overrides"),
+    [
+        (TINY, ["data.limit=120", "scores=[{name: aum}]", "arms=[{name: a, score: aum, extrapolator: gcn}]"]),
+        (TRAFFIC, ["data.limit=200", "scores=[st_complexity]", "arms=[]", "training.sampler=st_prune"]),
+    ],
+    ids=["images", "windows"],
+)
+def test_workers_threads_and_kills_leave_the_same_bytes(config, overrides, tmp_path):
+    job, data = load_config(config, [*SMALL, *overrides]), None
+    if config == TINY:
+        data = lazily(load_data(job.data))
+        job = job.model_copy(update={"data": ObjectData(kind="object")})
+    assert same_bytes(job, tmp_path, data=data, kills=1)["artifacts"] > 20
+    job = with_workers(job, 1)
+    threads = same_bytes_on_threads(job, tmp_path / "whole-1", tmp_path / "threads", data=data)
+    assert threads["stages"] >= 4
 
 
 def test_metrics_hold_the_fixed_keys(whole):

@@ -1,341 +1,108 @@
 """What can go wrong around a run, done to it on purpose; afterwards its artifacts must equal an undisturbed run's.
 
-    python experiments/soak/run.py [--rounds 50] [--config tests/tiny.yaml]
+python -m experiments.soak.run [--rounds 50] [--config tests/tiny.yaml] [--only NAME ...]
 
-`tests/test_faults.py` runs every function of this file once, in short.
+`tests/test_faults.py` and `tests/test_resume.py` run every part once, in short.
 """
 
 from __future__ import annotations
 
 import argparse
-import io
 import json
-import multiprocessing
-import os
-import random
-import resource
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from experiments.soak.faults import Soak
+from experiments.soak.same_bytes import lazily, same_bytes, same_bytes_on_threads, with_workers
+from graphprune.config_data import ObjectData
 from graphprune.config_file import load_config
-from graphprune.pipeline import run
+from graphprune.data.load import load_data
 
-# A child starts at once, with everything imported.
-FORK = multiprocessing.get_context("fork")
-TIMED = {"cost", "seconds", "total_seconds", "fit_seconds", "predict_seconds", "wall_clock_ratio"}
-# They tell of time, or are written anew by every run.
-NOT_BYTES = {"ledger.json", "log.jsonl", "report.html", ".lock", "provenance.json"}
+ROOT = Path(__file__).parents[2]
+Part = Callable[[], dict[str, Any]]
 
 
-class Soak:
-    """One config and the artifacts that an undisturbed run of it leaves.
+def faults(arguments: argparse.Namespace, folder: Path) -> dict[str, Part]:
+    """Every fault by its name in the summary; the undisturbed run they compare with is made for the first one."""
+    made: list[Soak] = []
 
-    Args:
-        config: A small job.
-        overrides: As with ``--set``.
-        folder: Where everything is written.
-        seed: Of the moments and places of faults.
-    """
+    def soak() -> Soak:
+        if not made:
+            made.append(Soak(arguments.config, arguments.overrides, folder, seed=arguments.seed))
+            print(f"undisturbed: {made[0].seconds:.1f} s, {len(made[0].expected)} artifacts", flush=True)
+        return made[0]
 
-    def __init__(self, config: Path, overrides: list[str], folder: Path, *, seed: int = 0) -> None:
-        self.config, self.overrides, self.folder = config, overrides, folder
-        self.draws = random.Random(seed)
-        self.whole = folder / "whole"
-        # In this process, so that children find everything imported.
-        run(load_config(config, overrides), self.whole)
-        start = time.monotonic()
-        code, said = self.finish(folder / "timed")
-        assert code == 0, said
-        self.seconds = time.monotonic() - start
-        self.expected = artifacts(self.whole)
-
-    def start(self, out: Path, *, before: Callable[[], None] | None = None) -> Any:
-        """Starts ``graphprune run`` in a child whose stderr goes to a file."""
-        arguments = ["run", str(self.config), "--out", str(out), "--json"]
-        arguments += [part for override in self.overrides for part in ("--set", override)]
-        process = FORK.Process(target=_main, args=(arguments, self.err(out), before))
-        process.start()
-        return process
-
-    def err(self, out: Path) -> Path:
-        """Where the run's stderr goes; never to a disk that is to be full."""
-        return self.folder / f"{out.parent.name}-{out.name}.err"
-
-    def finish(self, out: Path, *, before: Callable[[], None] | None = None) -> tuple[int, str]:
-        """Runs to the end; returns exit code and stderr."""
-        process = self.start(out, before=before)
-        process.join()
-        return process.exitcode, self.err(out).read_text()
-
-    def check(self, out: Path) -> None:
-        """Resumes the run and compares every artifact."""
-        code, said = self.finish(out)
-        assert code == 0, said
-        found = artifacts(out)
-        assert found.keys() == self.expected.keys(), found.keys() ^ self.expected.keys()
-        differing = [name for name in self.expected if found[name] != self.expected[name]]
-        assert not differing, differing
-        assert not list(out.rglob(".tmp-*"))
-        assert not list(out.glob(".stages/unfinished/*"))
-
-    def copy(self, name: str) -> Path:
-        """A finished run to damage."""
-        out = self.folder / name
-        shutil.copytree(self.whole, out)
-        return out
-
-    def kills(self, rounds: int, *, kind: signal.Signals = signal.SIGKILL) -> dict[str, Any]:
-        """Ends the run at random moments, ``rounds`` times in all; whenever it got to its end, it starts anew."""
-        done = finished = 0
-        while done < rounds:
-            out = self.folder / f"{kind.name}-{finished}"
-            while done < rounds:
-                process = self.start(out)
-                process.join(timeout=self.draws.uniform(0.05, self.seconds))
-                if process.exitcode is not None:
-                    assert process.exitcode == 0, self.err(out).read_text()
-                    break
-                os.kill(process.pid, kind)
-                process.join()
-                # A signal that arrives in the last moment finds nothing left to stop.
-                expected = {-9, 0} if kind == signal.SIGKILL else {130, 0}
-                assert process.exitcode in expected, process.exitcode
-                done += 1
-            self.check(out)
-            finished += 1
-            shutil.rmtree(out)
-        return {"signals": done, "runs checked": finished}
-
-    def interruption(self) -> dict[str, Any]:
-        """Ctrl-C in the middle of a training: one sentence, exit code 130, nothing half-written, resumable."""
-        out = self.folder / "interrupted"
-        process = self.start(out)
-        wait_for(lambda: "started" in last_event(out, "train/"), process)
-        os.kill(process.pid, signal.SIGINT)
-        process.join()
-        said = self.err(out).read_text()
-        assert process.exitcode == 130, said
-        assert said.count("\n") == 1, said
-        assert "goes on from there" in said
-        assert not list(out.rglob(".tmp-*"))
-        self.check(out)
-        return {"exit code": 130}
-
-    def full_disk(self, *, limits: tuple[int, ...] = (500, 4_000, 20_000)) -> dict[str, Any]:
-        """No file may grow beyond some bytes, as on a full disk: one sentence, exit code 2, then it goes on."""
-        for limit in limits:
-            out = self.folder / f"full-{limit}"
-            code, said = self.finish(out, before=lambda limit=limit: _limit_files(limit))
-            assert code == 2, (limit, code, said)
-            assert said.count("\n") == 1, said
-            assert "written" in said, said
-            assert not list(out.rglob(".tmp-*"))
-            self.check(out)
-        return {"limits": len(limits)}
-
-    def full_tmpfs(self, *, kib: int = 96) -> dict[str, Any]:
-        """The same on a file system that is really full, where this process may mount one."""
-        with mounted(self.folder / "small", f"size={kib}k") as small:
-            if small is None:
-                return {"skipped": "no right to mount a tmpfs"}
-            out = small / "run"
-            process = self.start(out)
-            process.join()
-            said = self.err(out).read_text()
-            assert process.exitcode == 2, (process.exitcode, said)
-            assert said.count("\n") == 1, said
-            subprocess.run(["mount", "-o", "remount,size=64m", str(small)], check=True)
-            self.check(out)
-        return {"full at": f"{kib} KiB"}
-
-    def read_only(self) -> dict[str, Any]:
-        """A place that cannot be written: one sentence, exit code 2."""
-        with mounted(self.folder / "ro", "ro") as place:
-            out = Path("/proc/graphprune") if place is None else place / "run"
-            err = self.folder / "ro.err"
-            process = FORK.Process(
-                target=_main, args=(["run", str(self.config), "--out", str(out)], err, None)
-            )
-            process.start()
-            process.join()
-        said = err.read_text()
-        assert process.exitcode == 2, said
-        assert said.count("\n") == 1, said
-        assert "cannot be written" in said, said
-        return {"place": "procfs" if place is None else "tmpfs, read-only"}
-
-    def two_runs(self) -> dict[str, Any]:
-        """A second run on a folder is refused with a clear word, and the first one does not notice."""
-        out = self.folder / "shared"
-        first = self.start(out)
-        wait_for(lambda: (out / "log.jsonl").exists(), first)
-        err = self.folder / "second.err"
-        second = FORK.Process(target=_main, args=(["run", str(self.config), "--out", str(out)], err, None))
-        second.start()
-        second.join()
-        assert second.exitcode == 2, err.read_text()
-        assert "in use by another run" in err.read_text()
-        first.join()
-        assert first.exitcode == 0
-        self.check(out)
-        return {"refused": 1}
-
-    def clock(self) -> dict[str, Any]:
-        """The clock jumps back by a day in mid-run, and files come from the future: nothing is redone or lost."""
-        out = self.folder / "clock"
-        code, said = self.finish(out, before=_backward_clock)
-        assert code == 0, said
-        for path in out.rglob("*"):
-            os.utime(path, (2**32, 2**32))
-        (out / "log.jsonl").unlink()
-        self.check(out)
-        assert "started" not in (out / "log.jsonl").read_text()
-        return {"redone": 0}
-
-    def corruption(self, count: int | None = None) -> dict[str, Any]:
-        """One byte of an artifact, or of the record beside it, changes: it is noticed and made good.
-
-        Args:
-            count: So many files, drawn at random (default: all).
-        """
-        out = self.copy("corrupted")
-        files = sorted(
-            path
-            for path in out.rglob("*")
-            if path.is_file() and path.name not in NOT_BYTES and path.stat().st_size
-        )
-        chosen = files if count is None else self.draws.sample(files, count)
-        for path in chosen:
-            content = bytearray(path.read_bytes())
-            content[self.draws.randrange(len(content))] ^= 1 << self.draws.randrange(8)
-            path.write_bytes(bytes(content))
-            self.check(out)
-        return {"files": len(chosen)}
+    return {
+        "SIGKILL": lambda: soak().kills(arguments.rounds),
+        "SIGTERM": lambda: soak().kills(max(1, arguments.rounds // 5), kind=signal.SIGTERM),
+        "Ctrl-C": lambda: soak().interruption(),
+        "full disk (limit on file size)": lambda: soak().full_disk(),
+        "full disk (tmpfs)": lambda: soak().full_tmpfs(),
+        "read-only": lambda: soak().read_only(),
+        "two runs": lambda: soak().two_runs(),
+        "clock jumps back": lambda: soak().clock(),
+        "one byte corrupted": lambda: soak().corruption(arguments.corrupted),
+    }
 
 
-def artifacts(folder: Path) -> dict[str, Any]:
-    """Content of every file whose bytes a run promises, by relative name; metrics without times."""
-    found: dict[str, Any] = {}
-    for path in sorted(folder.rglob("*")):
-        name = str(path.relative_to(folder))
-        if path.is_dir() or path.name in NOT_BYTES or name.startswith(".stages"):
-            continue
-        found[name] = (
-            _untimed(json.loads(path.read_text())) if path.name == "metrics.json" else path.read_bytes()
-        )
-    return found
+def demos(arguments: argparse.Namespace, folder: Path) -> dict[str, Part]:
+    """Both demo jobs with 1 and 2 workers, killed and not, and on 2 threads; the images are read item by item."""
 
+    def job(name: str, out: Path) -> dict[str, Any]:
+        config = load_config(ROOT / f"configs/{name}.yaml", arguments.demo_overrides)
+        data = None
+        if name == "digits":
+            data = lazily(load_data(config.data))
+            config = config.model_copy(update={"data": ObjectData(kind="object", name="digits")})
+        out.mkdir()
+        found = same_bytes(config, out, data=data, kills=max(1, arguments.rounds // 5), seed=arguments.seed)
+        threads = same_bytes_on_threads(with_workers(config, 1), out / "whole-1", out / "threads", data=data)
+        shutil.rmtree(out)
+        return {**found, "redone on 2 threads": threads["stages"]}
 
-def wait_for(condition: Callable[[], bool], process: Any, *, seconds: float = 120) -> None:
-    """Waits until the condition holds while the process lives."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert process.is_alive(), "the run ended too early"
-        assert time.monotonic() < deadline, "it took too long"
-        time.sleep(0.005)
-
-
-def last_event(out: Path, stage: str) -> str:
-    """The latest line of the log about stages that begin so."""
-    try:
-        lines = (out / "log.jsonl").read_text().splitlines()
-    except FileNotFoundError:
-        return ""
-    return next((line for line in reversed(lines) if f'"{stage}' in line), "")
-
-
-@contextmanager
-def mounted(place: Path, options: str) -> Any:
-    """A tmpfs mounted at ``place``, or None where that is not allowed."""
-    place.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(place)], capture_output=True)
-    if done.returncode:
-        yield None
-        return
-    try:
-        yield place
-    finally:
-        subprocess.run(["umount", "--lazy", str(place)], check=True)
-
-
-def _main(arguments: list[str], err: Path, before: Callable[[], None] | None) -> None:
-    from graphprune.cli import main
-
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    sys.stdout = io.StringIO()
-    sys.stderr = err.open("w", buffering=1)
-    sys.argv = ["graphprune", *arguments]
-    if before is not None:
-        before()
-    main()
-
-
-def _limit_files(size: int) -> None:
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
-
-
-def _backward_clock() -> None:
-    real, start = time.time, time.time()
-    time.time = lambda: real() - (86_400 if real() - start > 1 else 0)
-
-
-def _untimed(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {k: _untimed(v) for k, v in value.items() if k not in TIMED}
-    return [_untimed(v) for v in value] if isinstance(value, list) else value
+    return {
+        f"same bytes: {name}": lambda name=name: job(name, folder / name)  # type: ignore[misc]
+        for name in ("digits", "traffic")
+    }
 
 
 def main() -> None:
     """Does everything, prints a summary and writes it to ``results/soak.json``."""
-    import torch
-
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--config", type=Path, default=Path(__file__).parents[2] / "tests/tiny.yaml")
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--config", type=Path, default=ROOT / "tests/tiny.yaml")
     parser.add_argument("--set", dest="overrides", action="append", default=[])
+    parser.add_argument("--demo-set", dest="demo_overrides", action="append", default=[])
     parser.add_argument("--rounds", type=int, default=50)
     parser.add_argument("--corrupted", type=int, default=None, help="default: every file")
-    parser.add_argument("--only", action="append", help="a fault by its name in the summary; repeatable")
+    parser.add_argument("--only", action="append", help="a part by its name in the summary; repeatable")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results/soak.json")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     summary: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="graphprune-soak-") as folder:
-        soak = Soak(arguments.config, arguments.overrides, Path(folder), seed=arguments.seed)
-        print(f"undisturbed: {soak.seconds:.1f} s, {len(soak.expected)} artifacts", flush=True)
-        faults: dict[str, Callable[[], dict[str, Any]]] = {
-            "SIGKILL": lambda: soak.kills(arguments.rounds),
-            "SIGTERM": lambda: soak.kills(max(1, arguments.rounds // 5), kind=signal.SIGTERM),
-            "Ctrl-C": soak.interruption,
-            "full disk (limit on file size)": soak.full_disk,
-            "full disk (tmpfs)": soak.full_tmpfs,
-            "read-only": soak.read_only,
-            "two runs": soak.two_runs,
-            "clock jumps back": soak.clock,
-            "one byte corrupted": lambda: soak.corruption(arguments.corrupted),
-        }
-        chosen = {
-            name: fault for name, fault in faults.items() if not arguments.only or name in arguments.only
-        }
-        for name, fault in chosen.items():
+        parts = {**faults(arguments, Path(folder)), **demos(arguments, Path(folder))}
+        unknown = set(arguments.only or ()) - parts.keys()
+        if unknown:
+            parser.error(f"--only {sorted(unknown)[0]}: use some of {', '.join(parts)}")
+        for name in arguments.only or parts:
             start = time.monotonic()
             try:
-                result = {"passed": True, **fault()}
+                result = {"passed": True, **parts[name]()}
             except AssertionError as error:
                 result = {"passed": False, "why": str(error)[:500]}
             summary[name] = {**result, "seconds": round(time.monotonic() - start, 1)}
             print(f"{name}: {summary[name]}", flush=True)
-    results = Path(__file__).parent / "results"
-    results.mkdir(exist_ok=True)
-    (results / "soak.json").write_text(json.dumps(summary, indent=1) + "\n")
+    arguments.out.parent.mkdir(exist_ok=True)
+    arguments.out.write_text(json.dumps(summary, indent=1) + "\n")
     sys.exit(not all(result["passed"] for result in summary.values()))
 
 
