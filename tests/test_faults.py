@@ -31,6 +31,13 @@ def test_a_full_disk(soak):
     soak.full_disk(limits=(4_000,))
 
 
+def test_a_small_file_system_that_grows(soak):
+    found = soak.full_tmpfs(kib=64, factor=8)
+    if "skipped" in found:
+        pytest.skip(found["skipped"])
+    assert found["times full"] > 1
+
+
 def test_a_read_only_place(soak):
     soak.read_only()
 

@@ -122,20 +122,28 @@ class Soak:
             self.check(out)
         return {"limits": len(limits)}
 
-    def full_tmpfs(self, *, kib: int = 96) -> dict[str, Any]:
-        """The same on a file system that is really full, where this process may mount one."""
+    def full_tmpfs(self, *, kib: int = 32, factor: float = 1.5) -> dict[str, Any]:
+        """The same on a small file system that is really full, and a bit larger each time, where one may be mounted.
+
+        Args:
+            kib: Its size at first.
+            factor: By which it grows whenever it was full, until the run comes to its end.
+        """
         with mounted(self.folder / "small", f"size={kib}k") as small:
             if small is None:
                 return {"skipped": "no right to mount a tmpfs"}
-            out = small / "run"
-            process = self.start(out)
-            process.join()
-            said = self.err(out).read_text()
-            assert process.exitcode == 2, (process.exitcode, said)
-            assert said.count("\n") == 1, said
-            subprocess.run(["mount", "-o", "remount,size=64m", str(small)], check=True)
-            self.check(out)
-        return {"full at": f"{kib} KiB"}
+            out, fills = small / "run", 0
+            while (done := self.finish(out))[0] != 0:
+                code, said = done
+                assert code == 2, (kib, code, said)
+                assert said.count("\n") == 1, said
+                assert "written" in said, said
+                assert not list(out.rglob(".tmp-*"))
+                fills, kib = fills + 1, round(kib * factor)
+                subprocess.run(["mount", "-o", f"remount,size={kib}k", str(small)], check=True)
+            assert fills, f"{kib} KiB were enough"
+            compare(self.expected, out)
+        return {"times full": fills, "enough": f"{kib} KiB"}
 
     def read_only(self) -> dict[str, Any]:
         """A place that cannot be written: one sentence, exit code 2."""
