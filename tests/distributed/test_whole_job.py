@@ -87,6 +87,9 @@ def test_scores_predictions_and_trainings_are_equal_to_rounding(done):
     for name in [n for n in files(one) if n.startswith(("short_run", "audit", "embeddings"))]:
         ours, theirs = (np.load(folder / name).astype(np.float32) for folder in (two, one))
         np.testing.assert_allclose(ours, theirs, rtol=2e-3, atol=2e-3, err_msg=name)
+    for arm in ("full", "random", "rs2"):
+        ours, theirs = (np.load(folder / f"arms/{arm}/0.visits.npy") for folder in (two, one))
+        np.testing.assert_array_equal(ours, theirs)
     ours, theirs = (json.loads((f / "metrics.json").read_text())["training"] for f in (two, one))
     assert ours.keys() == theirs.keys() >= {"full", "half", "jest"}
     for arm in ours:
