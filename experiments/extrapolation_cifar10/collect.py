@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from experiments.extrapolation_cifar10.traces import EPOCHS, background_of
 from experiments.parallel import run_all
 from graphprune.config import OptimisationConfig
 from graphprune.data.base import Data
@@ -37,7 +38,6 @@ from graphprune.scores.signal_log import SignalLog
 from graphprune.train.loop import evaluate_model, train_model
 from graphprune.train.paradigms.supervised import Supervised
 
-EPOCHS = 30
 JOBS = ("full0", "full1", "seed20", "seed10", "rot10", "rot05-r3", "short6", "short3")
 
 
@@ -91,12 +91,8 @@ def run_job(job: str, state: int, data: Data, out: Path) -> None:
         device=device,
         eval_epochs=None if job.startswith(("full", "short")) else range(2, EPOCHS, 3),
     )
-    background = 0.0
-    if job.startswith("rot"):
-        background = float(job.split("-r")[1]) if "-r" in job else 1.0
-    sampler = BackgroundSampler(
-        n, seeds=torch.from_numpy(rows), background=background, epochs=epochs, seed=seed
-    )
+    seeds = torch.from_numpy(rows)
+    sampler = BackgroundSampler(n, seeds=seeds, background=background_of(job), epochs=epochs, seed=seed)
     start, cpu = time.perf_counter(), time.process_time()
     train_model(
         model, data.train, Supervised(), sampler, settings, seed=seed, device=device, recorder=recorder

@@ -110,7 +110,7 @@ def fitted_on_truth(folder: Path, state: int, truth: Array, unseen: Array) -> Ar
         np.concatenate([p, entropy, short["trace_p_true"], short["online_p_true"], short["trace_entropy"]]).T
     )
     half = np.random.default_rng(state).permutation(unseen)[: len(unseen) // 2]
-    fitted = _boost(columns, torch.from_numpy(seed_run["labels"]), half, truth)
+    fitted = _trees(columns, torch.from_numpy(seed_run["labels"]), half, truth)
     values = np.full(len(truth), np.nan)
     rest = np.setdiff1d(unseen, half)
     values[rest] = fitted[rest]
@@ -137,9 +137,9 @@ def _with_looks(
         f"{name}: auto": _timed(
             cost, lambda: create("extrapolator", "auto", seed=state).fit(inputs, rows, scores).predict()
         ),
-        f"{name}: fit on looks": _timed(cost, lambda: _boost(columns, labels, rows, everyone)),
+        f"{name}: fit on looks": _timed(cost, lambda: _trees(columns, labels, rows, everyone)),
         f"{name}: fit on ranked looks": _timed(
-            cost, lambda: _boost(rank_by_group(columns, is_seed), labels, rows, everyone)
+            cost, lambda: _trees(rank_by_group(columns, is_seed), labels, rows, everyone)
         ),
     }
 
@@ -181,14 +181,12 @@ def _of_short_run(name: str, run: Trace) -> dict[str, Predicted]:
     }
 
 
-def _boost(columns: Tensor, labels: Tensor, rows: Array, scores: Array) -> Array:
-    """Boosted trees on the columns and the class, fitted to the ranks of ``scores [N]`` at ``rows``."""
-    from sklearn.ensemble import HistGradientBoostingRegressor
+def _trees(columns: Tensor, labels: Tensor, rows: Array, scores: Array) -> Array:
+    """The regression inside `auto`, fitted to the ranks of ``scores [N]`` at ``rows``."""
+    from sklearn.ensemble import ExtraTreesRegressor
 
     features = torch.cat([columns.nan_to_num(0.5), one_hot(labels, len(labels))], dim=1).numpy()
-    fit = HistGradientBoostingRegressor(
-        max_iter=150, learning_rate=0.05, min_samples_leaf=50, early_stopping=False, random_state=0
-    )
+    fit = ExtraTreesRegressor(200, min_samples_leaf=10, max_features=0.5, random_state=0)
     return fit.fit(features[rows], ranks(scores[rows])).predict(features)
 
 

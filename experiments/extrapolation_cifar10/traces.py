@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from graphprune.extrapolate.base import Looks
+from graphprune.stages.looks import late_visits
 
 Array = np.ndarray[Any, Any]
 Trace = dict[str, Array]
@@ -48,12 +49,21 @@ def last_visits(trace: Array, visits: int) -> Array:
     return np.where(missing, np.nan, found)
 
 
+def background_of(job: str) -> float:
+    """Other samples per seed and epoch that a job such as ``rot10`` or ``rot05-r3`` trains on."""
+    if not job.startswith("rot"):
+        return 0.0
+    return float(job.split("-r")[1]) if "-r" in job else 1.0
+
+
 def looks_of(run: Trace, name: str) -> Looks:
-    """Three passes, and with a background the last two training visits."""
+    """Three passes, and with a background the late training visits, as in a job."""
     p, entropy = passes_of(run, 3)
-    if name.startswith("rot"):
-        p = np.concatenate([last_visits(run["online_p_true"], 2), p])
-        entropy = np.concatenate([last_visits(run["online_entropy"], 2), entropy])
+    seeds, n = len(run["rows"]), p.shape[1]
+    visits = late_visits(EPOCHS, background_of(name) * seeds / (n - seeds))
+    if visits:
+        p = np.concatenate([last_visits(run["online_p_true"], visits), p])
+        entropy = np.concatenate([last_visits(run["online_entropy"], visits), entropy])
     return Looks(p_true=torch.from_numpy(p), entropy=torch.from_numpy(entropy))
 
 

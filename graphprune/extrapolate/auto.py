@@ -28,13 +28,13 @@ class Auto(Extrapolator):
 
     .. math:: v_i = F(g(i)) + F(\bar p_i (1 - \bar p_i)) + F(1 - \bar p_i)
 
-    where F is the rank among the unmeasured samples and g gradient boosting, fitted to the ranks of the seeds'
-    scores, on the :math:`p_k, h_k` and the class. Seeds were trained on and look easier than others, so each
-    column enters g as its rank within its own group, seeds or others; this alone moved g from Spearman .53 to
-    .61 against full runs on CIFAR-10. The variance p(1 - p) of one look stands for what scores of training
-    dynamics measure over many, 1 - p for difficulty. Where little is learned, difficult samples stay without
-    uncertainty and 1 - p points the wrong way: a signal whose ranks go against the fit's (Spearman below -.2
-    among the unmeasured) is left out. Values are the quantiles of the seeds' scores at v.
+    where F is the rank among the unmeasured samples and g a forest of extremely randomised trees (Geurts et al.,
+    2006), fitted to the ranks of the seeds' scores, on the :math:`p_k, h_k` and the class. Seeds were trained on
+    and look easier than others, so each column enters g as its rank within its own group, seeds or others. The
+    variance p(1 - p) of one look stands for what scores of training dynamics measure over many, 1 - p for
+    difficulty. Where little is learned, difficult samples stay without uncertainty and 1 - p points the wrong way:
+    a signal whose ranks go against the fit's (Spearman below -.2 among the unmeasured) is left out. Values are the
+    quantiles of the seeds' scores at v.
 
     The looks are ``seed_run`` (best: a seed run with ``background`` has seen every sample), else ``probes``.
     The standard deviation of every prediction is the root mean square error on seeds left out in 3 folds.
@@ -45,7 +45,7 @@ class Auto(Extrapolator):
     Raises:
         InputError: fewer than 30 seeds.
 
-    Cost: O(M (K + C)) time for the fits, O(N log N) for the ranks.
+    Cost: O(M log M (K + C)) time for four fits, O(N log N) for the ranks and the prediction.
     """
 
     spends = ("seeds", "graph", "looks")
@@ -86,23 +86,19 @@ class Auto(Extrapolator):
         among: Tensor | None,
     ) -> Tensor:
         """Predictions ``[N]``; ranks are those ``among`` some rows (default: all that are not seeds)."""
-        from sklearn.ensemble import HistGradientBoostingRegressor
-        from threadpoolctl import threadpool_limits
+        from sklearn.ensemble import ExtraTreesRegressor
 
         seeds = torch.zeros(len(columns), dtype=torch.bool)
         seeds[seed_rows] = True
         features = torch.cat([rank_by_group(columns, seeds), classes], dim=1).numpy()
-        fit = HistGradientBoostingRegressor(
-            max_iter=150,
-            learning_rate=0.05,
-            min_samples_leaf=min(50, max(2, len(seed_rows) // 20)),
-            early_stopping=False,
-            random_state=derive_seed(self.seed, "boosting") % 2**32,
+        fit = ExtraTreesRegressor(
+            200,
+            min_samples_leaf=min(10, max(2, len(seed_rows) // 10)),
+            max_features=0.5,
+            random_state=derive_seed(self.seed, "trees") % 2**32,
         )
         ranks = middle_rank(seed_scores, seed_scores).numpy()
-        # Trees on a few thousand rows lose more to waking threads than they gain by them.
-        with threadpool_limits(1, user_api="openmp"):
-            fitted = torch.from_numpy(fit.fit(features[seed_rows.numpy()], ranks).predict(features))
+        fitted = torch.from_numpy(fit.fit(features[seed_rows.numpy()], ranks).predict(features))
         mean = p.mean(dim=0)
         group = ~seeds if among is None else torch.zeros_like(seeds).index_fill_(0, among, True)
         if not group.any():

@@ -13,9 +13,10 @@ from graphprune.registry import get
 from graphprune.scores.last_visits import LastVisits
 from graphprune.scores.recorder import Recorder
 from graphprune.stages.job import Job
+from graphprune.stages.seeds import read_seeds
 
-# Passes over everything, a tenth of the run apart, the last after the last epoch; and training visits.
-_PASSES, _VISITS = 3, 2
+# Passes over everything, a tenth of the run apart, the last after the last epoch.
+_PASSES = 3
 _NAMES = ("p_true", "entropy")
 
 
@@ -34,10 +35,19 @@ def looks_recorder(job: Job, length: dict[str, Any]) -> Recorder | None:
     epochs = length["epochs"]
     apart = max(1, round(epochs / 10))
     scores = {"passes": LastVisits(visits=_PASSES)}
-    if job.config.seeds.background:
-        scores["visits"] = LastVisits(visits=_VISITS, phase="train")
+    seeds, n = len(read_seeds(job).ids), len(job.data.train)
+    if visits := late_visits(epochs, job.config.seeds.background * seeds / max(1, n - seeds)):
+        scores["visits"] = LastVisits(visits=visits, phase="train")
     passes = [epochs - 1 - back * apart for back in range(_PASSES) if epochs - 1 - back * apart >= 0]
     return Recorder(scores, torch.from_numpy(job.data.train.ids), eval_epochs=passes, **length)
+
+
+def late_visits(epochs: int, rate: float) -> int:
+    """How many training visits of a sample that comes up ``rate`` times an epoch count as looks: 0 to 2.
+
+    About those of the last two fifths of the run; a sample's earlier visits say more about their date than about it.
+    """
+    return min(2, round(0.4 * epochs * min(1.0, rate)))
 
 
 def write_looks(job: Job, recorder: Recorder) -> list[Path]:

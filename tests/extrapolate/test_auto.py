@@ -14,6 +14,7 @@ from graphprune.extrapolate.base import Looks
 from graphprune.extrapolate.gcn import GCN
 from graphprune.files import read_json
 from graphprune.pipeline import run
+from graphprune.stages.looks import late_visits
 
 from .conftest import Problem
 
@@ -86,6 +87,14 @@ def test_without_classes_it_is_the_gcn(problem: Problem):
     found = Auto(seed=2).fit(bare, problem.seeds, problem.seed_scores).predict()
     expected = GCN(seed=2).fit(bare, problem.seeds, problem.seed_scores).predict()
     np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "rate", "looks"), [(30, 0.0, 0), (30, 0.02, 0), (30, 1 / 9, 1), (30, 3 / 19, 2), (30, 5.0, 2)]
+)
+def test_only_late_training_visits_are_looks(epochs: int, rate: float, looks: int):
+    """3 / 19 are three others for each of 5 % seeds, 1 / 9 one for each of 10 %."""
+    assert late_visits(epochs, rate) == looks
 
 
 @pytest.mark.parametrize("background", [0, 1.5])
