@@ -108,12 +108,12 @@ def count(number: Any) -> str:
 def percent(fraction: Any) -> str:
     """A fraction in percent.
 
-    >>> percent(0.5), percent(0.333)
-    ('50 %', '33.3 %')
+    >>> percent(0.5), percent(0.333), percent(-0.201)
+    ('50 %', '33.3 %', '−20.1 %')
     """
     if not is_number(fraction):
         return ABSENT
-    return f"{100 * fraction:.1f}".removesuffix(".0") + " %"
+    return _minus(f"{100 * fraction:.1f}".removesuffix(".0") + " %")
 
 
 def seconds(number: Any) -> str:

@@ -169,6 +169,28 @@ def test_fits_phone_and_desktop(
     assert tab.evaluate("document.documentElement.scrollWidth") == 1200
 
 
+def test_tables_of_predictors_show_all_their_columns_on_a_desk(
+    visit: Callable[..., Any], make_report: Callable[..., Any], metrics: dict[str, Any]
+) -> None:
+    score = metrics["extrapolation"]["tdds"]
+    worse = {
+        **score["methods"]["knn"]["oracle"],
+        "spearman": -0.328,
+        "spearman_ci95": [-0.47, -0.19],
+        "mse": 0.00343,
+    }
+    worse |= {"pearson": -0.251, "kendall": -0.24}
+    score["methods"]["label_disagreement"] = {**score["methods"]["knn"], "oracle": worse, "control": True}
+    tab = visit(render(make_report(metrics=metrics)), viewport={"width": 1200, "height": 800})
+    tab.evaluate("document.querySelectorAll('details').forEach((part) => { part.open = true; })")
+    rooms = tab.evaluate(
+        "[...document.querySelectorAll('.agreement')].map(({parentElement: p}) => [p.scrollWidth, p.clientWidth])"
+    )
+    assert len(rooms) == 4
+    assert all(needed <= given for needed, given in rooms)
+    assert "−34.3 % −0.251" in " ".join(tab.locator(".agreement").nth(2).inner_text().split())
+
+
 def test_labels_are_shown_as_text(
     visit: Callable[..., Any], make_report: Callable[..., Any], metrics: dict[str, Any]
 ) -> None:
