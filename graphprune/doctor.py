@@ -7,9 +7,10 @@ import os
 import platform
 import tempfile
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from graphprune.packages import PACKAGES, installed, versions
 
 # Optional packages: import name -> (distribution, extra of graphprune that brings it, what it is for).
 OPTIONAL = {
@@ -24,19 +25,6 @@ OPTIONAL = {
     "playwright": ("playwright", "browser", "tests of the report page in a browser"),
     "mkdocs": ("mkdocs-material", "docs", "the documentation site"),
 }
-REQUIRED = (
-    "torch",
-    "torch-geometric",
-    "numpy",
-    "scipy",
-    "scikit-learn",
-    "accelerate",
-    "pyarrow",
-    "pydantic",
-    "plotly",
-    "safetensors",
-    "typer",
-)
 _GIB = 2**30
 
 
@@ -97,20 +85,14 @@ def examine() -> Findings:
     """Looks at the packages, devices, threads and memory of this machine; asks nobody else."""
     import torch
 
-    versions = {"python": platform.python_version(), "graphprune": _version("graphprune") or "source tree"}
-    problems = []
-    for name in REQUIRED:
-        found = _version(name)
-        if found is None:
-            problems.append(f"{name} is not installed: pip install graphprune")
-        else:
-            versions[name] = found
+    found = versions()
+    problems = [f"{name} is not installed: pip install graphprune" for name in PACKAGES if name not in found]
     missing = []
     for module, (package, extra, purpose) in OPTIONAL.items():
         if importlib.util.find_spec(module) is None:
             missing.append(Missing(package, purpose, f"pip install 'graphprune[{extra}]'"))
         else:
-            versions[package] = _version(package) or "?"
+            found[package] = installed(package) or "?"
     cores = _cores()
     notes = []
     if torch.get_num_threads() > cores:
@@ -121,7 +103,7 @@ def examine() -> Findings:
     if platform.machine() in ("x86_64", "AMD64") and not capability.startswith("AVX"):
         notes.append("this CPU has no AVX2, so training and search are several times slower")
     return Findings(
-        versions=versions,
+        versions=found,
         devices=_devices(),
         threads={
             "torch": torch.get_num_threads(),
@@ -134,13 +116,6 @@ def examine() -> Findings:
         problems=problems,
         notes=notes,
     )
-
-
-def _version(distribution: str) -> str | None:
-    try:
-        return version(distribution)
-    except PackageNotFoundError:
-        return None
 
 
 def _devices() -> list[str]:

@@ -173,6 +173,21 @@ def test_doctor_finds_what_runs_here_and_says_how_to_install_the_rest(run, monke
     assert "pip install 'graphprune[hf]'" in run("doctor")[1]
 
 
+def test_doctor_and_provenance_know_every_package_that_the_project_asks_for(monkeypatch):
+    import re
+    import tomllib
+
+    from graphprune import doctor, packages
+    from graphprune.stages import provenance
+
+    project = tomllib.loads((CONFIGS.parent / "pyproject.toml").read_text())["project"]
+    assert set(packages.PACKAGES) == {re.split("[<>=]", line)[0] for line in project["dependencies"]}
+    assert provenance.versions is doctor.versions
+    assert set(packages.versions()) == {"python", "graphprune", *packages.PACKAGES}
+    monkeypatch.setattr(doctor, "PACKAGES", (*packages.PACKAGES, "no-such-package"))
+    assert doctor.examine().problems == ["no-such-package is not installed: pip install graphprune"]
+
+
 def test_the_schema_takes_every_config_that_is_shipped_and_refuses_a_wrong_one(run):
     import yaml
 

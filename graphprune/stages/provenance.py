@@ -5,25 +5,14 @@ from __future__ import annotations
 import os
 import platform
 import subprocess  # nosec B404
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from graphprune.files import write_json, write_text
+from graphprune.packages import versions
 from graphprune.stages.job import Job
-
-_PACKAGES = (
-    "graphprune",
-    "torch",
-    "torch-geometric",
-    "numpy",
-    "scipy",
-    "scikit-learn",
-    "accelerate",
-    "pyarrow",
-)
 
 
 def write_provenance(job: Job) -> None:
@@ -34,17 +23,13 @@ def write_provenance(job: Job) -> None:
     write_json(
         job.run / "provenance.json",
         {
-            "versions": _versions(),
+            "versions": versions(),
             "git": _git_commit(),
             "hardware": _hardware(job),
             "dataset": {"name": job.data.name, "fingerprint": job.data.fingerprint},
             "faults": list(job.data.faults),
         },
     )
-
-
-def _versions() -> dict[str, str]:
-    return {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}}
 
 
 def _git_commit() -> str | None:
