@@ -153,12 +153,10 @@ class RunFolder:
         return True
 
     def _finish(self, stage: str, key: str, attempt: Attempt, paths: Iterable[Path]) -> None:
+        outputs = {self._relative(path): sha256(path) for path in paths}
+        # After the paths: work that is a generator books its costs while they are drawn from it.
         costs = {name: cost.to_dict() for name, cost in attempt.costs.items()}
-        record = {
-            "key": key,
-            "outputs": {self._relative(path): sha256(path) for path in paths},
-            "costs": costs,
-        }
+        record = {"key": key, "outputs": outputs, "costs": costs}
         write_json(self._record_path(stage), {**record, "digest": fingerprint(record)})
         attempt.checkpoint.unlink(missing_ok=True)
         self._tell("finished", stage, sum(c.seconds for c in attempt.costs.values()))
