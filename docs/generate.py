@@ -5,11 +5,11 @@ The pages are made anew by every build and are no part of the repository.
 
 from __future__ import annotations
 
+import argparse
 import html
 import inspect
 import re
 import shutil
-import sys
 from pathlib import Path
 
 from latex2mathml.converter import convert
@@ -112,7 +112,9 @@ def formula(latex: str, display: str) -> str:
 
 def main() -> None:
     """Writes ``methods/index.md`` and ``methods/<kind>/<name>.md``."""
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent / "methods"
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", nargs="?", type=Path, default=Path(__file__).parent / "methods")
+    folder: Path = parser.parse_args().folder
     shutil.rmtree(folder, ignore_errors=True)
     index = ["# All methods", "", "Made from the docstrings; `graphprune methods --json` lists the same.", ""]
     for kind in KINDS:
