@@ -1,6 +1,6 @@
 """Runs the sections of a speed experiment, each in a process of its own, and writes down under which conditions.
 
-    python -m experiments.<experiment>.run [SECTION ...] [--repeats 5] [--scale 1.0] [--threads 2]
+    python -m experiments.<experiment>.<script> [SECTION ...] [--repeats 5] [--scale 1.0] [--threads 2]
 
 Each section writes results/SECTION.json. ``--scale`` shrinks the number of samples, to try a script out; it
 then writes nothing.
@@ -30,9 +30,13 @@ ROOT = Path(__file__).parents[1]
 
 
 def run_sections(
-    question: str, sections: Mapping[str, Section], folder: Path, packages: tuple[str, ...]
+    question: str,
+    sections: Mapping[str, Section],
+    folder: Path,
+    packages: tuple[str, ...],
+    script: str = "run",
 ) -> None:
-    """The command line of one experiment, whose folder holds ``run.py`` and ``results``."""
+    """The command line of one experiment, whose folder holds the script that calls this, and ``results``."""
     parser = argparse.ArgumentParser(description=question)
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=" ".join(sections))
     parser.add_argument("--repeats", type=int, default=5)
@@ -44,7 +48,7 @@ def run_sections(
         parser.error(f"unknown section {sorted(unknown)[0]}; known are {', '.join(sections)}")
     for name in options.sections or sections:
         if not options.here:
-            command = [sys.executable, "-m", f"experiments.{folder.name}.run", name, "--here"]
+            command = [sys.executable, "-m", f"experiments.{folder.name}.{script}", name, "--here"]
             for key in ("repeats", "scale", "threads"):
                 command += [f"--{key}", str(getattr(options, key))]
             environment = {**os.environ, "OMP_NUM_THREADS": str(options.threads)}

@@ -1,42 +1,67 @@
 """Prune windows of sensor series by every means, and say what each means costs.
 
-    python experiments/st_prune/run.py --data DIR [--sets ...] [--states 0 1 2] [--processes 2]
-    python experiments/st_prune/run.py --data DIR --out /tmp/try --limit 600 --epochs 2 --states 0   # a smoke test
+    python -m experiments.st_prune.run --data DIR [--sets ...] [--states 0 1 2] [--processes 2]
+    python -m experiments.st_prune.run --data DIR --out /tmp/try --limit 600 --epochs 2 --states 0   # a smoke test
 
-Writes one JSON line for each (set, job, random state) to OUT/lines.jsonl and skips what stands there; intermediate
-arrays go to OUT/work. Then ``tables.py OUT`` prints the tables and draws which windows are kept.
+Each (set, job, random state) is one process and one line in OUT/lines.jsonl (several for ``naive`` and ``judge``); the
+same command goes on where it stopped. Intermediate arrays go to OUT/work. Then ``experiments.st_prune.tables`` prints
+the tables and draws which windows are kept.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
 import time
 from pathlib import Path
+from typing import Any
 
-from jobs import Place, run_job
-from settings import SEED_FRACTIONS, SETTINGS, arms
+from experiments.parallel import run_all
+from experiments.st_prune.jobs import Place, run_job
+from experiments.st_prune.settings import SEED_FRACTIONS, SETTINGS, arms
+from experiments.tables import read_lines
 
 Job = tuple[str, str, int]
 HERE = Path(__file__).parent
 
 
 def phases(sets: list[str], states: list[int], only: list[str] | None) -> list[list[Job]]:
-    """Jobs in the order of what they read: full runs, a short run and the seed runs before the arms, judges last."""
+    """Jobs in groups, each of which reads what earlier ones wrote, the most telling comparisons first.
+
+    Full runs, a short run and seed runs come first, then every arm at half the cost, then the other budgets, then
+    ST-Prune's parts and the arms that know the truth. Within a group each arm is done for all sets and random
+    states before the next one, so that what stands after an interruption has them all.
+    """
     seeds = [f"seed{100 * fraction:.0f}" for fraction in SEED_FRACTIONS]
     first = ["naive", "full", "full_short@0.30"]
     rest = [name for name in arms() if name not in first]
+    variants = [name for name in rest if name.startswith(("st_prune_without", "truth"))]
+    half = [name for name in rest if name.endswith("@0.50") and name not in variants]
+    other = [name for name in rest if name not in (*half, *variants)]
 
     def listed(jobs: list[str]) -> list[Job]:
         chosen = [job for job in jobs if only is None or job in only]
-        every = [(s, job, state) for state in states for s in sets for job in chosen]
+        every = [(s, job, state) for job in chosen for s in sets for state in states]
         every = [each for each in every if each[1] in (SETTINGS[each[0]].only or chosen)]
         # Forecasts without training do not depend on the random state.
         return [each for each in every if each[1] != "naive" or each[2] == states[0]]
 
-    return [listed(first), listed(seeds), listed(rest), listed(["judge"])]
+    return [listed(first), listed(seeds), listed(["judge", *half]), listed(other), listed(variants)]
+
+
+def finished(lines: Path) -> set[Job]:
+    """What has a line."""
+    return {(line["set"], line["job"], line["state"]) for line in read_lines(lines)}
+
+
+def append(path: Path, lines: list[dict[str, Any]]) -> None:
+    """Adds whole lines in one write, also behind a line that a kill cut short."""
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    with path.open("a+b") as handle:
+        if handle.tell():
+            handle.seek(-1, 2)
+            text = text if handle.read() == b"\n" else "\n" + text
+        handle.write(text.encode())
 
 
 def main() -> None:
@@ -53,49 +78,26 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2, help="Trainings at once, one thread each.")
     parser.add_argument("--one", nargs=3, metavar=("SET", "JOB", "STATE"), help=argparse.SUPPRESS)
     options = parser.parse_args()
-    place = Place(options.data, options.out / "work", options.limit, options.epochs)
+    data, out = options.data.resolve(), options.out.resolve()
+    place, lines = Place(data, out / "work", options.limit, options.epochs), out / "lines.jsonl"
     if options.one:
         name, job, state = options.one
-        for line in run_job(place, name, job, int(state)):
-            print(json.dumps(line))
+        found = run_job(place, name, job, int(state))
+        # A run whose parent was killed may end after its successor.
+        if (name, job, int(state)) not in finished(lines):
+            append(lines, found)
+        print(time.strftime("%H:%M:%S"), name, job, state, flush=True)
         return
-    options.out.mkdir(parents=True, exist_ok=True)
-    lines = options.out / "lines.jsonl"
-    done = _done(lines)
-    for phase in phases(options.sets, options.states, options.jobs):
-        _work_off([job for job in phase if job not in done], options, lines)
-
-
-def _done(lines: Path) -> set[Job]:
-    if not lines.exists():
-        return set()
-    known = [json.loads(line) for line in lines.read_text().splitlines() if line.endswith("}")]
-    return {(line["set"], line["job"], line["state"]) for line in known}
-
-
-def _work_off(waiting: list[Job], options: argparse.Namespace, lines: Path) -> None:
-    passed = ["--data", str(options.data), "--out", str(options.out)]
+    out.mkdir(parents=True, exist_ok=True)
+    passed = ["--data", str(data), "--out", str(out)]
     for name in ("limit", "epochs"):
         value = getattr(options, name)
         passed += [] if value is None else [f"--{name}", str(value)]
-    running: dict[subprocess.Popen[str], Job] = {}
-    waiting = list(waiting)
-    while waiting or running:
-        while waiting and len(running) < options.processes:
-            name, job, state = waiting.pop(0)
-            command = [sys.executable, str(HERE / "run.py"), *passed, "--one", name, job, str(state)]
-            running[subprocess.Popen(command, stdout=subprocess.PIPE, text=True)] = (name, job, state)
-        for process in [process for process in running if process.poll() is not None]:
-            job_done = running.pop(process)
-            output = process.stdout.read() if process.stdout else ""
-            if process.returncode:
-                for other in running:
-                    other.terminate()
-                sys.exit(f"{job_done} failed with exit code {process.returncode}")
-            with lines.open("a") as handle:
-                handle.write(output)
-            print(time.strftime("%H:%M:%S"), *job_done, flush=True)
-        time.sleep(0.1)
+    done = finished(lines)
+    for phase in phases(options.sets, options.states, options.jobs):
+        waiting = [job for job in phase if job not in done]
+        commands = (["experiments.st_prune.run", *passed, "--one", *map(str, job)] for job in waiting)
+        run_all(commands, at_once=options.processes)
 
 
 if __name__ == "__main__":

@@ -1,32 +1,27 @@
-"""A training step of STID beside its naive einsum form, in one process.
+"""A training step of STID beside its naive einsum form: forward, backward and AdamW on 64 windows of METR-LA's shape.
 
-    python experiments/st_prune/speed.py [--threads 2] [--repeats 40] [--out results/speed.json]
+python -m experiments.st_prune.speed [SECTION ...]    (options: experiments/harness.py)
 
 The naive form is the paper's text written down: ``[batch, feature, node]``, every identity looked up for each node
 of each window, each layer an einsum with its weights, torch's own dropout. Both share weights and forecast the same.
-A step is forward, backward and AdamW on 64 windows of 12 steps. Figures are the minimum over repeats, which other
-work on the machine disturbs least.
 """
 
 from __future__ import annotations
 
-import argparse
 import copy
-import json
-import os
-import time
-from importlib.metadata import version
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from experiments.harness import medians, ratios, run_sections
 from graphprune.data.base import TaskInfo
 from graphprune.data.windows import DAY_OF_WEEK, TIME_OF_DAY
 from graphprune.train.models.stid import STID
 
-BATCH, STEPS, SENSORS = 64, 12, 207
+BATCH, WINDOW, SENSORS, STEPS = 64, 12, 207, 10
 SIZES = {
     "default": {"width": 32, "embedding": 16, "blocks": 2},
     "paper": {"width": 32, "embedding": 32, "blocks": 3},
@@ -65,62 +60,50 @@ def _layer(linear: nn.Linear, hidden: Tensor) -> Tensor:
 def task() -> TaskInfo:
     """METR-LA's shape."""
     channels = ("speed", TIME_OF_DAY, DAY_OF_WEEK)
-    shape = (STEPS, SENSORS, len(channels))
+    shape = (WINDOW, SENSORS, len(channels))
     return TaskInfo("forecasting", shape, horizon=12, steps_per_day=288, channels=channels, n_sensors=SENSORS)
 
 
-def windows() -> tuple[Tensor, Tensor]:
+def windows(batch: int) -> tuple[Tensor, Tensor]:
     """Made-up windows ``[batch, time, node, feature]`` and targets ``[batch, horizon, node]``."""
     draws = torch.Generator().manual_seed(0)
-    x = torch.randn(BATCH, STEPS, SENSORS, 3, generator=draws)
-    x[..., 1] = torch.rand(BATCH, 1, 1, generator=draws)
-    x[..., 2] = torch.randint(0, 7, (BATCH, 1, 1), generator=draws) / 7
-    return x, torch.randn(BATCH, 12, SENSORS, generator=draws)
+    x = torch.randn(batch, WINDOW, SENSORS, 3, generator=draws)
+    x[..., 1] = torch.rand(batch, 1, 1, generator=draws)
+    x[..., 2] = torch.randint(0, 7, (batch, 1, 1), generator=draws) / 7
+    return x, torch.randn(batch, 12, SENSORS, generator=draws)
 
 
-def measure(size: dict[str, int], repeats: int) -> dict[str, float]:
-    """Milliseconds of a training step of both forms, taken in turns."""
-    model = STID(info=task(), **size)
-    nn.init.normal_(model.head.weight, std=0.1)
-    forms: dict[str, nn.Module] = {"ours": model, "naive": NaiveSTID(model)}
-    x, y = windows()
-    with torch.no_grad():
-        apart = (forms["ours"].eval()(x) - forms["naive"].eval()(x)).abs().max()
-    if apart > 1e-4:
-        raise SystemExit(f"the two forms differ by {apart:g}")
-    best = dict.fromkeys(forms, float("inf"))
-    optimizers = {name: torch.optim.AdamW(form.parameters(), 1e-5) for name, form in forms.items()}
-    for _ in range(repeats):
-        for name, form in forms.items():
-            form.train()
-            start = time.perf_counter()
-            loss = (form(x) - y).abs().mean()
-            optimizers[name].zero_grad(set_to_none=True)
-            loss.backward()
-            optimizers[name].step()
-            best[name] = min(best[name], 1000 * (time.perf_counter() - start))
-    return best
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--repeats", type=int, default=40)
-    parser.add_argument("--out", type=Path, default=None)
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    result: dict[str, Any] = {"load_before": os.getloadavg()[0], "threads": options.threads}
-    result |= {"cores": os.cpu_count(), "torch": version("torch"), "repeats": options.repeats}
+def stid(repeats: int, scale: float) -> dict[str, Any]:
+    """Both sizes, `STEPS` training steps at a time, both forms in turns."""
+    x, y = windows(max(2, int(BATCH * scale)))
+    result: dict[str, Any] = {"batch": len(x), "steps": STEPS}
     for name, size in SIZES.items():
-        best = measure(size, options.repeats)
-        result[name] = {**size, "milliseconds": best, "speedup": best["naive"] / best["ours"]}
-    result["load_after"] = os.getloadavg()[0]
-    text = json.dumps(result, indent=1)
-    if options.out is not None:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(text + "\n")
-    print(text)
+        model = STID(info=task(), **size)
+        nn.init.normal_(model.head.weight, std=0.1)
+        forms: dict[str, nn.Module] = {"ours": model, "naive": NaiveSTID(model)}
+        with torch.no_grad():
+            apart = float((forms["ours"].eval()(x) - forms["naive"].eval()(x)).abs().max())
+        if apart > 1e-4:
+            raise SystemExit(f"the two forms differ by {apart:g}")
+        found = medians({form: _training(each, x, y) for form, each in forms.items()}, repeats)
+        result[name] = {**size, **found, **ratios(found, "naive", "ours"), "largest_difference": apart}
+    return result
+
+
+def _training(form: nn.Module, x: Tensor, y: Tensor) -> Callable[[], None]:
+    optimizer = torch.optim.AdamW(form.parameters(), 1e-5)
+    form.train()
+
+    def steps() -> None:
+        for _ in range(STEPS):
+            loss = (form(x) - y).abs().mean()
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+
+    return steps
 
 
 if __name__ == "__main__":
-    main()
+    folder = Path(__file__).parent
+    run_sections(__doc__.splitlines()[0], {"stid": stid}, folder, ("torch",), script=Path(__file__).stem)

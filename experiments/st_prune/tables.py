@@ -1,6 +1,6 @@
 """The experiment's tables as Markdown, and a picture of which windows are kept.
 
-    python experiments/st_prune/tables.py [results]
+    python -m experiments.st_prune.tables [results]
 
 Prints to stdout; writes OUT/kept_<set>.svg from OUT/work where the arms' visits lie.
 """
@@ -8,7 +8,6 @@ Prints to stdout; writes OUT/kept_<set>.svg from OUT/work where the arms' visits
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable
@@ -16,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from experiments.tables import markdown, read_lines, spread
 
 HERE = Path(__file__).parent
 SHOWN = ("static_top@0.50", "static_ccs@0.50", "infobatch@0.50", "st_prune@0.50")
@@ -31,16 +32,20 @@ def head_room(lines: list[Line]) -> str:
         maes = {arm: _spread([e["errors"]["all"]["mae"] for e in es]) for arm, es in _by(own, "arm").items()}
         wanted = ("last_value", "historical_average", "full_short@0.30", "full_short@0.50", "full")
         rows.append([name, *(maes.get(arm, "") for arm in wanted)])
-    return _table(["set", "last value", "historical average", "full, 30 %", "full, 50 %", "full"], rows)
+    return markdown(["set", "last value", "historical average", "full, 30 %", "full, 50 %", "full"], rows)
 
 
 def errors(lines: list[Line]) -> str:
     """All arms: MAE, RMSE and MAPE, MAE by step, what was trained, and what it took."""
     header = ["set", "arm", "MAE", "RMSE", "MAPE", "step 3", "step 6", "step 12"]
-    header += ["backward passes", "cost in full runs", "seconds in all / full", "n"]
+    # CPU seconds of one thread hardly change with what else the machine does; lines of old lack them.
+    timed = [line for line in lines if "total_seconds" in line]
+    clock = "cpu_seconds" if all("cpu_seconds" in line for line in timed) else "total_seconds"
+    header += ["backward passes", "cost in full runs"]
+    header += [f"{'CPU seconds' if clock == 'cpu_seconds' else 'seconds'} in all / full", "n"]
     rows = []
     for name, own in _by(lines, "set").items():
-        full = [line["total_seconds"] for line in own if line["arm"] == "full"]
+        full = [line[clock] for line in own if line["arm"] == "full"]
         for arm, some in _by(own, "arm").items():
             row = [name, arm]
             row += [_spread([line["errors"]["all"][m] for line in some]) for m in ("mae", "rmse", "mape")]
@@ -49,10 +54,10 @@ def errors(lines: list[Line]) -> str:
             ]
             row += [_spread([line.get(k) for line in some]) for k in ("backward_share", "cost_share")]
             ratio = [
-                line["total_seconds"] / statistics.fmean(full) for line in some if "total_seconds" in line
+                line[clock] / statistics.fmean(full) for line in some if full and "total_seconds" in line
             ]
-            rows.append([*row, _spread(ratio) if full else "", str(len(some))])
-    return _table(header, rows)
+            rows.append([*row, _spread(ratio), str(len(some))])
+    return markdown(header, rows)
 
 
 def agreement(lines: list[Line]) -> str:
@@ -65,12 +70,12 @@ def agreement(lines: list[Line]) -> str:
             for method, these in _by(some, "method").items():
                 row = [name, f"{100 * float(fraction):.0f} %", method]
                 for where in ("unseen", "clear", "heldout"):
-                    row.append(_spread([line["spearman"][where] for line in these], digits=3))
+                    row.append(_spread([line["spearman"].get(where) for line in these], digits=3))
                 ceilings = [
                     _spread([x["ceiling"][c] for x in these], 3) for c in ("seed_vs_full", "full_vs_full")
                 ]
                 rows.append([*row, str(len(these)), *ceilings])
-    return _table(header, rows)
+    return markdown(header, rows)
 
 
 def kept_picture(shares: dict[str, np.ndarray[Any, Any]], hour: Any, weekday: Any) -> str:
@@ -116,8 +121,7 @@ def sensor_picture(share: np.ndarray[Any, Any], sensor: Any, positions: Any, nam
 
 def draw(out: Path, data: Path | None) -> None:
     """Pictures of the arms in `SHOWN`, mean over random states, for the sets whose file is in ``data``."""
-    from settings import SETTINGS
-
+    from experiments.st_prune.settings import SETTINGS
     from graphprune.data.windows import WindowSamples, load_sensors
 
     for name, setting in SETTINGS.items():
@@ -155,16 +159,7 @@ def _by(lines: list[Line], key: str) -> dict[str, list[Line]]:
 
 
 def _spread(values: list[float | None], digits: int = 2) -> str:
-    known = [value for value in values if value is not None]
-    if not known:
-        return ""
-    text = f"{statistics.fmean(known):.{digits}f}"
-    return text if len(known) < 2 else f"{text} ± {statistics.stdev(known):.{digits}f}"
-
-
-def _table(header: list[str], rows: list[list[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return spread([value for value in values if value is not None], digits)
 
 
 def main() -> None:
@@ -172,7 +167,7 @@ def main() -> None:
     parser.add_argument("out", type=Path, nargs="?", default=HERE / "results")
     parser.add_argument("--data", type=Path, default=None, help="Folder of the .npz files, for the pictures.")
     options = parser.parse_args()
-    lines = [json.loads(line) for line in (options.out / "lines.jsonl").read_text().splitlines()]
+    lines = read_lines(options.out / "lines.jsonl")
     trained = [line for line in lines if "errors" in line]
     print(
         head_room(trained), errors(trained), agreement([x for x in lines if x["job"] == "judge"]), sep="\n\n"
