@@ -73,7 +73,8 @@ def open_job(
     job.make_model("check")
     for training in (config.seed_training, config.training):
         check_precision(device, training.precision)
-    lengths = {config.seed_training.epochs, *([config.training.epochs] if config.oracle else [])}
+    full_runs = config.oracle is not None or config.audit is not None
+    lengths = {config.seed_training.epochs, *([config.training.epochs] if full_runs else [])}
     for score in config.scores:
         for epochs in lengths:
             watching = create("score", score.name, **score.options)

@@ -26,7 +26,7 @@ LEAST_SECONDS = 0.5
 def graphprune(*arguments: str) -> str:
     """Standard output of one command in a process of its own."""
     command = [sys.executable, "-c", "from graphprune.cli import main; main()", *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
 def compare(config: Path, overrides: list[str]) -> dict[str, Any]:

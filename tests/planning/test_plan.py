@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 
 from graphprune.config_file import load_config, parse_config
 from graphprune.data.load import load_data
+from graphprune.errors import InputError
 from graphprune.pipeline import run
 from graphprune.planning.account import folded, visits
 from graphprune.planning.measured import Measured, Part
@@ -130,6 +132,16 @@ def test_memory_and_disk_are_planned_and_nothing_stays(tmp_path, monkeypatch):
     assert found.total.peak_mib > 100
     size = sum(path.stat().st_size for path in (tmp_path / "run").rglob("*") if path.is_file()) / 2**20
     assert size / 1.5 < found.total.disk_mib < 1.5 * size
+
+
+def test_a_score_that_the_audit_cannot_record_is_refused_before_any_work(tmp_path):
+    config = variant(
+        scores=[{"name": "tdds", "T": 4, "window": 3}], arms=[], audit={}, training={"epochs": 3}
+    )
+    for refuse in (plan, partial(run, out=tmp_path / "run")):
+        with pytest.raises(InputError, match="3 epochs"):
+            refuse(config)
+    assert [path.name for path in (tmp_path / "run").iterdir()] == [".lock"]
 
 
 @pytest.mark.parametrize(("length", "epochs"), [(7, 1), (7, 2.5), (100, 0.003), (5, 3.0001), (9, 0.5)])
