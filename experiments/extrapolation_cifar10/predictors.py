@@ -36,7 +36,6 @@ CROSSFITTED = "halves of seed20"
 SHORT_RUNS = ("short6", "short3")
 # Everything registered that fits; `NETWORKS` take minutes each and run on request.
 FITTED: dict[str, tuple[str, dict[str, Any]]] = {
-    "mean": ("mean", {}),
     "class_mean": ("class_mean", {}),
     "ridge": ("ridge", {}),
     "mlp": ("mlp", {}),
