@@ -30,8 +30,8 @@ from graphprune.train.evaluate import record_evaluation
 from graphprune.train.paradigms.forecasting import Forecasting
 
 METHODS = ("knn", "gcn", "ridge", "mlp", "sign", "mean", "input_complexity", "short_run")
-# The seed model's own errors on every window, scored as they are: nothing is fitted.
-SEED_MODEL = "seed_model"
+# The seed model's own errors on every window, scored as they are, and their mean: nothing is fitted.
+SEED_MODEL, SEED_LOSS = "seed_model", "seed_loss"
 EXTRAPOLATOR = "knn"
 Floats = npt.NDArray[np.float32]
 
@@ -60,9 +60,11 @@ def seed_run(place: Place, name: str, data: Data, fraction: float, state: int) -
             links=windows.series.links,
         )
     trained_cpu = time.process_time() - begun
-    everywhere = Recorder(
-        {"own": create("score", "st_complexity", links=linked(data))}, torch.from_numpy(windows.ids), epochs=1
-    )
+    own = {
+        SEED_MODEL: create("score", "st_complexity", links=linked(data)),
+        SEED_LOSS: create("score", "loss"),
+    }
+    everywhere = Recorder(own, torch.from_numpy(windows.ids), epochs=1)
     paradigm, settings = Forecasting(info=data.info), optimisation(setting, epochs)
     record_evaluation(model, windows, paradigm, everywhere, 0, settings, seed=state)
     short = place.file(name, f"full_short@{0.3:.2f}", state)
@@ -75,7 +77,7 @@ def seed_run(place: Place, name: str, data: Data, fraction: float, state: int) -
     )
     fit, heldout = heldout_blocks(windows.starts[rows], 0.2, generator=generator(state, "held"), **spans)
     found: dict[str, Any] = {"rows": rows, "measured": measured, "heldout": heldout}
-    found[SEED_MODEL] = everywhere.values()["own"].numpy()
+    found |= {name: values.numpy() for name, values in everywhere.values().items()}
     seconds, cpu = {}, {}
     for method in setting.methods or METHODS:
         if method == "short_run" and inputs.short_run is None:
@@ -143,14 +145,14 @@ def judge(place: Place, name: str, data: Data, state: int) -> list[dict[str, Any
             "full_vs_full": noise_ceiling([r[unseen] for r in runs])["spearman"] if len(runs) > 1 else None,
             "full_runs": len(runs),
         }
-        for method in (*METHODS, SEED_MODEL):
+        for method in (*METHODS, SEED_MODEL, SEED_LOSS):
             if method not in run:
                 continue
             against = {
                 "unseen": (run[method][unseen], truth[unseen]),
                 "clear": (run[method][clear], truth[clear]),
             }
-            if method != SEED_MODEL:
+            if method in METHODS:
                 against["heldout"] = run[f"{method}_heldout"], run["measured"][run["heldout"]]
             spearman = {
                 where: evaluate(predicted, true, n_bootstrap=0).spearman if len(true) > 2 else None

@@ -93,6 +93,22 @@ def clear_note(score: dict[str, Any]) -> str | None:
     )
 
 
+def clear_evidence(metrics: dict[str, Any]) -> list[str]:
+    """For windows, a sentence for each score: what its predictions are worth far from any seed."""
+    lines = []
+    for name, score in (metrics.get("extrapolation") or {}).items():
+        best = best_method(score)
+        if best is not None and best["kind"] == "oracle_clear":
+            every = score["methods"][best["name"]]["oracle"]["spearman"]
+            lines.append(
+                f"Predicted {name}: {best['method']} agrees best with full runs, Spearman {best['spearman']:.2f} on "
+                f"windows clear of seeds ({every:.2f} on all, most of which share readings with a seed)."
+            )
+        elif note := clear_note(score):
+            lines.append(f"Predicted {name}: {note[0].lower()}{note[1:]}")
+    return lines
+
+
 def agreement_tables(score: dict[str, Any]) -> list[dict[str, Any]]:
     """One score's methods, best first: against the oracle if there is one, then against held-out seeds.
 
@@ -104,7 +120,7 @@ def agreement_tables(score: dict[str, Any]) -> list[dict[str, Any]]:
     tables = []
     for kind, title in _TITLES.items():
         rows = [
-            {"method": method_label(method, raw), "agreement": raw[kind], "cost": raw}
+            {"name": method, "method": method_label(method, raw), "agreement": raw[kind], "cost": raw}
             for method, raw in methods.items()
             if raw.get(kind) is not None
         ]
@@ -137,6 +153,7 @@ def best_method(score: dict[str, Any]) -> dict[str, Any] | None:
         if best["agreement"].get("spearman") is not None:
             return {
                 "kind": table["kind"],
+                "name": best["name"],
                 "method": best["method"],
                 "spearman": best["agreement"]["spearman"],
             }

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from graphprune.report import wording
+from graphprune.report.agreement import clear_evidence
 from graphprune.report.arms import Arm, arms, equal_cost_arms
 from graphprune.report.comparison import Comparison, compare_arms
 from graphprune.report.format import larger_is_better
@@ -74,6 +75,7 @@ def verdict(metrics: dict[str, Any]) -> Verdict:
     evidence += wording.unequal_costs([one for table in tables for one in table])
     if "full" in known:
         evidence += [wording.against_full(arm, known["full"]) for arm in candidates]
+    evidence += clear_evidence(metrics)
     evidence.append(wording.method(max(one.n for table in tables for one in table), len(candidates)))
     winners = [table for table in tables if min(one.low for one in table) > 0]
     if winners:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from graphprune.errors import InputError
 from graphprune.report.html import render
 from graphprune.report.samples import SampleMap
+from graphprune.report.verdict import verdict
 from graphprune.report.windows import DAYS, Sensors, clock_figure, sensor_figure, windows_figures
 
 from .test_html import Page, data_of
@@ -73,3 +75,28 @@ def test_the_page_shows_them_for_each_arm(make_report: Callable[..., Any], windo
     assert "Windows that" not in Page(images).text
     with pytest.raises(InputError, match="2000 ids but 5 sensors"):
         dataclasses.replace(windows, sensors=Sensors(np.zeros(5, dtype=np.int64), ("a",)))
+
+
+def test_windows_clear_of_seeds_come_first_and_the_evidence_says_so(
+    make_report: Callable[..., Any], forecast: dict[str, Any]
+) -> None:
+    score = forecast["extrapolation"]["st_complexity"]
+    score["clear"] = {"n": 900, "of": 1600, "least": 30, "full_vs_full": 0.6}
+    for name, (every, clear) in {"knn": (0.72, 0.41), "mean": (0.6, 0.5)}.items():
+        heldout = score["methods"][name]["heldout"]
+        score["methods"][name]["oracle"] = {**heldout, "n": 1600, "spearman": every}
+        score["methods"][name]["oracle_clear"] = {**heldout, "n": 900, "spearman": clear}
+    line = "mean agrees best with full runs, Spearman 0.50 on windows clear of seeds (0.60 on all"
+    assert any(line in each for each in verdict(forecast).evidence)
+    page = render(make_report(metrics=forecast, scatter={}, map=None))
+    text = Page(page).text
+    assert "900 of the 1,600 windows that are no seeds are clear of all seeds; judge by them" in text
+    opened = [title.rpartition(", ")[2] for title in re.findall("<summary>(Against[^<]*)", page)]
+    assert opened[0] == "on windows clear of seeds"
+    assert len(opened) == 3
+    # Two full runs agree to .6 there, so a perfect predictor reaches sqrt(1.2 / 1.6) = .866.
+    assert "57.7 %" in text
+    score["clear"]["n"] = 7
+    for method in score["methods"].values():
+        method["oracle_clear"] = None
+    assert any("only 7 of the 1,600 windows" in each for each in verdict(forecast).evidence)
