@@ -21,7 +21,9 @@ _REMEDY = {
     "labels": "pass labels (--labels Y.npy)",
     "probes": "pass class probabilities of the seed model on samples it did not train on (--probes Q.npz)",
     "short_run": "pass the probabilities of a short run on all data (--short-run T.npz)",
-    "input_complexity": "it is for jobs on windows of sensor data (data.kind: sensors)",
+    **dict.fromkeys(
+        ("input_complexity", "seed_errors"), "it is for jobs on windows of sensor data (data.kind: sensors)"
+    ),
 }
 
 
@@ -81,6 +83,7 @@ class Inputs:
         short_run: What a short run on all data showed epoch by epoch, or None.
         seed_run: What the seed run showed of all samples in its last looks, or None.
         input_complexity: How complex each window is by its input alone ``[N]``, or None.
+        seed_errors: ST-complexity of the seed model's forecast errors on each window ``[N]``, or None.
     """
 
     graph: KNNGraph
@@ -91,6 +94,7 @@ class Inputs:
     short_run: Looks | None = None
     seed_run: Looks | None = None
     input_complexity: Tensor | None = None
+    seed_errors: Tensor | None = None
 
     def __post_init__(self) -> None:
         n = len(self.embeddings)
@@ -104,6 +108,7 @@ class Inputs:
             "short_run": n if self.short_run is None else self.short_run.n,
             "seed_run": n if self.seed_run is None else self.seed_run.n,
             "input_complexity": n if self.input_complexity is None else len(self.input_complexity),
+            "seed_errors": n if self.seed_errors is None else len(self.seed_errors),
         }
         for name, length in lengths.items():
             if length != n:

@@ -109,6 +109,7 @@ def _inputs(job: Job, part: Part, passes: Passes, count: int) -> Inputs:
         short_run=Looks(**dict.fromkeys(names, looks.half())),
         seed_run=Looks(p_true=looks, entropy=looks) if wants_looks(job) else None,
         input_complexity=torch.from_numpy(passes.losses[:count]) if windows else None,
+        seed_errors=torch.from_numpy(passes.losses[:count]) if windows else None,
     )
 
 

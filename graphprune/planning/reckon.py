@@ -97,6 +97,10 @@ class _Scoring:
         if measured.passes.complexity is not None:
             cost = measured.passes.complexity.cost_for(n)
             self.run.book("input_complexity", {"input_complexity": cost}, disk_bytes=4 * n)
+        if "seed_errors" in measured.methods.fits:
+            errors = measured.passes.forward.cost_for(n)
+            errors.forward_samples = n
+            self.run.book("seed_errors", {"seed_errors": errors}, disk_bytes=4 * n)
 
     def short_run(self) -> None:
         config = self.config.short_run

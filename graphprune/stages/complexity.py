@@ -1,4 +1,4 @@
-"""How complex windows are by their inputs alone: what the model-free control orders by."""
+"""How complex windows are by their inputs alone, and to the seed model: what controls order by."""
 
 from __future__ import annotations
 
@@ -10,9 +10,15 @@ from torch import Tensor
 
 from graphprune.data.windows import WindowSamples
 from graphprune.files import read_npy, write_npy
+from graphprune.graph.spatiotemporal import linked_windows
 from graphprune.ledger import Cost, measure
+from graphprune.registry import create, get
+from graphprune.scores.recorder import Recorder
 from graphprune.stages.job import Job
+from graphprune.stages.methods import methods_of
 from graphprune.store import Attempt
+from graphprune.train.checkpoint import load_weights
+from graphprune.train.evaluate import record_evaluation
 
 
 def load_input_complexity(job: Job) -> Tensor | None:
@@ -29,4 +35,33 @@ def load_input_complexity(job: Job) -> Tensor | None:
         return [path]
 
     job.run.ensure("input_complexity", settings={"data": job.data.fingerprint}, inputs=[], work=work)
+    return torch.from_numpy(read_npy(path))
+
+
+def load_seed_errors(job: Job) -> Tensor | None:
+    """``[N]`` float32 from ``seed_errors.npy``, which it writes where it is missing; None where no method asks.
+
+    The ST-complexity of the seed model's forecast errors on every window.
+    """
+    train, path = job.data.train, job.run / "seed_errors.npy"
+    asked = any("seed_errors" in get("extrapolator", method.name).requires for method in methods_of(job))
+    if not asked or not isinstance(train, WindowSamples):
+        return None
+    weights, settings = job.run / "checkpoints/seed.safetensors", job.config.seed_training
+
+    def work(attempt: Attempt) -> Iterable[Path]:
+        cost = attempt.costs["seed_errors"] = Cost()
+        with measure(cost):
+            model = job.make_model("seed_errors").to(job.device)
+            load_weights(model, weights)
+            scores = {"errors": create("score", "st_complexity", links=linked_windows(train))}
+            recorder = Recorder(scores, torch.from_numpy(train.ids), epochs=1, device=job.device)
+            cost.forward_samples += record_evaluation(
+                model, train, job.paradigm_for(settings), recorder, 0, settings, seed=job.config.seed
+            )
+            write_npy(path, recorder.values()["errors"].cpu().numpy())
+        return [path]
+
+    key = {"data": job.data.fingerprint, "model": job.model_settings, "precision": settings.precision}
+    job.run.ensure("seed_errors", settings={**key, "device": job.device.type}, inputs=[weights], work=work)
     return torch.from_numpy(read_npy(path))

@@ -14,7 +14,7 @@ from graphprune.errors import InputError
 from graphprune.extrapolate.base import Extrapolator, Inputs
 from graphprune.ledger import Cost, measure
 from graphprune.registry import create
-from graphprune.stages.complexity import load_input_complexity
+from graphprune.stages.complexity import load_input_complexity, load_seed_errors
 from graphprune.stages.embed import load_embeddings, load_probes
 from graphprune.stages.graph import load_graph
 from graphprune.stages.job import Job
@@ -38,6 +38,7 @@ def load_inputs(job: Job) -> Inputs:
         short_run=load_short_run(job),
         seed_run=load_looks(job),
         input_complexity=load_input_complexity(job),
+        seed_errors=load_seed_errors(job),
     )
 
 
@@ -73,6 +74,7 @@ def extrapolate(job: Job, inputs: Inputs, score: str, method: Method) -> None:
     graph = sorted((job.run / "graph").iterdir())
     probes = [path for path in [job.run / "probes.npy"] if path.exists()]
     short_run = sorted((job.run / "short_run").iterdir()) if job.config.short_run else []
+    errors = [] if inputs.seed_errors is None else [job.run / "seed_errors.npy"]
     job.run.ensure(
         f"extrapolate/{score}/{method.name}",
         settings={
@@ -88,6 +90,7 @@ def extrapolate(job: Job, inputs: Inputs, score: str, method: Method) -> None:
             *probes,
             *short_run,
             *looks_paths(job),
+            *errors,
         ],
         work=work,
     )

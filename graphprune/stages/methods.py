@@ -19,6 +19,8 @@ def methods_of(job: Job) -> tuple[Method, ...]:
         "probes": info.num_classes is not None and config.embedding.source == "seed_model",
         "short_run": config.short_run is not None,
         "input_complexity": isinstance(job.data.train, WindowSamples),
+        # A paradigm of one's own may not tell forecast errors.
+        "seed_errors": isinstance(job.data.train, WindowSamples) and job.paradigm is None,
     }
     named = {method.name for method in config.extrapolators}
     fitless = [

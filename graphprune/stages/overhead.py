@@ -69,7 +69,8 @@ def _parts_cost(job: Job, parts: set[str], score: str | None) -> Cost:
     total = seed_run_cost(job, score) if "seeds" in parts else Cost()
     if "looks" in parts:
         total = total + _cost(job, "score_seeds", "seed_looks")
-    stages = {"embedding": "embed", **{name: name for name in ("graph", "short_run", "input_complexity")}}
+    own = ("graph", "short_run", "input_complexity", "seed_errors")
+    stages = {"embedding": "embed", **{name: name for name in own}}
     for part, stage in stages.items():
         total = total + (_cost(job, stage, stage) if part in parts else Cost())
     return total

@@ -45,6 +45,7 @@ def make_problem(n: int = 300, seed: int = 0) -> Problem:
         probes=probes,
         short_run=Looks(p_true=own[:2], el2n=(1 - own[:2]) * (4 / 3) ** 0.5),
         input_complexity=0.5 - margin + 0.1 * torch.randn(n, generator=g),
+        seed_errors=0.5 - margin + 0.05 * torch.randn(n, generator=g),
     )
     chosen = np.random.default_rng(seed).permutation(n)[: n // 4]
     return Problem(inputs, scores.numpy().astype(np.float32), inputs.sample_ids[chosen])

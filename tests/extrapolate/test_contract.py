@@ -18,6 +18,7 @@ from graphprune.errors import InputError
 from .conftest import Problem
 
 NAMES = list(registry.entries("extrapolator"))
+OF_WINDOWS = ("input_complexity", "seed_errors")
 pytestmark = pytest.mark.parametrize("name", NAMES)
 
 
@@ -120,14 +121,14 @@ def test_bad_seeds_are_named(name: str, problem: Problem) -> None:
 def test_missing_inputs_are_named_with_the_remedy(name: str, problem: Problem) -> None:
     for needed in registry.get("extrapolator", name).requires:
         without = dataclasses.replace(problem.inputs, **{needed: None})
-        remedy = "data.kind: sensors" if needed == "input_complexity" else f"--{needed.replace('_', '-')}"
+        remedy = "data.kind: sensors" if needed in OF_WINDOWS else f"--{needed.replace('_', '-')}"
         with pytest.raises(InputError, match=f"{needed}; .*{remedy}"):
             make(name).fit(without, problem.seeds, problem.seed_scores)
 
 
 def test_optional_inputs_are_optional(name: str, problem: Problem) -> None:
     requires = registry.get("extrapolator", name).requires
-    optional = {"labels", "probes", "short_run", "input_complexity"} - set(requires)
+    optional = {"labels", "probes", "short_run", *OF_WINDOWS} - set(requires)
     without = dataclasses.replace(problem.inputs, **dict.fromkeys(optional))
     assert np.isfinite(make(name).fit(without, problem.seeds, problem.seed_scores).predict()).all()
 

@@ -36,6 +36,7 @@ def signals(problem: Problem) -> dict[str, np.ndarray]:
         "short_run": 1 - raw.short_run.p_true.double().numpy().mean(axis=0),
         "short_run_el2n": raw.short_run.el2n.double().numpy().mean(axis=0),
         "input_complexity": raw.input_complexity.double().numpy(),
+        "seed_errors": raw.seed_errors.double().numpy(),
         "label_disagreement": np.array([(labels[near[i]] != labels[i]).mean() for i in rows]),
     }
 
@@ -49,6 +50,7 @@ def signals(problem: Problem) -> dict[str, np.ndarray]:
         "short_run_el2n",
         "label_disagreement",
         "input_complexity",
+        "seed_errors",
     ],
 )
 def test_order_and_scale(name: str, problem: Problem) -> None:

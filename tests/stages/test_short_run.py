@@ -72,5 +72,5 @@ def test_forecasts_are_ordered_by_their_loss(tmp_path):
     )
     metrics = run(config, tmp_path / "run")
     (methods,) = (score["methods"] for score in metrics["extrapolation"].values())
-    assert set(methods) == {"mean", "short_run", "input_complexity"}
+    assert set(methods) == {"mean", "short_run", "input_complexity", "seed_errors"}
     assert np.load(tmp_path / "run/short_run/loss.npy").ndim == 2

@@ -94,6 +94,15 @@ def test_a_graph_on_plain_statistics(toy, tmp_path):
     assert knn["oracle_clear"] is None
     for shown in ((folder / "report.html").read_text(), summary(metrics)):
         assert f"Only {clear['n']} of the {clear['of']} windows that are no seeds are clear" in shown
+    # Predicted in the order of the seed model's errors; z is over all windows there, over seeds where measured.
+    errors, table = (
+        np.load(folder / "seed_errors.npy"),
+        ScoreTable.from_parquet(folder / "predictions/st_complexity/seed_errors.parquet"),
+    )
+    unseen = ~table.measured
+    assert spearmanr(errors[unseen], table.values[unseen])[0] > 0.999
+    seeds = ScoreTable.from_parquet(folder / "scores/st_complexity.parquet")
+    assert spearmanr(errors[table.measured], seeds.values)[0] > 0.9
     indices = np.load(folder / "graph/indices.npy")
     distances = np.load(folder / "graph/distances.npy")
     # Each window is linked to the ones before and after it, beside its nearest ones.
