@@ -93,6 +93,10 @@ class OptimisationConfig(Strict):
         int, Field(ge=0, description="Processes that prepare batches (data sets read lazily).")
     ] = 0
 
+    def key(self) -> dict[str, Any]:
+        """What the trained weights depend on, as plain data: all but the number of workers."""
+        return self.model_dump(mode="json", exclude={"workers"})
+
 
 class ShrinkPerturbConfig(Strict):
     """Warm-started weights become ``shrink * weight + noise * N(0, 1)`` (Ash & Adams, NeurIPS 2020)."""

@@ -69,6 +69,14 @@ def test_a_changed_config_redoes_just_what_it_touches(whole, tmp_path):
     assert not [stage for stage in redone if stage.startswith(kept)]
 
 
+def test_more_workers_redo_nothing(whole, tmp_path):
+    out = tmp_path / "run"
+    shutil.copytree(whole, out)
+    (out / "log.jsonl").unlink()
+    run(load_config(TINY, ["seed_training.workers=2"]), out)
+    assert started(out) == []
+
+
 def test_an_altered_artifact_is_redone_and_an_equal_result_stops_there(whole, tmp_path):
     out = tmp_path / "run"
     shutil.copytree(whole, out)

@@ -249,7 +249,7 @@ def _train_once(job: Job, arm: Arm, state: int, position: int, states: int) -> N
             "data": job.data.fingerprint,
             "seed": job.config.seed,
             "model": job.model_settings,
-            "training": settings.model_dump(mode="json"),
+            "training": settings.key(),
             "state": state,
             "arm": arm.identity,
             "contents": [sha256(path) for path in arm.inputs],

@@ -80,7 +80,7 @@ def training_key(job: Job, training: OptimisationConfig) -> dict[str, Any]:
         "data": job.data.fingerprint,
         "seed": config.seed,
         "model": job.model_settings,
-        "training": training.model_dump(mode="json"),
+        "training": training.key(),
         "scores": [score.model_dump(mode="json") for score in config.scores],
         "device": job.device.type,
     }

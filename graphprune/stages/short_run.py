@@ -35,7 +35,7 @@ def train_short_run(job: Job) -> None:
         "data": job.data.fingerprint,
         "seed": job.config.seed,
         "model": job.model_settings,
-        "training": settings.model_dump(mode="json"),
+        "training": settings.key(),
         "device": job.device.type,
     }
     job.run.ensure("short_run", settings=key, inputs=[], work=work, together=True)
