@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -21,7 +23,7 @@ _AGAINST = -0.2
 
 @register("extrapolator", "auto", source="graphprune", status="ours")
 class Auto(Extrapolator):
-    r"""Rank sum of a fit on the seeds and of two signals that need none; GCN where there are no classes.
+    r"""Rank sum of a fit on the seeds and of signals that need none; GCN where nothing else is known.
 
     graphprune's own formulation. With the true-label probability :math:`p_k(i)` and the entropy
     :math:`h_k(i)` of sample i at the last K looks of the seed run, and :math:`\bar p` the mean over looks,
@@ -37,6 +39,8 @@ class Auto(Extrapolator):
     quantiles of the seeds' scores at v.
 
     The looks are ``seed_run`` (best: a seed run with ``background`` has seen every sample), else ``probes``.
+    Windows have no classes: there the one signal is the ST-complexity of the seed model's forecast errors on every
+    window (see `SeedErrorsControl`), which also is what g goes by.
     The standard deviation of every prediction is the root mean square error on seeds left out in 3 folds.
 
     Args:
@@ -48,49 +52,37 @@ class Auto(Extrapolator):
     Cost: O(M log M (K + C)) time for four fits, O(N log N) for the ranks and the prediction.
     """
 
-    spends = ("seeds", "graph", "looks")
+    spends = ("seeds", "graph", "looks", "seed_errors")
 
     def __init__(self, *, seed: int = 0) -> None:
         self.seed = seed
 
     def _fit(self, inputs: Inputs, seed_rows: Tensor, seed_scores: Tensor) -> None:
-        looks = late_looks(inputs)
-        if looks is None:
+        seen = _of_classes(inputs) or _of_windows(inputs)
+        if seen is None:
             self.graph_ = GCN(seed=self.seed)
             self.graph_._fit(inputs, seed_rows, seed_scores)
             self.values_, self.std_ = self.graph_._predict(), self.graph_._predict_std()
             return
         if len(seed_rows) < 10 * _FOLDS:
             raise InputError(f"{len(seed_rows)} seeds are too few to fit and judge on; give at least 30")
-        assert inputs.labels is not None
-        p, entropy = looks
-        columns = torch.cat([p, entropy]).T
-        classes = one_hot(inputs.labels, inputs.n)
         order = torch.randperm(len(seed_rows), generator=generator(self.seed, "folds"))
         errors = torch.empty(len(seed_rows))
         for held in order.tensor_split(_FOLDS):
             rest = torch.ones(len(seed_rows), dtype=torch.bool)
             rest[held] = False
-            values = self._values(columns, classes, p, seed_rows[rest], seed_scores[rest], seed_rows[held])
+            values = self._values(seen, seed_rows[rest], seed_scores[rest], seed_rows[held])
             errors[held] = values[seed_rows[held]] - seed_scores[held]
-        self.values_ = self._values(columns, classes, p, seed_rows, seed_scores, None)
+        self.values_ = self._values(seen, seed_rows, seed_scores, None)
         self.std_ = errors.square().mean().sqrt().expand(inputs.n)
 
-    def _values(
-        self,
-        columns: Tensor,
-        classes: Tensor,
-        p: Tensor,
-        seed_rows: Tensor,
-        seed_scores: Tensor,
-        among: Tensor | None,
-    ) -> Tensor:
+    def _values(self, seen: _Seen, seed_rows: Tensor, seed_scores: Tensor, among: Tensor | None) -> Tensor:
         """Predictions ``[N]``; ranks are those ``among`` some rows (default: all that are not seeds)."""
         from sklearn.ensemble import ExtraTreesRegressor
 
-        seeds = torch.zeros(len(columns), dtype=torch.bool)
+        seeds = torch.zeros(len(seen.columns), dtype=torch.bool)
         seeds[seed_rows] = True
-        features = torch.cat([rank_by_group(columns, seeds), classes], dim=1).numpy()
+        features = torch.cat([rank_by_group(seen.columns, seeds), seen.classes], dim=1).numpy()
         fit = ExtraTreesRegressor(
             200,
             min_samples_leaf=min(10, max(2, len(seed_rows) // 10)),
@@ -99,12 +91,11 @@ class Auto(Extrapolator):
         )
         ranks = middle_rank(seed_scores, seed_scores).numpy()
         fitted = torch.from_numpy(fit.fit(features[seed_rows.numpy()], ranks).predict(features))
-        mean = p.mean(dim=0)
         group = ~seeds if among is None else torch.zeros_like(seeds).index_fill_(0, among, True)
         if not group.any():
             group = seeds
         total = fit_rank = middle_rank(fitted, fitted[group])
-        for signal in (mean * (1 - mean), 1 - mean):
+        for signal in seen.signals:
             rank = middle_rank(signal, signal[group])
             if pearson(rank[group], fit_rank[group]) > _AGAINST:
                 total = total + rank
@@ -115,6 +106,30 @@ class Auto(Extrapolator):
 
     def _predict_std(self) -> Tensor:
         return self.std_
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What the fit goes by, ``columns [N, F]`` and ``classes [N, C]``, and ``signals [N]`` that need no fit."""
+
+    columns: Tensor
+    classes: Tensor
+    signals: tuple[Tensor, ...]
+
+
+def _of_classes(inputs: Inputs) -> _Seen | None:
+    looks = late_looks(inputs)
+    if looks is None or inputs.labels is None:
+        return None
+    mean = looks[0].mean(dim=0)
+    return _Seen(torch.cat(looks).T, one_hot(inputs.labels, inputs.n), (mean * (1 - mean), 1 - mean))
+
+
+def _of_windows(inputs: Inputs) -> _Seen | None:
+    if inputs.seed_errors is None:
+        return None
+    errors = inputs.seed_errors.to(torch.float32)
+    return _Seen(errors[:, None], torch.empty(inputs.n, 0), (errors,))
 
 
 def late_looks(inputs: Inputs) -> tuple[Tensor, Tensor] | None:

@@ -10,6 +10,7 @@ from graphprune.planning.measured import resident_mib
 from graphprune.registry import create
 from graphprune.scores.last_visits import LastVisits
 from graphprune.stages.audit import audit_lengths
+from graphprune.stages.complexity import wants_seed_errors
 from graphprune.stages.job import Job
 from graphprune.stages.looks import looks_recorder
 from graphprune.stages.methods import methods_of
@@ -97,7 +98,7 @@ class _Scoring:
         if measured.passes.complexity is not None:
             cost = measured.passes.complexity.cost_for(n)
             self.run.book("input_complexity", {"input_complexity": cost}, disk_bytes=4 * n)
-        if "seed_errors" in measured.methods.fits:
+        if wants_seed_errors(self.job):
             errors = measured.passes.forward.cost_for(n)
             errors.forward_samples = n
             self.run.book("seed_errors", {"seed_errors": errors}, disk_bytes=4 * n)

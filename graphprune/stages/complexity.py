@@ -38,14 +38,21 @@ def load_input_complexity(job: Job) -> Tensor | None:
     return torch.from_numpy(read_npy(path))
 
 
+def wants_seed_errors(job: Job) -> bool:
+    """Whether a method of the job reads the seed model's errors, or may (a paradigm of one's own may not tell them)."""
+    methods = [get("extrapolator", method.name) for method in methods_of(job)]
+    needed = any("seed_errors" in method.requires for method in methods)
+    welcome = job.paradigm is None and any("seed_errors" in method.spends for method in methods)
+    return isinstance(job.data.train, WindowSamples) and (needed or welcome)
+
+
 def load_seed_errors(job: Job) -> Tensor | None:
     """``[N]`` float32 from ``seed_errors.npy``, which it writes where it is missing; None where no method asks.
 
     The ST-complexity of the seed model's forecast errors on every window.
     """
     train, path = job.data.train, job.run / "seed_errors.npy"
-    asked = any("seed_errors" in get("extrapolator", method.name).requires for method in methods_of(job))
-    if not asked or not isinstance(train, WindowSamples):
+    if not wants_seed_errors(job) or not isinstance(train, WindowSamples):
         return None
     weights, settings = job.run / "checkpoints/seed.safetensors", job.config.seed_training
 

@@ -82,8 +82,16 @@ def test_missed_looks_take_the_last_one(problem: Problem):
     np.testing.assert_array_equal(*(each.predict() for each in predictions))
 
 
-def test_without_classes_it_is_the_gcn(problem: Problem):
-    bare = dataclasses.replace(problem.inputs, labels=None, probes=None, short_run=None)
+def test_windows_go_by_the_seed_models_errors(problem: Problem):
+    """Errors that order the scores but not linearly; without them it would be the GCN."""
+    errors = torch.from_numpy(problem.scores).double().exp()
+    windows = dataclasses.replace(problem.inputs, labels=None, probes=None, seed_errors=errors)
+    found = Auto().fit(windows, problem.seeds, problem.seed_scores).predict()[problem.unseen]
+    assert spearmanr(found, problem.scores[problem.unseen]).statistic > 0.97
+
+
+def test_without_classes_and_errors_it_is_the_gcn(problem: Problem):
+    bare = dataclasses.replace(problem.inputs, labels=None, probes=None, short_run=None, seed_errors=None)
     found = Auto(seed=2).fit(bare, problem.seeds, problem.seed_scores).predict()
     expected = GCN(seed=2).fit(bare, problem.seeds, problem.seed_scores).predict()
     np.testing.assert_array_equal(found, expected)
