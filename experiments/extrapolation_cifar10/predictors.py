@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,8 @@ SEED_RUNS = {"seed20": 0.2, "seed10": 0.1, "rot10": 0.2, "rot05-r3": 0.2}
 CROSSFITTED = "halves of seed20"
 SHORT_RUNS = ("short6", "short3")
 # Everything registered that fits; `NETWORKS` take minutes each and run on request.
-FITTED: dict[str, tuple[str, dict[str, Any]]] = {
+Methods = dict[str, tuple[str, dict[str, Any]]]
+FITTED: Methods = {
     "class_mean": ("class_mean", {}),
     "ridge": ("ridge", {}),
     "mlp": ("mlp", {}),
@@ -47,7 +49,7 @@ FITTED: dict[str, tuple[str, dict[str, Any]]] = {
     "sign, ranking loss": ("sign", {"loss": "rank"}),
     "ensemble": ("ensemble", {}),
 }
-NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
+NETWORKS: Methods = {
     "gcn": ("gcn", {}),
     "gcn, normalised embeddings": ("gcn", {"normalize": True}),
     "sage": ("sage", {}),
@@ -76,7 +78,17 @@ def inputs_of(run: Trace, name: str) -> Inputs:
     return Inputs(graph, embeddings, labels=torch.from_numpy(run["labels"]), seed_run=looks_of(run, name))
 
 
-def predictors(folder: Path, state: int, score: str, *, networks: bool) -> dict[str, Predicted]:
+def networks(folder: Path, state: int, score: str, names: Sequence[str]) -> dict[str, Predicted]:
+    """Some of `NETWORKS` after seed20, and `auto` after rot05-r3 to compare with."""
+    best = load(folder, f"rot05-r3_{state}")
+    looks = _with_looks("rot05-r3", best, inputs_of(best, "rot05-r3"), score, 0.2 + 4 * PASS, state)
+    run = load(folder, f"seed20_{state}")
+    chosen = {name: NETWORKS[name] for name in names}
+    fits = _fits("seed20", run, inputs_of(run, "seed20"), score, 0.2 + PASS, chosen)
+    return {"rot05-r3: auto": looks["rot05-r3: auto"], **fits}
+
+
+def predictors(folder: Path, state: int, score: str) -> dict[str, Predicted]:
     """All predictors whose trainings were collected, by name."""
     found: dict[str, Predicted] = {}
     for name, share in SEED_RUNS.items():
@@ -86,7 +98,7 @@ def predictors(folder: Path, state: int, score: str, *, networks: bool) -> dict[
         inputs = inputs_of(run, name)
         found |= _with_looks(name, run, inputs, score, share + 4 * PASS, state)
         if name.startswith("seed"):
-            found |= _fits(name, run, inputs, score, share + PASS, networks=networks and name == "seed20")
+            found |= _fits(name, run, inputs, score, share + PASS, FITTED)
             found |= _unfitted(name, run, inputs, found[f"{name}: knn"].values, share + PASS)
     halves = [folder / f"seed20{half}_{state}.npz" for half in "ab"]
     if all(path.exists() for path in halves):
@@ -144,11 +156,11 @@ def _with_looks(
 
 
 def _fits(
-    name: str, run: Trace, inputs: Inputs, score: str, cost: float, *, networks: bool
+    name: str, run: Trace, inputs: Inputs, score: str, cost: float, methods: Methods
 ) -> dict[str, Predicted]:
     rows, scores = run["rows"], target(run, score)
     found = {}
-    for label, (method, options) in (FITTED | NETWORKS if networks else FITTED).items():
+    for label, (method, options) in methods.items():
         extrapolator = create("extrapolator", method, **options)
         found[f"{name}: {label}"] = _timed(
             cost, lambda extrapolator=extrapolator: extrapolator.fit(inputs, rows, scores).predict()

@@ -1,8 +1,8 @@
-"""Print the tables of all random states that `analyse` wrote, mean and standard deviation, and draw them.
+"""The tables of all random states that `analyse` wrote, mean and standard deviation, and a picture of them.
 
     python -m experiments.extrapolation_cifar10.tables [--results DIR]
 
-Writes accuracy.svg beside the state*.json: every predictor's Spearman against its cost (needs matplotlib).
+Writes tables.md and accuracy.svg (needs matplotlib) beside the state*.json, and prints a summary.
 """
 
 from __future__ import annotations
@@ -16,6 +16,35 @@ from typing import Any
 from experiments.tables import markdown, spread
 
 BEST = "rot05-r3: auto"
+# Rows of the summary: what is ours, what it is held against.
+SHOWN = (
+    BEST,
+    "rot10: auto",
+    "seed20: auto",
+    "halves of seed20: auto",
+    "seed10: auto",
+    "short6: p(1-p), mean of 5 looks",
+    "seed20: p(1-p)",
+    "seed20: rank_sum",
+    "seed10: rank_sum",
+    "seed20: knn",
+    "seed20: gcn",
+    "seed20: sage",
+    "seed20: gat",
+    "seed20: sign",
+    "seed20: pprgo",
+    "seed20: label_propagation",
+    "seed20: ensemble",
+    "seed20: mlp",
+    "seed20: ridge",
+    "seed20: class_mean",
+    "seed20: seed_entropy",
+    "seed20: seed_confidence",
+    "seed20: label_disagreement",
+    "short6: 1-p online (short_run)",
+    "short6: 1-p last pass",
+    "short6: entropy last pass",
+)
 FULL_RUNS = (
     ("spearman", "one full run against the other"),
     ("further_run_vs_mean", "a further full run against the mean"),
@@ -32,15 +61,35 @@ def of_score(states: list[dict[str, Any]], score: str) -> dict[str, list[dict[st
     return dict(sorted(found.items(), key=lambda item: -statistics.fmean(row["spearman"] for row in item[1])))
 
 
-def print_table(states: list[dict[str, Any]], score: str) -> None:
+def summary(states: list[dict[str, Any]]) -> str:
+    """What full runs and the predictors of `SHOWN` reach, one column per score."""
+    scores = list(states[0]["scores"])
+    header = ["", "cost in full runs", *scores]
+    rows = []
+    for key, text in FULL_RUNS:
+        found = [spread([s["scores"][score]["ceiling"][key] for s in states]) for score in scores]
+        rows.append([text, "", *found])
+    held = [spread([s["scores"][score]["fitted_on_truth"] for s in states]) for score in scores]
+    rows.append(["fitted on the truth of half the samples", "", *held])
+    for name in SHOWN:
+        tables = [of_score(states, score) for score in scores]
+        if name in tables[0]:
+            cost = f"{tables[0][name][0]['cost']:.3f}"
+            rows.append([name, cost, *(spread([row["spearman"] for row in t[name]]) for t in tables)])
+    return markdown(header, rows)
+
+
+def whole_table(states: list[dict[str, Any]], score: str) -> str:
     """The ceilings and one row per predictor, in Markdown."""
     each = [state["scores"][score] for state in states]
-    print(f"\n### {score}\n")
-    for key, text in FULL_RUNS:
-        print(f"{text}: {spread([state['ceiling'][key] for state in each])}  ")
-    print(f"fitted on the truth of half the samples: {spread([s['fitted_on_truth'] for s in each])}  ")
-    print(f"seed20's own scores on its seeds: {spread([s['seed_run_on_seeds'] for s in each])}  ")
-    print(f"held-out seeds within the ensemble's 90 %: {spread([s['ensemble_coverage'] for s in each])}\n")
+    lines = [f"## {score}", ""]
+    lines += [f"{text}: {spread([state['ceiling'][key] for state in each])}  " for key, text in FULL_RUNS]
+    for key, text in (
+        ("fitted_on_truth", "fitted on the truth of half the samples"),
+        ("seed_run_on_seeds", "seed20's own scores on its seeds"),
+        ("ensemble_coverage", "held-out seeds within the ensemble's 90 %"),
+    ):
+        lines.append(f"{text}: {spread([state[key] for state in each])}  ")
     perfect = statistics.fmean(state["ceiling"]["perfect"] for state in each)
     table = []
     for name, rows in of_score(states, score).items():
@@ -60,13 +109,15 @@ def print_table(states: list[dict[str, Any]], score: str) -> None:
             )
         )
     header = ("predictor", "n", "cost", "CPU s of the fit", "Spearman", "share of perfect")
-    print(markdown([*header, "overlap of the kept half", f"{BEST} minus it"], table))
+    lines += ["", markdown([*header, "overlap of the kept half", f"{BEST} minus it"], table), ""]
+    return "\n".join(lines)
 
 
 def draw(states: list[dict[str, Any]], path: Path) -> None:
     """One panel per score: bars by predictor with their range over the states, and the full runs as lines."""
     from matplotlib import pyplot
 
+    pyplot.rcParams["svg.fonttype"] = "none"
     scores = list(states[0]["scores"])
     count = len(of_score(states, scores[0]))
     figure, panels = pyplot.subplots(
@@ -103,8 +154,9 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=Path(__file__).parent / "results")
     options = parser.parse_args()
     states = [json.loads(path.read_text()) for path in sorted(options.results.glob("state*.json"))]
-    for score in states[0]["scores"]:
-        print_table(states, score)
+    print(summary(states))
+    tables = "\n".join(whole_table(states, score) for score in states[0]["scores"])
+    (options.results / "tables.md").write_text(f"# Every predictor\n\n{tables}")
     draw(states, options.results / "accuracy.svg")
 
 

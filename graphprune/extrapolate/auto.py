@@ -17,7 +17,7 @@ from graphprune.registry import register
 from graphprune.rng import derive_seed, generator
 
 _FOLDS = 3
-# A signal whose ranks correlate less than this with the fit's goes against what the seeds say.
+# Signals whose summed ranks correlate less than this with the fit's go against what the seeds say.
 _AGAINST = -0.2
 
 
@@ -34,9 +34,8 @@ class Auto(Extrapolator):
     2006), fitted to the ranks of the seeds' scores, on the :math:`p_k, h_k` and the class. Seeds were trained on
     and look easier than others, so each column enters g as its rank within its own group, seeds or others. The
     variance p(1 - p) of one look stands for what scores of training dynamics measure over many, 1 - p for
-    difficulty. Where little is learned, difficult samples stay without uncertainty and 1 - p points the wrong way:
-    a signal whose ranks go against the fit's (Spearman below -.2 among the unmeasured) is left out. Values are the
-    quantiles of the seeds' scores at v.
+    difficulty. Where the two together go against the fit (correlation below -.2 among the unmeasured), the fit
+    stands alone. Values are the quantiles of the seeds' scores at v.
 
     The looks are ``seed_run`` (best: a seed run with ``background`` has seen every sample), else ``probes``.
     Windows have no classes: there the one signal is the ST-complexity of the seed model's forecast errors on every
@@ -94,11 +93,10 @@ class Auto(Extrapolator):
         group = ~seeds if among is None else torch.zeros_like(seeds).index_fill_(0, among, True)
         if not group.any():
             group = seeds
-        total = fit_rank = middle_rank(fitted, fitted[group])
-        for signal in seen.signals:
-            rank = middle_rank(signal, signal[group])
-            if pearson(rank[group], fit_rank[group]) > _AGAINST:
-                total = total + rank
+        total = middle_rank(fitted, fitted[group])
+        shown = sum((middle_rank(signal, signal[group]) for signal in seen.signals), torch.zeros(len(total)))
+        if pearson(shown[group], total[group]) > _AGAINST:
+            total = total + shown
         return quantile(seed_scores, middle_rank(total, total[group]))
 
     def _predict(self) -> Tensor:

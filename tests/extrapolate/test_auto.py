@@ -55,7 +55,7 @@ def test_signals_that_need_no_fit_count(problem: Problem):
     assert spearmanr(found[unseen], total).statistic > 0.7
 
 
-def test_a_signal_that_the_fit_contradicts_is_left_out(problem: Problem):
+def test_signals_that_the_fit_contradicts_are_left_out(problem: Problem):
     """Seeds whose score rises with p: 1 - p, added to the fit, would cancel it."""
     n = problem.inputs.n
     p = torch.rand(1, n, generator=torch.Generator().manual_seed(3))
