@@ -166,6 +166,17 @@ def clear_of(starts: Ints, seeds: Ints, span: int) -> npt.NDArray[np.bool_]:
     return clear
 
 
+def sharing(starts: Ints, span: int) -> int:
+    """The most windows of ``span`` steps, from ascending ``starts [n]``, that share a step with the first of them.
+
+    So many neighbours are not independent: a bootstrap draws them together. Cost: O(n log n).
+
+    >>> sharing(np.array([0, 3, 6, 9, 40]), 8)
+    3
+    """
+    return int((np.searchsorted(starts, starts + span) - np.arange(len(starts))).max(initial=1))
+
+
 def _steps_apart(distinct: Ints, span: int) -> int:
     """How many places apart two of the ascending starts are surely ``span`` steps apart."""
     spacing = int(np.diff(distinct).min()) if len(distinct) > 1 else 1

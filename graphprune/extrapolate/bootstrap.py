@@ -58,12 +58,18 @@ def pearson(a: Array, b: Array, weights: Array) -> float:
     return min(1.0, max(-1.0, float(weighted @ b) / math.sqrt(variance)))
 
 
-def resamples(n: int, count: int, seed: int) -> Iterator[Array]:
-    """``count`` bootstrap resamples of n samples, each as how often it holds every sample ``[n]`` float64."""
+def resamples(n: int, count: int, seed: int, block: int = 1) -> Iterator[Array]:
+    """``count`` bootstrap resamples of n samples, each as how often it holds every sample ``[n]`` float64.
+
+    With ``block`` rows at a time (the last block of a resample is cut, blocks go on at row 0 after the last row) it
+    is the circular block bootstrap of Politis & Romano (1992), for rows that resemble their neighbours.
+    """
     random = generator(seed, "bootstrap")
+    within = torch.arange(block)
     for _ in range(count):
-        drawn = torch.randint(n, (n,), generator=random).numpy()
-        yield np.bincount(drawn, minlength=n).astype(np.float64)
+        drawn = torch.randint(n, (-(-n // block), 1), generator=random)
+        rows = ((drawn + within) % n).flatten()[:n].numpy()
+        yield np.bincount(rows, minlength=n).astype(np.float64)
 
 
 def percentiles(values: Array) -> list[float] | None:

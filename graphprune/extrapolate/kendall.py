@@ -22,7 +22,8 @@ class Kendall:
         P_x = \tfrac12 \bigl(n^2 - \sum_{\text{ties}} c^2\bigr)
 
     Up to 512 samples S is exact. Above, its part that is quadratic in w - 1 is replaced by its mean
-    -S/n: the part's variance is of the order 1/n of the linear one's. Equal weights are always exact.
+    -S/n: the part's variance is of the order 1/n of the linear one's (b/n where blocks of b rows are drawn, whose
+    mean is off by as much). Equal weights are always exact.
 
     Cost: O(n log n) once, then O(n) per weighting (O(n^2) up to 512 samples).
     """

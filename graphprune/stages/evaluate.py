@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from graphprune.config import Config
 from graphprune.data.base import Samples
-from graphprune.data.timesplit import clear_of
+from graphprune.data.timesplit import clear_of, sharing
 from graphprune.data.windows import WindowSamples
 from graphprune.extrapolate.audit import audit
 from graphprune.extrapolate.evaluate import evaluate, noise_ceiling
@@ -35,7 +35,8 @@ def evaluate_predictions(job: Job) -> None:
 
     For windows with an oracle a method also has ``oracle_clear``, its agreement on windows clear of all seeds, and
     a score has ``clear``: how many such windows there are ``of`` those that are no seeds, the ``least`` that give a
-    figure (else ``oracle_clear`` is None), and the agreement of full runs on them.
+    figure (else ``oracle_clear`` is None), and the agreement of full runs on them. Intervals of windows come from a
+    bootstrap of blocks (`sharing`).
     """
     config, path = job.config, job.run / "evaluation.json"
     scores = [score.name for score in config.scores]
@@ -53,7 +54,7 @@ def evaluate_predictions(job: Job) -> None:
 
     train = job.data.train
     spans = [train.span, LEAST_CLEAR] if isinstance(train, WindowSamples) else None
-    settings = {"seed": config.seed, "clear": spans}
+    settings = {"seed": config.seed, "clear": spans, "bootstrap": "blocks" if spans else "samples"}
 
     def work(attempt: Attempt) -> Iterable[Path]:
         cost = attempt.costs["evaluate"] = Cost()
@@ -102,7 +103,13 @@ def _judge(job: Job, score: str, methods: list[str]) -> dict[str, Any]:
     for method in methods:
         heldout = ScoreTable.from_parquet(heldout_path(job.run, score, method))
         reference = measured.values[measured.rows_of(heldout.ids, "held-out seeds")]
-        against_seed_run = evaluate(heldout.values, reference, std=heldout.std, seed=job.config.seed)
+        against_seed_run = evaluate(
+            heldout.values,
+            reference,
+            std=heldout.std,
+            block=_block(job, np.isin(job.data.train.ids, heldout.ids)),
+            seed=job.config.seed,
+        )
         judged[method] = {
             "heldout": against_seed_run.to_dict(),
             "oracle": _against(job, score, method, truth, ~is_seed),
@@ -130,8 +137,15 @@ def _against(
         truth[rows],
         std=None if predicted.std is None else predicted.std[rows],
         labels=None if labels is None else labels[rows],
+        block=_block(job, rows),
         seed=job.config.seed,
     ).to_dict()
+
+
+def _block(job: Job, rows: Mask) -> int:
+    """How many of the rows the bootstrap draws together: of windows, as many as share readings."""
+    train = job.data.train
+    return sharing(train.starts[rows], train.span) if isinstance(train, WindowSamples) else 1
 
 
 def _clear(job: Job, score: str, clear: Mask, unseen: Mask) -> dict[str, Any]:

@@ -90,9 +90,47 @@ def test_kendall_of_many_samples_keeps_the_interval(monkeypatch):
     monkeypatch.setattr(kendall, "_EXACT", 600)
     exact = Kendall(predicted, truth)
     assert linear.tau(np.ones(600)) == pytest.approx(exact.tau(np.ones(600)), abs=1e-12)
-    taus = np.array([[linear.tau(w), exact.tau(w)] for w in resamples(600, 400, 0)])
-    low, high = np.quantile(taus, [0.025, 0.975], axis=0)
-    assert np.abs(low[0] - low[1]) + np.abs(high[0] - high[1]) < 0.1 * (high[1] - low[1])
+    for block in (1, 12):
+        taus = np.array([[linear.tau(w), exact.tau(w)] for w in resamples(600, 400, 0, block)])
+        low, high = np.quantile(taus, [0.025, 0.975], axis=0)
+        assert np.abs(low[0] - low[1]) + np.abs(high[0] - high[1]) < 0.1 * (high[1] - low[1])
+
+
+def blocks(n, length, rng):
+    starts = rng.integers(0, n, -(-n // length))
+    return np.concatenate([(start + np.arange(length)) % n for start in starts])[:n]
+
+
+def test_block_intervals_equal_blocks_ranked_anew():
+    predicted, truth = (np.convolve(v, np.ones(8), "valid") for v in pair(127, decimals=1))
+    agreement = evaluate(predicted, truth, n_bootstrap=2000, block=8)
+    rng = np.random.default_rng(0)
+    draws = [blocks(120, 8, rng) for _ in range(2000)]
+    for name, peer in (("spearman", spearmanr), ("pearson", pearsonr), ("kendall", kendalltau)):
+        naive = np.quantile([peer(predicted[i], truth[i]).statistic for i in draws], [0.025, 0.975])
+        interval = getattr(agreement, f"{name}_ci95")
+        assert np.abs(interval - naive).max() < 0.08 * (naive[1] - naive[0]), name
+
+
+def test_single_rows_of_overlapping_windows_give_too_narrow_intervals_and_blocks_do_not():
+    held = {1: 0, 24: 0}
+    for repetition in range(54):
+        rng = np.random.default_rng(repetition)
+        # Unrelated series, each window the mean of 24 readings that its neighbours share.
+        predicted, truth = (np.convolve(rng.normal(size=623), np.ones(24), "valid") for _ in range(2))
+        for block in held:
+            low, high = evaluate(predicted, truth, n_bootstrap=200, block=block).spearman_ci95
+            held[block] += low <= 0 <= high
+    assert held[1] < 30
+    assert held[24] > 40
+
+
+def test_few_blocks_have_no_interval():
+    predicted, truth = pair(100)
+    assert evaluate(predicted, truth, block=21).spearman_ci95 is None
+    assert evaluate(predicted, truth, block=20).spearman_ci95 is not None
+    with pytest.raises(InputError, match="block is 0"):
+        evaluate(predicted, truth, block=0)
 
 
 def test_the_dictionary_is_json_with_the_fixed_keys_first():

@@ -47,11 +47,11 @@ def toy(tmp_path):
 
 
 QUICK = (
-    "data.stride=8",
+    "data.stride=2",
     "seed_training.epochs=6",
     "training.epochs=2",
     "training.random_states=[0]",
-    "extrapolators=[{name: knn, k: 5}]",
+    "extrapolators=[auto, {name: knn, k: 5}]",
     "oracle=null",
     "graph.k=10",
 )
@@ -61,7 +61,7 @@ QUICK = (
 def test_shipped_configs_run_with_a_path(shared_data, tmp_path, name, steps, beaten):
     changes = (f"data.path={shared_data / name}.npz", f"data.limit={steps}", *QUICK)
     metrics = run(load_config(CONFIGS / f"{name}.yaml", changes), tmp_path / "run")
-    assert {"full", "extrapolated_knn", "st_prune", "full_short", "last_value"} <= {
+    assert {"full", "extrapolated_auto", "st_prune", "full_short", "last_value"} <= {
         arm.partition("@")[0] for arm in metrics["training"]
     }
     assert 0 < metrics["training"]["full"]["mean"] < beaten
