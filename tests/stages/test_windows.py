@@ -61,7 +61,7 @@ QUICK = (
 def test_shipped_configs_run_with_a_path(shared_data, tmp_path, name, steps, beaten):
     changes = (f"data.path={shared_data / name}.npz", f"data.limit={steps}", *QUICK)
     metrics = run(load_config(CONFIGS / f"{name}.yaml", changes), tmp_path / "run")
-    assert {"full", "extrapolated_auto", "st_prune", "full_short", "last_value"} <= {
+    assert {"full", "extrapolated_ccs", "st_prune", "full_short", "last_value"} <= {
         arm.partition("@")[0] for arm in metrics["training"]
     }
     assert 0 < metrics["training"]["full"]["mean"] < beaten
