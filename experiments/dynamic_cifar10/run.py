@@ -132,6 +132,7 @@ def reference(data: Data, state: int, epochs: float, device: torch.device) -> tu
     ).cost
     with measure(cost):
         features, outputs = embed_samples(model, data.train, device=device, precision="bf16")
+        assert outputs is not None
         losses = nn.functional.cross_entropy(outputs, torch.from_numpy(labels), reduction="none")
     cost.forward_samples += n
     return losses, features, cost

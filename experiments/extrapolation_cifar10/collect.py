@@ -107,7 +107,7 @@ def run_job(job: str, state: int, data: Data, out: Path) -> None:
     for name, trace in traces.items():
         kept |= {f"{name}_{signal}": values.numpy() for signal, values in trace.log().items()}
     if not job.startswith("full"):
-        embeddings, _ = embed_samples(model, data.train, device=device)
+        embeddings, _ = embed_samples(model, data.train, device=device, keep_outputs=False)
         kept["embeddings"] = embeddings.numpy().astype(np.float16)
     part = out / f"{job}_{state}.part.npz"
     np.savez(part, **kept)

@@ -51,7 +51,7 @@ def seed_run(place: Place, name: str, data: Data, fraction: float, state: int) -
     measured = recorder.values()["st_complexity"].numpy()
     prepared = Cost(forward_samples=len(windows))
     with measure(prepared):
-        embeddings, _ = embed_samples(model, windows, device=CPU)
+        embeddings, _ = embed_samples(model, windows, device=CPU, keep_outputs=False)
         graph = spatiotemporal_graph(
             KNNGraph.build(embeddings, min(20, len(windows) - 1), metric="cosine"),
             windows.ids,

@@ -67,10 +67,11 @@ def embed_samples(
     device: torch.device | str = "cpu",
     precision: str = "float32",
     workers: int = 0,
-) -> tuple[Tensor, Tensor]:
-    """Embeddings ``[N, H]`` and outputs ``[N, ...]`` of all samples, float32 on the CPU.
+    keep_outputs: bool = True,
+) -> tuple[Tensor, Tensor | None]:
+    """Embeddings ``[N, H]`` and outputs ``[N, ...]`` (None unless ``keep_outputs``) of all samples, float32 on the CPU.
 
-    Cost: one forward pass over the data; O(N (H + outputs)) memory.
+    Cost: one forward pass over the data; O(N (H + outputs)) memory, forecasts being far larger than embeddings.
     """
     device = torch.device(device)
     model.to(device)
@@ -83,14 +84,14 @@ def embed_samples(
             for start, batch in enumerate(samples.batches(order, device=device, workers=workers)):
                 with autocast(device, precision):
                     out = model(batch.x)
-                if embeddings is None or outputs is None:
+                if embeddings is None:
                     embeddings = torch.empty(len(samples), tap.features.shape[1])
-                    outputs = torch.empty(len(samples), *out.shape[1:])
+                    outputs = torch.empty(len(samples), *out.shape[1:]) if keep_outputs else None
                 rows = slice(start * batch_size, start * batch_size + len(batch.rows))
                 embeddings[rows] = tap.features.float().cpu()
-                outputs[rows] = out.float().cpu()
+                if outputs is not None:
+                    outputs[rows] = out.float().cpu()
     finally:
         tap.detach()
     assert embeddings is not None
-    assert outputs is not None
     return embeddings, outputs

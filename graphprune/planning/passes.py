@@ -106,9 +106,9 @@ def reference_key(spec: Any) -> str:
     return repr(spec)
 
 
-def _embed(job: Job, model: nn.Module, part: Part) -> tuple[Tensor, Tensor]:
-    precision = job.config.seed_training.precision
-    return embed_samples(model, part, device=job.device, precision=precision)
+def _embed(job: Job, model: nn.Module, part: Part) -> tuple[Tensor, Tensor | None]:
+    precision, keep = job.config.seed_training.precision, job.data.info.kind == "classification"
+    return embed_samples(model, part, device=job.device, precision=precision, keep_outputs=keep)
 
 
 def _read(path: Any, part: Part) -> Tensor:

@@ -87,11 +87,14 @@ def _embed(job: Job, cost: Cost) -> list[Path]:
         model, config.weights if reference and config.weights else job.run / "checkpoints/seed.safetensors"
     )
     precision = job.config.seed_training.precision
-    embeddings, outputs = embed_samples(model, train, device=job.device, precision=precision)
+    keep = not reference and job.data.info.kind == "classification"
+    embeddings, outputs = embed_samples(
+        model, train, device=job.device, precision=precision, keep_outputs=keep
+    )
     cost.forward_samples += len(train)
     require_finite(embeddings.numpy(), "embeddings", train.ids)
     write_npy(path, embeddings.numpy())
-    if reference or job.data.info.kind != "classification":
+    if outputs is None:
         return [path]
     write_npy(probes, torch.softmax(outputs, dim=1)[None].numpy())
     return [path, probes]

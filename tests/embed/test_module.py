@@ -20,6 +20,9 @@ def test_embedding_is_what_the_last_linear_layer_sees():
     model.eval()
     torch.testing.assert_close(embeddings, body(x))
     torch.testing.assert_close(outputs, model(x))
+    again, nothing = embed_samples(model, TensorSamples(x, np.zeros(37)), batch_size=10, keep_outputs=False)
+    assert torch.equal(again, embeddings)
+    assert nothing is None
 
 
 def test_middle_dimensions_are_averaged_and_hooks_removed():
