@@ -53,6 +53,7 @@ def audit(
     full_epochs: float,
     *,
     n_bootstrap: int = 200,
+    block: int = 1,
     seed: int = 0,
 ) -> Audit:
     r"""Estimates the Spearman correlation with full-run scores from the first epochs of full runs.
@@ -75,6 +76,7 @@ def audit(
         epochs: At least three lengths, ascending, the last at most ``full_epochs``.
         full_epochs: Length of a full run.
         n_bootstrap: Resamples (default: 200).
+        block: Neighbouring rows drawn together, as in `evaluate` (default: 1).
         seed: Of the resamples (default: 0).
 
     Raises:
@@ -108,7 +110,7 @@ def audit(
         return np.array([pearson(ranks, other, weights) for other in others])
 
     found = correlations(np.ones(len(p)))
-    drawn = [correlations(weights) for weights in resamples(len(p), n_bootstrap, seed)]
+    drawn = [correlations(weights) for weights in resamples(len(p), n_bootstrap, seed, block)]
     unknown = (1 - epochs[-1] / full_epochs) / 2
     ends = np.clip([_continuations(x, r, full, unknown) for r in (found, *drawn)], -1, 1)
     low, high = np.nanquantile(ends, [0.025, 0.975], axis=0)

@@ -51,7 +51,8 @@ class Auto(Extrapolator):
     Cost: O(M log M (K + C)) time for four fits, O(N log N) for the ranks and the prediction.
     """
 
-    spends = ("seeds", "graph", "looks", "seed_errors")
+    spends = ("seeds", "looks", "seed_errors")
+    spends_blind = ("seeds", "graph")
 
     def __init__(self, *, seed: int = 0) -> None:
         self.seed = seed

@@ -137,11 +137,13 @@ class Extrapolator(ABC):
     score leave nothing to learn: everybody gets that score, with standard deviation 0. ``requires`` names the
     optional inputs without which the method cannot work, ``spends`` what its order costs beside the fit:
     ``seeds`` (seed run), ``graph`` (embedding and graph), ``looks`` (the seed run's passes over everything),
-    ``short_run``.
+    ``seed_errors`` (one pass over all windows), ``short_run``; ``spends_blind`` the same where a job has neither
+    looks nor seed errors (default: no other).
     """
 
     requires: ClassVar[tuple[str, ...]] = ()
     spends: ClassVar[tuple[str, ...]] = ("seeds", "graph")
+    spends_blind: ClassVar[tuple[str, ...]] = ()
 
     def fit(
         self, inputs: Inputs, seed_ids: npt.NDArray[np.int64], seed_scores: npt.NDArray[np.float32]

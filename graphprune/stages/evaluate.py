@@ -162,7 +162,14 @@ def _audit(job: Job, score: str, method: str) -> dict[str, Any] | None:
     predicted = ScoreTable.from_parquet(prediction_path(job.run, score, method))
     unseen, lengths = ~predicted.measured, audit_lengths(config)
     measured = [[scores[unseen] for scores in run] for run in begun]
-    found = audit(predicted.values[unseen], measured, lengths, config.training.epochs, seed=config.seed)
+    found = audit(
+        predicted.values[unseen],
+        measured,
+        lengths,
+        config.training.epochs,
+        block=_block(job, unseen),
+        seed=config.seed,
+    )
     return found.to_dict()
 
 

@@ -7,7 +7,9 @@ from collections.abc import Iterable
 from graphprune.config import ArmConfig
 from graphprune.ledger import Cost
 from graphprune.registry import get
+from graphprune.stages.complexity import wants_seed_errors
 from graphprune.stages.job import Job
+from graphprune.stages.looks import wants_looks
 
 
 def selection_cost(job: Job, arm: ArmConfig) -> Cost:
@@ -38,7 +40,7 @@ def sampler_cost(
     """
     parts = set(uses) | ({"seeds"} if warm else set())
     if score is not None:
-        parts |= set(get("extrapolator", extrapolator).spends)
+        parts |= _spends(job, extrapolator)
     cost = _parts_cost(job, parts, score)
     if score is not None:
         stage = f"extrapolate/{score}/{extrapolator}"
@@ -48,7 +50,7 @@ def sampler_cost(
 
 def inputs_cost(job: Job, score: str, extrapolator: str) -> Cost:
     """What the method's order needs: seed run (paid once, also where its model embeds), graph, short run."""
-    return _parts_cost(job, set(get("extrapolator", extrapolator).spends), score)
+    return _parts_cost(job, _spends(job, extrapolator), score)
 
 
 def seed_run_cost(job: Job, score: str | None = None) -> Cost:
@@ -58,6 +60,12 @@ def seed_run_cost(job: Job, score: str | None = None) -> Cost:
     if score is not None and get("score", score).phase == "eval":
         cost = cost + _cost(job, "score_seeds", "seed_training_evaluation")
     return cost
+
+
+def _spends(job: Job, extrapolator: str) -> set[str]:
+    method = get("extrapolator", extrapolator)
+    blind = not (wants_looks(job) or wants_seed_errors(job))
+    return set(method.spends_blind if blind and method.spends_blind else method.spends)
 
 
 def _parts_cost(job: Job, parts: set[str], score: str | None) -> Cost:

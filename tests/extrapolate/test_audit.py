@@ -60,6 +60,15 @@ def test_a_whole_run_needs_no_drawing_on():
     assert found.interval[1] - found.interval[0] < 0.1  # sampling error only
 
 
+def test_windows_that_overlap_are_drawn_in_blocks():
+    rng = np.random.default_rng(0)
+    predicted, scores = (np.convolve(rng.normal(size=823), np.ones(24), "valid") for _ in range(2))
+    widths = [
+        np.ptp(audit(predicted, [[scores] * 3], [20, 25, 30], 30, block=block).interval) for block in (1, 24)
+    ]
+    assert widths[1] > 2 * widths[0]
+
+
 def test_what_cannot_be_told_is_said():
     flat = np.zeros(10)
     found = audit(np.arange(10.0), [[flat, flat, flat]], [1, 2, 3], 4)
