@@ -21,7 +21,17 @@ from graphprune.errors import InputError
 # A file may claim more than this only if it holds a fair part of it.
 _LARGE_BYTES = 2**30
 _FAIR_RATIO = 200
-_BROKEN_ARCHIVE = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError)
+# What reading an archive raises that is none, or that is damaged.
+BROKEN_ARCHIVE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+    OSError,
+    EOFError,
+    KeyError,
+)
 
 
 def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
@@ -89,7 +99,7 @@ def read_npy(path: Path, *, mmap: bool = False) -> npt.NDArray[Any]:
     """One array from a ``.npy`` file, memory-mapped on request; pickled objects are refused."""
     try:
         with must_exist(path).open("rb") as handle:
-            _check_header(handle, path.stat().st_size)
+            read_header(handle, path.stat().st_size)
         array: npt.NDArray[Any] = np.load(path, mmap_mode="r" if mmap else None, allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
         if isinstance(error, InputError):
@@ -114,10 +124,10 @@ def read_npz(path: Path, *, limit_gib: float = 64.0) -> dict[str, npt.NDArray[An
             refuse_inflation(path, unpacked)
             for info in archive.infolist():
                 with archive.open(info) as member:
-                    _check_header(member, info.file_size)
+                    read_header(member, info.file_size)
         with np.load(path, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
-    except (*_BROKEN_ARCHIVE, ValueError, OSError, EOFError, KeyError) as error:
+    except BROKEN_ARCHIVE as error:
         if isinstance(error, InputError):
             raise
         raise InputError(
@@ -134,12 +144,16 @@ def refuse_inflation(path: Path, claimed_bytes: int) -> None:
         )
 
 
-def _check_header(handle: IO[bytes], size: int) -> None:
-    """Refuses a ``.npy`` header that is none or that claims more than the ``size`` bytes of its file."""
+def read_header(handle: IO[bytes], size: int) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, whether it lies in Fortran's order, and dtype of a ``.npy`` file of ``size`` bytes.
+
+    Raises:
+        ValueError: it is no such header, tells of pickled objects, or claims more than the file has.
+    """
     try:
         version = np.lib.format.read_magic(handle)
         read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-        shape, _, dtype = read[version](handle)
+        shape, by_columns, dtype = read[version](handle)
     except Exception as error:  # a dozen kinds, from the tokenizer to the parser of dtypes
         raise ValueError(
             f"its header is none: {str(error).splitlines()[0] if str(error) else 'empty'}"
@@ -149,6 +163,7 @@ def _check_header(handle: IO[bytes], size: int) -> None:
     claimed = math.prod(shape) * dtype.itemsize
     if min(shape, default=0) < 0 or claimed > size:
         raise ValueError(f"its header claims {claimed:,} bytes of shape {list(shape)}, the file has {size:,}")
+    return shape, by_columns, dtype
 
 
 def must_exist(path: Path) -> Path:

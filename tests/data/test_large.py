@@ -13,6 +13,7 @@ from graphprune.data.formats import large
 from graphprune.data.formats.large import read_arrays
 from graphprune.data.sensors import read_sensors
 from graphprune.errors import InputError
+from graphprune.files import read_npz
 
 STEPS, SENSORS = 6000, 1000
 
@@ -144,3 +145,20 @@ def test_large_archives_are_refused_as_small_ones_are(tmp_path, monkeypatch):
     np.savez(path, values=np.asfortranarray(np.ones((500, 3))))
     with pytest.raises(InputError, match="Fortran"):
         read_arrays(path)
+
+
+@pytest.mark.parametrize("at", ["version of zip", "header"])
+def test_archives_damaged_at_their_core_are_refused(tmp_path, monkeypatch, at):
+    monkeypatch.setattr(large, "LARGE_BYTES", 1000)
+    path = tmp_path / "a.npz"
+    np.savez(path, values=np.ones((500, 3)))
+    content = bytearray(path.read_bytes())
+    if at == "header":
+        place = content.index(b"{'descr'")
+        content[place : place + 3] = b"}]\\"
+    else:
+        content[content.index(b"PK\x01\x02") + 6] = 206
+    path.write_bytes(content)
+    for read in (read_arrays, read_npz, read_sensors):
+        with pytest.raises(InputError, match="not a readable .npz archive"):
+            read(path)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -14,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from graphprune.errors import InputError
-from graphprune.files import must_exist, read_npz, refuse_inflation
+from graphprune.files import BROKEN_ARCHIVE, must_exist, read_header, read_npz, refuse_inflation
 
 Array = npt.NDArray[Any]
 
@@ -72,7 +71,7 @@ def read_arrays(path: Path) -> dict[str, Array]:
                     arrays[info.filename.removesuffix(".npy")] = _unpacked(member, info.file_size, path)
         with np.load(path, allow_pickle=False) as rest:
             return arrays | {name: rest[name] for name in rest.files if name not in arrays}
-    except (zipfile.BadZipFile, zlib.error, ValueError, OSError, EOFError, KeyError) as error:
+    except BROKEN_ARCHIVE as error:
         if isinstance(error, InputError):
             raise
         raise InputError(
@@ -81,15 +80,9 @@ def read_arrays(path: Path) -> dict[str, Array]:
 
 
 def _unpacked(member: IO[bytes], size: int, path: Path) -> Array:
-    version = np.lib.format.read_magic(member)
-    headers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-    if version not in headers:
-        raise ValueError(f"version {version} of the .npy format is not known")
-    shape, by_columns, dtype = headers[version](member)
-    if dtype.hasobject or by_columns:
-        raise ValueError("a large array is pickled or lies in Fortran's order")
-    if min(shape, default=0) < 0 or int(np.prod(shape)) * dtype.itemsize > size:
-        raise ValueError(f"its header claims {list(shape)} of {dtype}, more than its {size:,} bytes")
+    shape, by_columns, dtype = read_header(member, size)
+    if by_columns:
+        raise ValueError("a large array lies in Fortran's order")
     kept = np.float32 if dtype.kind in "fiu" else dtype
     array = room(shape, kept, near=path)
     row = int(np.prod(shape[1:])) * dtype.itemsize
