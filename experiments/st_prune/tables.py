@@ -1,8 +1,9 @@
-"""The experiment's tables as Markdown, and a picture of which windows are kept.
+"""The experiment's tables as Markdown, MAE against cost, and a picture of which windows are kept.
 
-    python -m experiments.st_prune.tables [results]
+    python -m experiments.st_prune.tables [results] [--data DIR]
 
-Prints to stdout; writes OUT/kept_<set>.svg from OUT/work where the arms' visits lie.
+Prints to stdout; writes OUT/mae_<set>.svg (needs matplotlib), and OUT/kept_<set>.svg from OUT/work where the arms'
+visits lie.
 """
 
 from __future__ import annotations
@@ -16,11 +17,15 @@ from typing import Any
 
 import numpy as np
 
+from experiments.equal_cost import BASELINES, Run, by_arm, differences, verdict
+from experiments.equal_cost import draw as draw_against_cost
 from experiments.tables import markdown, read_lines, spread
 
 HERE = Path(__file__).parent
 SHOWN = ("static_top@0.50", "static_ccs@0.50", "infobatch@0.50", "st_prune@0.50")
 CELL = 13
+# CPU seconds of one thread are wall-clock on an idle machine; what else runs stretches them by a tenth or more.
+COSTS = {"cost_share": "passes / full", "cpu_seconds": "CPU seconds / full"}
 
 Line = dict[str, Any]
 
@@ -38,26 +43,61 @@ def head_room(lines: list[Line]) -> str:
 def errors(lines: list[Line]) -> str:
     """All arms: MAE, RMSE and MAPE, MAE by step, what was trained, and what it took."""
     header = ["set", "arm", "MAE", "RMSE", "MAPE", "step 3", "step 6", "step 12"]
-    # CPU seconds of one thread hardly change with what else the machine does; lines of old lack them.
-    timed = [line for line in lines if "total_seconds" in line]
-    clock = "cpu_seconds" if all("cpu_seconds" in line for line in timed) else "total_seconds"
-    header += ["backward passes", "cost in full runs"]
-    header += [f"{'CPU seconds' if clock == 'cpu_seconds' else 'seconds'} in all / full", "n"]
+    header += ["backward passes", *COSTS.values(), "n"]
     rows = []
     for name, own in _by(lines, "set").items():
-        full = [line[clock] for line in own if line["arm"] == "full"]
+        costs = {cost: by_arm(runs_of(own, cost)) for cost in COSTS}
         for arm, some in _by(own, "arm").items():
             row = [name, arm]
             row += [_spread([line["errors"]["all"][m] for line in some]) for m in ("mae", "rmse", "mape")]
             row += [
                 _spread([line["errors"].get(s, {}).get("mae") for line in some]) for s in ("3", "6", "12")
             ]
-            row += [_spread([line.get(k) for line in some]) for k in ("backward_share", "cost_share")]
-            ratio = [
-                line[clock] / statistics.fmean(full) for line in some if full and "total_seconds" in line
-            ]
-            rows.append([*row, _spread(ratio), str(len(some))])
+            row.append(_spread([line.get("backward_share") for line in some]))
+            row += [_spread([run.cost for run in found.get(arm, [])]) for found in costs.values()]
+            rows.append([*row, str(len(some))])
     return markdown(header, rows)
+
+
+def runs_of(lines: list[Line], cost: str) -> list[Run]:
+    """The trainings of one set: cost in mean full runs, all overheads in, and test MAE."""
+    trained = [line for line in lines if cost in line and "total_seconds" in line]
+    full = statistics.fmean(line[cost] for line in trained if line["arm"] == "full")
+    return [
+        Run(line["arm"], line["state"], line[cost] / full, line["errors"]["all"]["mae"]) for line in trained
+    ]
+
+
+def equal_cost(lines: list[Line], cost: str) -> str:
+    """Each arm's MAE minus that of the baselines at the same cost; below zero the arm is better."""
+    header = ["set", "arm", "n", COSTS[cost], "MAE"]
+    header += [part for baseline in BASELINES for part in (f"minus {baseline}", "")]
+    rows = []
+    for name, own in _by(lines, "set").items():
+        runs = runs_of(own, cost)
+        for arm, these in by_arm(runs, larger=False).items():
+            row = [name, arm, str(len(these))]
+            row += [_spread([run.cost for run in these]), _spread([run.value for run in these], 3)]
+            for baseline in BASELINES:
+                found = differences(runs, arm, baseline)
+                row += [spread(found, 3, sign=True), verdict([-difference for difference in found])]
+            rows.append(row)
+    return markdown(header, rows)
+
+
+def cost_picture(lines: list[Line], path: Path) -> None:
+    """MAE of one set's arms against cost; ST-Prune's parts and what the truth is worth are left to the tables."""
+    from matplotlib import pyplot
+
+    figure, panels = pyplot.subplots(1, 2, figsize=(13, 6), layout="constrained", sharey=True)
+    shown = [line for line in lines if not any(word in line["arm"] for word in ("without", "truth"))]
+    for (cost, label), panel in zip(COSTS.items(), panels, strict=True):
+        draw_against_cost(panel, runs_of(shown, cost))
+        panel.set_xlabel(f"{label}, all overheads in")
+    states = len({line["state"] for line in lines})
+    panels[0].set_ylabel(f"test MAE (n = {states} random states); lower is better")
+    figure.savefig(path, metadata={"Date": None})
+    pyplot.close(figure)
 
 
 def agreement(lines: list[Line]) -> str:
@@ -169,9 +209,11 @@ def main() -> None:
     options = parser.parse_args()
     lines = read_lines(options.out / "lines.jsonl")
     trained = [line for line in lines if "errors" in line]
-    print(
-        head_room(trained), errors(trained), agreement([x for x in lines if x["job"] == "judge"]), sep="\n\n"
-    )
+    judged = [line for line in lines if line["job"] == "judge"]
+    compared = [equal_cost(trained, cost) for cost in COSTS]
+    print(head_room(trained), *compared, errors(trained), agreement(judged), sep="\n\n")
+    for name, own in _by(trained, "set").items():
+        cost_picture(own, options.out / f"mae_{name}.svg")
     draw(options.out, options.data)
 
 
