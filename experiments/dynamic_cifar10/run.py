@@ -3,7 +3,7 @@
     python -m experiments.dynamic_cifar10.run --data DIR [--keep 0.5] [--states 0 1 2] [--noisy] [--processes 2]
 
 DIR holds cifar10_train.parquet, cifar10_test.parquet, and for ``--noisy`` cifar10n_labels.npz (``worse_label``).
-Each (arm, state) is one process and one line in results/<case>.jsonl; the same command goes on where it stopped.
+Each (arm, state) is one line in results/<case>.jsonl; the same command goes on where it stopped.
 The baselines and the arms of the first ``--keep`` come first, for all states, then those of the next.
 ``--limit`` and ``--epochs`` are for trying it out; their lines go to results/trial_<case>.jsonl.
 """
@@ -204,6 +204,23 @@ def finished(path: Path) -> set[tuple[str, int]]:
     return {(line["arm"], line["state"]) for line in read_lines(path)}
 
 
+def work(chosen: argparse.Namespace, path: Path) -> None:
+    """Runs the jobs given, one after the other, and appends their lines."""
+    torch.set_num_threads(chosen.threads)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    data = load(chosen.data, chosen.noisy, chosen.limit)
+    # What is imported and set up in the very first step must not be booked on a run.
+    first = StaticSampler(len(data.train), rows=torch.arange(2), epochs=1)
+    train_model(network(data), data.train, Supervised(), first, settings(1), seed=0, device=device)
+    for job in chosen.jobs:
+        state, _, arm = job.partition(":")
+        line = json.dumps(run_once(arm, int(state), data, chosen.epochs, device))
+        # One write of a whole line, so that processes may share the file.
+        with path.open("a") as handle:
+            handle.write(line + "\n")
+        print(line, flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -226,41 +243,35 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=None)
     parser.add_argument("--processes", type=int, default=1, help="Runs that share the machine.")
     parser.add_argument("--threads", type=int, default=1, help="Threads of each run.")
-    parser.add_argument(
-        "--here", action="store_true", help="Run in this process (used by the script itself)."
-    )
+    # Used by the script itself: run just these, in this process.
+    parser.add_argument("--jobs", nargs="+", default=None, metavar="STATE:ARM", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if unknown := set(chosen.arms or ()) - set(arms()):
         parser.error(f"unknown arm {sorted(unknown)[0]}; known are {', '.join(arms())}")
     trial = "trial_" if chosen.limit is not None or chosen.epochs != EPOCHS else ""
     path = RESULTS / f"{trial}{'noisy' if chosen.noisy else 'clean'}.jsonl"
     RESULTS.mkdir(exist_ok=True)
+    if chosen.jobs:
+        work(chosen, path)
+        return
     done = finished(path)
     # State by state, so that what stands after an interruption compares all arms.
     groups = [chosen.arms] if chosen.arms else [[*baselines(), *pruned(keep)] for keep in chosen.keep]
     wanted = dict.fromkeys((arm, state) for group in groups for state in chosen.states for arm in group)
     waiting = [each for each in wanted if each not in done]
-    if chosen.here:
-        torch.set_num_threads(chosen.threads)
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        data = load(chosen.data, chosen.noisy, chosen.limit)
-        # What is imported and set up in the very first step must not be booked on a run.
-        first = StaticSampler(len(data.train), rows=torch.arange(2), epochs=1)
-        train_model(network(data), data.train, Supervised(), first, settings(1), seed=0, device=device)
-        for arm, state in waiting:
-            line = json.dumps(run_once(arm, state, data, chosen.epochs, device))
-            # One write of a whole line, so that processes may share the file.
-            with path.open("a") as handle:
-                handle.write(line + "\n")
-            print(line, flush=True)
-        return
     passed = ["--data", str(chosen.data.resolve()), "--epochs", str(chosen.epochs)]
-    passed += ["--threads", str(chosen.threads), "--here"]
+    passed += ["--threads", str(chosen.threads)]
     passed += ["--noisy"] if chosen.noisy else []
     passed += [] if chosen.limit is None else ["--limit", str(chosen.limit)]
+    # Dealt out in turn, so that the data are read once a process and the order stays that of what a line tells.
+    hands = [waiting[first :: chosen.processes] for first in range(chosen.processes)]
+    jobs = [[f"{state}:{arm}" for arm, state in hand] for hand in hands if hand]
     module = "experiments.dynamic_cifar10.run"
-    commands = [[module, *passed, "--arms", arm, "--states", str(state)] for arm, state in waiting]
-    run_all(commands, at_once=chosen.processes, threads=chosen.threads)
+    run_all(
+        [[module, *passed, "--jobs", *own] for own in jobs],
+        at_once=chosen.processes,
+        threads=chosen.threads,
+    )
 
 
 if __name__ == "__main__":
