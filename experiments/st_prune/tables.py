@@ -12,12 +12,13 @@ import argparse
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable
+from html import escape
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from experiments.equal_cost import BASELINES, Run, by_arm, differences, verdict
+from experiments.equal_cost import BASELINES, Run, by_arm, differences, family, verdict
 from experiments.equal_cost import draw as draw_against_cost
 from experiments.tables import markdown, read_lines, spread
 
@@ -86,7 +87,10 @@ def equal_cost(lines: list[Line], cost: str) -> str:
 
 
 def cost_picture(lines: list[Line], path: Path) -> None:
-    """MAE of one set's arms against cost; ST-Prune's parts and what the truth is worth are left to the tables."""
+    """MAE of one set's arms against cost, as far up as twice what the baselines span.
+
+    ST-Prune's parts, what the truth is worth, and arms further up are left to the tables.
+    """
     from matplotlib import pyplot
 
     figure, panels = pyplot.subplots(1, 2, figsize=(13, 6), layout="constrained", sharey=True)
@@ -94,8 +98,17 @@ def cost_picture(lines: list[Line], path: Path) -> None:
     for (cost, label), panel in zip(COSTS.items(), panels, strict=True):
         draw_against_cost(panel, runs_of(shown, cost))
         panel.set_xlabel(f"{label}, all overheads in")
+    means = {
+        arm: statistics.fmean(run.value for run in runs)
+        for arm, runs in by_arm(runs_of(shown, "cost_share")).items()
+    }
+    lowest = min(means.values())
+    span = max(value for arm, value in means.items() if family(arm) in (*BASELINES, "full")) - lowest
+    panels[0].set_ylim(lowest - 0.3 * span, lowest + 2 * span)
     states = len({line["state"] for line in lines})
-    panels[0].set_ylabel(f"test MAE (n = {states} random states); lower is better")
+    panels[0].set_ylabel(
+        f"test MAE (n = {states} random states); lower is better, far worse arms are cut off"
+    )
     figure.savefig(path, metadata={"Date": None})
     pyplot.close(figure)
 
@@ -151,7 +164,7 @@ def sensor_picture(share: np.ndarray[Any, Any], sensor: Any, positions: Any, nam
     across = max(np.ptp(x), np.ptp(y)) or 1.0
     dots = [
         f'<circle cx="{20 + 360 * (a - x.min()) / across:.1f}" cy="{380 - 360 * (b - y.min()) / across:.1f}" r="6" '
-        f'stroke="#888" fill="rgb({_shade(percent or 0)})"><title>{text}</title></circle>'
+        f'stroke="#888" fill="rgb({_shade(percent or 0)})"><title>{escape(text.replace("<br>", ": "))}</title></circle>'
         for a, b, percent, text in zip(x, y, trace["marker"]["color"], trace["hovertext"], strict=True)
     ]
     return (
