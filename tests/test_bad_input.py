@@ -234,6 +234,7 @@ CASES = {
     "labels of another length": (arrays(x=X, y=Y[:50]), "one label each"),
     "labels that are floats": (arrays(x=X, y=Y.astype(float)), "integer class labels"),
     "negative labels": (arrays(x=X, y=Y - 1), "negative labels"),
+    "labels that are no classes": (arrays(x=X, y=Y + 2**40), "number the classes from 0"),
     "duplicate ids": (arrays(x=X, y=Y, ids=np.zeros(60, int)), "unique"),
     "ids of another length": (arrays(x=X, y=Y, ids=np.arange(3)), "one id each"),
     "ids that are texts": (arrays(x=X, y=Y, ids=np.array(["ü"] * 60)), "ids"),

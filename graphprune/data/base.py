@@ -17,6 +17,8 @@ from torch.utils.data import DataLoader, Dataset
 from graphprune.errors import InputError
 
 Placement = Literal["auto", "device", "host"]
+# Fewer are believed of any data set; more only where it has as many samples.
+_MOST_CLASSES = 100_000
 
 
 class Batch(NamedTuple):
@@ -215,3 +217,20 @@ class _ByRows(Dataset[Any]):
 
     def __getitem__(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         return rows, self.x[rows], self.y[rows]
+
+
+def count_classes(*parts: npt.NDArray[np.int64]) -> int:
+    """How many classes the labels ``[n]`` of all parts of a data set count, from 0 on.
+
+    Raises:
+        InputError: labels are negative, or so large that they are other numbers than classes.
+
+    >>> count_classes(np.array([0, 3, 1]), np.array([2]))
+    4
+    """
+    least, largest = min(int(part.min()) for part in parts), max(int(part.max()) for part in parts)
+    if least < 0 or largest >= max(_MOST_CLASSES, sum(len(part) for part in parts)):
+        raise InputError(
+            f"the labels reach from {least} to {largest}; number the classes from 0 on, without gaps"
+        )
+    return largest + 1

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from graphprune.data.base import Data, Samples, TaskInfo, TensorSamples
+from graphprune.data.base import Data, Samples, TaskInfo, TensorSamples, count_classes
 from graphprune.errors import InputError
 from graphprune.files import read_npz, require_finite
 from graphprune.rng import generator
@@ -97,7 +97,7 @@ def classification_data(
             raise InputError(
                 f"x_test has samples of shape {x_test.shape[1:]}, x of {x.shape[1:]}; make them alike"
             )
-    classes = int(max(y.max(), y_test.max())) + 1
+    classes = count_classes(y, y_test)
     names = class_names or tuple(str(label) for label in range(classes))
     mean, std = _statistics(x)
     info = TaskInfo(

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from graphprune.data.base import Batch, Data, Samples, TaskInfo
+from graphprune.data.base import Batch, Data, Samples, TaskInfo, count_classes
 from graphprune.errors import InputError
 
 
@@ -84,7 +84,7 @@ def data_from_datasets(
     train_samples, test_samples = MapSamples(train), MapSamples(test)
     assert train_samples.labels is not None
     assert test_samples.labels is not None
-    classes = int(max(train_samples.labels.max(), test_samples.labels.max())) + 1
+    classes = count_classes(train_samples.labels, test_samples.labels)
     shape = tuple(torch.as_tensor(train[0][0]).shape)
     names = class_names or tuple(str(label) for label in range(classes))
     info = TaskInfo("classification", shape, num_classes=max(classes, len(names)), class_names=names)

@@ -63,6 +63,8 @@ def test_limit_and_stratified_keep_every_class():
         ({"x": np.zeros(3), "y": np.zeros(3, int)}, r"must be numbers \[N, D\]"),
         ({"x": np.full((3, 2), np.nan), "y": np.zeros(3, int)}, "3 of 3 samples"),
         ({"x": np.zeros((3, 2)), "y": np.array([0, -1, 0])}, "negative labels, the first at row 1"),
+        ({"x": np.zeros((4, 2)), "y": np.array([0, 2**40, 0, 2**40])}, "from 0 to 1099511627776; number the"),
+        ({"x": np.zeros((4, 2)), "y": np.array([0, 2**63, 0, 2**63], np.uint64)}, "number the classes"),
         ({"x": np.zeros((4, 2)), "y": np.zeros(4, int), "ids": np.array([1, 1, 2, 3])}, "without repetition"),
         ({"x": np.zeros((0, 2)), "y": np.zeros(0, int)}, "N > 0"),
     ],
