@@ -58,12 +58,14 @@ def same_bytes(
     for workers in (1, 2):
         job = with_workers(config, workers)
         whole, killed = (folder / f"{name}-{workers}" for name in ("whole", "killed"))
+        begun = time.monotonic()
         # In this process, so that children find everything imported.
         run(job, whole, data=data)
+        patience = 120 + 5 * (time.monotonic() - begun)
         expected = expected or artifacts(whole)
         stages = started(whole)
         for number in sorted(draws.sample(range(len(stages)), kills)):
-            _kill(job, killed, data, at=stages[number], after=draws.uniform(0, 0.1))
+            _kill(job, killed, data, at=stages[number], after=draws.uniform(0, 0.1), patience=patience)
         last = _start(job, killed, data)
         last.join()
         assert last.exitcode == 0
@@ -108,9 +110,9 @@ def _start(config: Config, out: Path, data: Data | None) -> Any:
     return process
 
 
-def _kill(config: Config, out: Path, data: Data | None, *, at: str, after: float) -> None:
+def _kill(config: Config, out: Path, data: Data | None, *, at: str, after: float, patience: float) -> None:
     process = _start(config, out, data)
-    wait_for(lambda: at in started(out), process)
+    wait_for(lambda: at in started(out), process, seconds=patience)
     time.sleep(after)
     process.kill()
     process.join()
