@@ -59,15 +59,16 @@ class Looks:
         """Number of samples."""
         return next(iter(self.signals.values())).shape[1]
 
-    def mean(self, name: str) -> Tensor:
-        """Mean over the looks ``[N]`` float32; `InputError` where ``name`` was not kept."""
+    def mean(self, name: str, *, last: float = 1.0) -> Tensor:
+        """Mean over the ``last`` share of the looks ``[N]`` float32; `InputError` where ``name`` was not kept."""
         signal: Tensor | None = getattr(self, name)
         if signal is None:
             raise InputError(
                 f"the short run has no {name}, only {', '.join(self.signals)}; "
                 "log all class probabilities of the short run (probs [E, N, C] and labels)"
             )
-        return signal.to(torch.float32).mean(dim=0)
+        late = signal[-max(1, round(last * len(signal))) :]
+        return late.to(torch.float32).mean(dim=0)
 
 
 @dataclass(frozen=True)

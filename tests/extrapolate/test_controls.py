@@ -13,6 +13,7 @@ from hypothesis.extra.numpy import arrays
 from scipy.stats import rankdata, spearmanr
 
 from graphprune import registry
+from graphprune.extrapolate.base import Looks
 from graphprune.extrapolate.knn import KNNExtrapolator
 from graphprune.extrapolate.ranks import middle_rank, quantile
 
@@ -35,6 +36,7 @@ def signals(problem: Problem) -> dict[str, np.ndarray]:
         "seed_entropy": np.array([np.mean([-(p[i] * np.log(p[i])).sum() for p in probes]) for i in rows]),
         "short_run": 1 - raw.short_run.p_true.double().numpy().mean(axis=0),
         "short_run_el2n": raw.short_run.el2n.double().numpy().mean(axis=0),
+        "short_run_variance": np.array([p * (1 - p) for p in raw.short_run.p_true[-1].numpy()]),
         "input_complexity": raw.input_complexity.double().numpy(),
         "seed_errors": raw.seed_errors.double().numpy(),
         "label_disagreement": np.array([(labels[near[i]] != labels[i]).mean() for i in rows]),
@@ -48,6 +50,7 @@ def signals(problem: Problem) -> dict[str, np.ndarray]:
         "seed_entropy",
         "short_run",
         "short_run_el2n",
+        "short_run_variance",
         "label_disagreement",
         "input_complexity",
         "seed_errors",
@@ -55,7 +58,9 @@ def signals(problem: Problem) -> dict[str, np.ndarray]:
 )
 def test_order_and_scale(name: str, problem: Problem) -> None:
     values, unseen = predict(name, problem), problem.unseen
-    signal = signals(problem)[name][unseen].round(6)
+    signal = signals(problem)[name][unseen]
+    # What was computed in double precision ties where single precision does.
+    signal = signal if signal.dtype == np.float32 else signal.round(6)
     assert spearmanr(values[unseen], signal).statistic == pytest.approx(1.0, abs=1e-6)
     share = (rankdata(signal) - 0.5) / len(unseen)
     expected = np.quantile(problem.seed_scores, share)
@@ -75,6 +80,12 @@ def test_more_checkpoints_are_averaged(problem: Problem) -> None:
     first = problem.inputs.probes[:1]
     one, three = (predict("seed_confidence", problem, probes=first.repeat(p, 1, 1)) for p in (1, 3))
     np.testing.assert_allclose(one, three, rtol=1e-5)
+
+
+def test_the_last_half_of_a_short_run_counts() -> None:
+    looks = Looks(p_true=torch.tensor([[0.0], [0.2], [0.4], [0.6], [0.8]]))
+    assert looks.mean("p_true", last=0.5).item() == pytest.approx(0.7)
+    assert looks.mean("p_true", last=0.01).item() == pytest.approx(0.8)
 
 
 finite = st.floats(-1e3, 1e3, width=32)

@@ -18,6 +18,7 @@ CONTROLS = {
     "seed_entropy",
     "short_run",
     "short_run_el2n",
+    "short_run_variance",
 }
 
 

@@ -1,0 +1,30 @@
+"""Control: a short run on all data, ordered by how undecided it was about the true label."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor
+
+from graphprune.extrapolate.base import Inputs
+from graphprune.extrapolate.ranks import RankControl
+from graphprune.registry import register
+
+
+@register("extrapolator", "short_run_variance", source="control", status="ours")
+class ShortRunVariance(RankControl):
+    """Order by ``p (1 - p)``, p = true-label probability in a short run on all data, mean over its last half.
+
+    The variance of being right at one draw of the label: it asks what the model wavers about, where 1 - p asks what
+    it finds hard. Of all controls it came nearest to Dynamic Uncertainty on CIFAR-10 and Tiny-ImageNet
+    (`experiments/extrapolation_cifar10`); for TDDS 1 - p did. Values and standard deviation: see `RankControl`.
+    Cost: O(E N), and the short run; the seed run only gives the scale.
+    """
+
+    requires: ClassVar[tuple[str, ...]] = ("short_run", "labels")
+    spends: ClassVar[tuple[str, ...]] = ("short_run",)
+
+    def _signal(self, inputs: Inputs, seed_rows: Tensor, seed_scores: Tensor) -> Tensor:
+        assert inputs.short_run is not None
+        p = inputs.short_run.mean("p_true", last=0.5)
+        return p * (1 - p)
