@@ -17,7 +17,8 @@ class ShortRunVariance(RankControl):
 
     The variance of being right at one draw of the label: it asks what the model wavers about, where 1 - p asks what
     it finds hard. Of all controls it came nearest to Dynamic Uncertainty on CIFAR-10 and Tiny-ImageNet
-    (`experiments/extrapolation_cifar10`); for TDDS, and on digits after three epochs, 1 - p did. Values and standard deviation: see `RankControl`.
+    (`experiments/extrapolation_cifar10`); for TDDS, and on digits after three epochs, 1 - p did.
+    Values and standard deviation: see `RankControl`.
     Cost: O(E N), and the short run; the seed run only gives the scale.
     """
 
