@@ -162,3 +162,12 @@ def test_archives_damaged_at_their_core_are_refused(tmp_path, monkeypatch, at):
     for read in (read_arrays, read_npz, read_sensors):
         with pytest.raises(InputError, match="not a readable .npz archive"):
             read(path)
+
+
+def test_a_file_that_is_an_array_before_and_an_archive_behind_is_read_as_the_archive(tmp_path):
+    path = tmp_path / "a.npz"
+    np.savez(path, values=np.ones((5, 3)))
+    np.save(tmp_path / "b.npy", np.zeros(7))
+    path.write_bytes((tmp_path / "b.npy").read_bytes() + path.read_bytes())
+    for read in (read_arrays, read_npz):
+        np.testing.assert_array_equal(read(path)["values"], np.ones((5, 3)))

@@ -13,7 +13,15 @@ import numpy as np
 import numpy.typing as npt
 
 from graphprune.errors import InputError
-from graphprune.files import BROKEN_ARCHIVE, must_exist, read_header, read_npz, refuse_inflation
+from graphprune.files import (
+    BROKEN_ARCHIVE,
+    must_exist,
+    name_of,
+    read_header,
+    read_member,
+    read_npz,
+    refuse_inflation,
+)
 
 Array = npt.NDArray[Any]
 
@@ -61,16 +69,17 @@ def read_arrays(path: Path) -> dict[str, Array]:
     try:
         with zipfile.ZipFile(must_exist(path)) as archive:
             members = archive.infolist()
-            large = [info for info in members if info.file_size >= LARGE_BYTES]
-            if not large:
+            if all(info.file_size < LARGE_BYTES for info in members):
                 return read_npz(path)
             refuse_inflation(path, sum(info.file_size for info in members))
             arrays: dict[str, Array] = {}
-            for info in large:
+            for info in members:
+                if info.file_size < LARGE_BYTES:
+                    arrays[name_of(info)] = read_member(archive, info)
+                    continue
                 with archive.open(info) as member:
-                    arrays[info.filename.removesuffix(".npy")] = _unpacked(member, info.file_size, path)
-        with np.load(path, allow_pickle=False) as rest:
-            return arrays | {name: rest[name] for name in rest.files if name not in arrays}
+                    arrays[name_of(info)] = _unpacked(member, info.file_size, path)
+            return arrays
     except BROKEN_ARCHIVE as error:
         if isinstance(error, InputError):
             raise
