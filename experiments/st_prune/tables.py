@@ -63,7 +63,10 @@ def errors(lines: list[Line]) -> str:
 def runs_of(lines: list[Line], cost: str) -> list[Run]:
     """The trainings of one set: cost in mean full runs, all overheads in, and test MAE."""
     trained = [line for line in lines if cost in line and "total_seconds" in line]
-    full = statistics.fmean(line[cost] for line in trained if line["arm"] == "full")
+    whole = [line[cost] for line in trained if line["arm"] == "full"]
+    if not whole:
+        return []
+    full = statistics.fmean(whole)
     return [
         Run(line["arm"], line["state"], line[cost] / full, line["errors"]["all"]["mae"]) for line in trained
     ]
@@ -226,7 +229,8 @@ def main() -> None:
     compared = [equal_cost(trained, cost) for cost in COSTS]
     print(head_room(trained), *compared, errors(trained), agreement(judged), sep="\n\n")
     for name, own in _by(trained, "set").items():
-        cost_picture(own, options.out / f"mae_{name}.svg")
+        if any(line["arm"] == "full" for line in own):
+            cost_picture(own, options.out / f"mae_{name}.svg")
     draw(options.out, options.data)
 
 

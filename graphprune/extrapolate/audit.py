@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from graphprune.errors import InputError
-from graphprune.extrapolate.bootstrap import Ranking, pearson, resamples
+from graphprune.extrapolate.bootstrap import Ranking, enough_blocks, pearson, resamples
 from graphprune.files import require_finite
 
 Array = npt.NDArray[np.float64]
@@ -102,6 +102,8 @@ def audit(
     answer = Audit(len(p), len(runs), [int(e) for e in epochs], float(full_epochs), None, None, None, None)
     if len(p) < 3 or any((vector == vector[0]).all() for vector in (p, *means)):
         return _with(answer, reason="fewer than three samples, or scores that are all the same")
+    if not enough_blocks(len(p), block):
+        return _with(answer, reason=f"{len(p)} samples are fewer than five blocks of {block}")
     rankings = [Ranking(vector) for vector in (p, *means)]
     x, full = np.log(np.asarray(epochs, dtype=np.float64)), math.log(full_epochs)
 

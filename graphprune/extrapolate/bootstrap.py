@@ -12,6 +12,8 @@ import torch
 from graphprune.rng import generator
 
 Array = npt.NDArray[np.float64]
+# Of fewer blocks than this a bootstrap says nothing.
+_LEAST_BLOCKS = 5
 
 
 class Ranking:
@@ -70,6 +72,15 @@ def resamples(n: int, count: int, seed: int, block: int = 1) -> Iterator[Array]:
         drawn = torch.randint(n, (-(-n // block), 1), generator=random)
         rows = ((drawn + within) % n).flatten()[:n].numpy()
         yield np.bincount(rows, minlength=n).astype(np.float64)
+
+
+def enough_blocks(n: int, block: int) -> bool:
+    """Whether n rows hold blocks enough to resample; single rows always do.
+
+    >>> enough_blocks(100, 20), enough_blocks(100, 21), enough_blocks(3, 1)
+    (True, False, True)
+    """
+    return block == 1 or n >= _LEAST_BLOCKS * block
 
 
 def percentiles(values: Array) -> list[float] | None:

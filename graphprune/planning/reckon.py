@@ -66,6 +66,7 @@ class _Scoring:
         self.scores = len(self.config.scores)
 
     def seed_run(self) -> None:
+        """The training on seeds, its evaluation passes and its looks."""
         config, settings = self.config, self.config.seed_training
         an_epoch = self.seeds + min(self.n - self.seeds, round(config.seeds.background * self.seeds))
         costs = {"seed_training": self._train("seed", visits(an_epoch, settings.epochs))}
@@ -84,6 +85,7 @@ class _Scoring:
         self.run.book("score_seeds", costs, disk_bytes=disk)
 
     def graph(self) -> None:
+        """The embedding, the graph, and what controls of windows read."""
         config, measured, n = self.config, self.measured, self.n
         embed = measured.passes.embed.cost_for(n)
         disk = 4 * n * measured.passes.embeddings.shape[1]
@@ -104,6 +106,7 @@ class _Scoring:
             self.run.book("seed_errors", {"seed_errors": errors}, disk_bytes=4 * n)
 
     def short_run(self) -> None:
+        """The training on everything for as many passes as the seed run makes."""
         config = self.config.short_run
         if config is None:
             return
@@ -114,6 +117,7 @@ class _Scoring:
         self.run.book("short_run", {"short_run": cost}, disk_bytes=2 * signals * epochs * self.n)
 
     def extrapolation(self) -> None:
+        """Each method on each score: fitted to be judged, fitted on all seeds."""
         disk = self._table_bytes(self.n + self.config.seeds.heldout * self.seeds)
         for score in self.config.scores:
             for method, fit in self.measured.methods.fits.items():
@@ -124,6 +128,7 @@ class _Scoring:
                 self.run.book(stage, costs, disk_bytes=disk)
 
     def full_runs(self) -> None:
+        """The oracle, and the full runs that an audit begins."""
         config, n = self.config, self.n
         epochs = config.training.epochs
         disk = self.measured.weight_bytes + self.scores * self._table_bytes(n)

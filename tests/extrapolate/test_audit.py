@@ -67,6 +67,8 @@ def test_windows_that_overlap_are_drawn_in_blocks():
         np.ptp(audit(predicted, [[scores] * 3], [20, 25, 30], 30, block=block).interval) for block in (1, 24)
     ]
     assert widths[1] > 2 * widths[0]
+    few = audit(predicted, [[scores] * 3], [20, 25, 30], 30, block=161)
+    assert (few.interval, few.reason) == (None, "800 samples are fewer than five blocks of 161")
 
 
 def test_what_cannot_be_told_is_said():
