@@ -65,7 +65,8 @@ def query(sql: str, **tables: ScoreTable | pa.Table) -> pa.Table:
         for name, table in tables.items():
             connection.register(name, table.to_arrow() if isinstance(table, ScoreTable) else table)
         try:
-            found = connection.execute(sql).to_arrow_table()
+            answer = connection.sql(sql)
+            found = pa.table({}) if answer is None else answer.to_arrow_table()
         except duckdb.Error as error:
             raise InputError(f"query: {str(error).splitlines()[0]}") from error
     return found

@@ -70,6 +70,7 @@ def test_duckdb_joins_tables_with_files(table, tmp_path):
     }
     with pytest.raises(InputError, match="absent"):
         ic.query("SELECT * FROM absent")
+    assert ic.query("").num_rows == 0
 
 
 def test_columns_and_rows_of_hugging_face_datasets():

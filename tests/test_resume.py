@@ -111,7 +111,7 @@ def test_workers_threads_and_kills_leave_the_same_bytes(config, overrides, tmp_p
 def test_metrics_hold_the_fixed_keys(whole):
     metrics = json.loads((whole / "metrics.json").read_text())
     assert metrics["schema"] == 1
-    assert metrics["dataset"].keys() >= {"name", "n", "fingerprint"}
+    assert metrics["dataset"].keys() >= {"name", "n", "n_test", "fingerprint"}
     assert metrics["seeds"] == {"n": 72, "fraction": 0.3}
     for score in ("dynamic_uncertainty", "tdds"):
         judged = metrics["extrapolation"][score]

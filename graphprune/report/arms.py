@@ -47,6 +47,7 @@ class Arm:
         break_even: Trainings after which a pruned arm's preparation has paid for itself, against training on
             everything as often; ``inf`` if one training saves nothing.
         equal_cost: Names of its equal-cost arms where ``metrics.json`` states them.
+        step: What one test sample changes in an accuracy; 0 for errors, and where the size of the test set is unknown.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Arm:
     metric_delta: float | None
     break_even: float | None
     equal_cost: tuple[str, ...] | None
+    step: float
 
     @property
     def base(self) -> str:
@@ -92,6 +94,7 @@ def arms(metrics: dict[str, Any]) -> dict[str, Arm]:
     full = training.get("full") or {}
     full_total = _number(full.get("total_seconds")) or _number(full.get("seconds"))
     full_mean = _mean(full)
+    n_test = _number((metrics.get("dataset") or {}).get("n_test"))
     order = list(ROLE_WORDS)
     found = []
     for name, raw in training.items():
@@ -110,11 +113,12 @@ def arms(metrics: dict[str, Any]) -> dict[str, Arm]:
         if delta is None and mean is not None and full_mean is not None:
             delta = mean - full_mean
         stated = raw.get("equal_cost")
+        metric = str(raw.get("metric", "accuracy"))
         found.append(
             Arm(
                 name=name,
                 role=role,
-                metric=str(raw.get("metric", "accuracy")),
+                metric=metric,
                 values=_values(raw),
                 keep=_number(raw.get("keep")),
                 mean=mean,
@@ -130,6 +134,7 @@ def arms(metrics: dict[str, Any]) -> dict[str, Arm]:
                 if role == "pruned"
                 else None,
                 equal_cost=None if stated is None else tuple(stated),
+                step=1 / n_test if n_test and metric == "accuracy" else 0.0,
             )
         )
     return {arm.name: arm for arm in sorted(found, key=lambda arm: order.index(arm.role))}

