@@ -277,6 +277,12 @@ class Config(Strict):
             raise ValueError(
                 "training.init: seed does not go with paradigm unsupervised, whose labels are others"
             )
+        samplers = (self.training.sampler, *(arm.sampler for arm in self.arms))
+        if unlabelled and any(each and each.options.get("reference_losses") == "run" for each in samplers):
+            raise ValueError(
+                "reference_losses: run does not go with paradigm unsupervised: the seed run's model knows other "
+                "labels; name a reference model's weights"
+            )
         return self
 
     @model_validator(mode="after")

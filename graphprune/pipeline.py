@@ -73,6 +73,11 @@ def open_job(
     job.make_model("check")
     for training in (config.seed_training, config.training):
         check_precision(device, training.precision)
+        if training.augment and not loaded.info.shows_images:
+            raise InputError(
+                f"augment: {', '.join(training.augment)} is for images, and a sample of {loaded.name} is "
+                f"{list(loaded.info.input_shape)}; set augment: []"
+            )
     full_runs = config.oracle is not None or config.audit is not None
     lengths = {config.seed_training.epochs, *([config.training.epochs] if full_runs else [])}
     for score in config.scores:

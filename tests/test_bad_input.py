@@ -183,6 +183,13 @@ CASES = {
     "a name that is a path": (digits("name=../elsewhere"), "name"),
     "an arm that is a path": (digits("arms.0.name=../../elsewhere"), "arms.0.name"),
     "a name of a baseline": (digits("arms.0.name=random"), "name of a baseline"),
+    "augmented vectors": (
+        of_data({"kind": "sklearn", "name": "iris"}, training={"augment": ["flip"]}), "augment: flip is for images"
+    ),
+    "augmented windows": (
+        of_data({"kind": "sensors", "name": "traffic_counts"}, model="stid", training={"augment": ["crop"]}),
+        "augment: crop is for images",
+    ),
     "misspelt key": (digits("sed=1"), "did you mean 'seed'"),
     "misspelt key in a section": (digits("graph.kk=3"), "unknown key 'graph.kk'"),
     "misspelt method": (digits("extrapolators=[knm]", "arms=[]"), "did you mean 'knn'"),

@@ -88,6 +88,11 @@ class TaskInfo:
     n_sensors: int = 0
     links: npt.NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
 
+    @property
+    def shows_images(self) -> bool:
+        """Whether an ``x`` is an image ``[C, H, W]``."""
+        return self.kind == "classification" and len(self.input_shape) == 3
+
 
 @dataclass(frozen=True)
 class Data:

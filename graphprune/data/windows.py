@@ -108,10 +108,13 @@ class WindowSamples(Samples):
         reach = torch.cat([torch.arange(self.window), torch.arange(self.window + self.delay, self.span)])
         for rows in order:
             steps, sensor = self._locate(rows, reach)
-            steps, sensor = steps.to(device), None if sensor is None else sensor.to(device)
+            steps = steps.to(device, non_blocking=True)
+            sensor = None if sensor is None else sensor.to(device, non_blocking=True)
             readings = self._read(values, steps, sensor, scaler)
             x = self._inputs(readings[:, : self.window], clock[steps[:, : self.window]], sensor)
-            yield Batch(rows.to(device), x, readings[:, self.window :, :, self.target].contiguous())
+            yield Batch(
+                rows.to(device, non_blocking=True), x, readings[:, self.window :, :, self.target].contiguous()
+            )
 
     def readings(self, rows: Tensor, *, past: bool) -> Tensor:
         """Target channel of samples ``rows [B]``: ``[B, steps, nodes]`` float32 on the CPU, NaN if missing.

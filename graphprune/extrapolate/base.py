@@ -134,12 +134,11 @@ class Extrapolator(ABC):
 
     Subclasses store their arguments in ``__init__`` and implement ``_fit``, ``_predict`` and
     ``_predict_std``; this class maps ids to rows, validates, and keeps the seeds' measured scores. Seeds that
-    all have the same
-    score leave nothing to learn: everybody gets that score, with standard deviation 0. ``requires`` names the
-    optional inputs without which the method cannot work, ``spends`` what its order costs beside the fit:
-    ``seeds`` (seed run), ``graph`` (embedding and graph), ``looks`` (the seed run's passes over everything),
-    ``seed_errors`` (one pass over all windows), ``short_run``; ``spends_blind`` the same where a job has neither
-    looks nor seed errors (default: no other).
+    all have the same score leave nothing to learn: everybody gets that score, with standard deviation 0.
+    ``requires`` names the optional inputs without which the method cannot work, ``spends`` what its order costs
+    beside the fit: ``seeds`` (seed run), ``embedding``, ``graph`` (embedding and graph), ``looks`` (the seed
+    run's passes over everything), ``seed_errors`` (one pass over all windows), ``short_run``; ``spends_blind``
+    the same where a job has neither looks nor seed errors (default: no other).
     """
 
     requires: ClassVar[tuple[str, ...]] = ()

@@ -16,7 +16,7 @@ class InputComplexityControl(RankControl):
     """Order by the spectral entropy and lag-1 energy of a window's input: what no training run had to tell.
 
     See `graphprune.scores.input_complexity`. Values and standard deviation: see `RankControl`. Cost:
-    O(N log N), and one pass over the windows; the seed run only gives the scale.
+    O(N log N), and one pass over the windows; no seed run (but a table for an arm holds its scores).
     """
 
     requires: ClassVar[tuple[str, ...]] = ("input_complexity",)

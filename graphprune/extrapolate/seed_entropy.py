@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
@@ -16,6 +18,8 @@ class SeedEntropy(RankControl):
 
     Values and standard deviation: see `RankControl`. Cost: O(P N C).
     """
+
+    spends: ClassVar[tuple[str, ...]] = ("seeds", "embedding")
 
     def _signal(self, inputs: Inputs, seed_rows: Tensor, seed_scores: Tensor) -> Tensor:
         return entropy(inputs)

@@ -16,7 +16,7 @@ class ShortRunControl(RankControl):
     """Order by ``1 - p``, p = true-label probability in a short run on all data, mean over its epochs.
 
     Where there are no classes, by the mean loss. Values and standard deviation: see `RankControl`.
-    Cost: O(E N), and the short run; the seed run only gives the scale.
+    Cost: O(E N), and the short run; no seed run (but a table for an arm holds its scores).
     """
 
     requires: ClassVar[tuple[str, ...]] = ("short_run",)

@@ -20,7 +20,7 @@ class ShortRunVariance(RankControl):
     Uncertainty than any control (``short6: p(1-p)`` in `experiments/extrapolation_cifar10`); for TDDS on CIFAR-10,
     and on digits after three epochs, 1 - p did.
     Values and standard deviation: see `RankControl`.
-    Cost: O(E N), and the short run; the seed run only gives the scale.
+    Cost: O(E N), and the short run; no seed run (but a table for an arm holds its scores).
     """
 
     requires: ClassVar[tuple[str, ...]] = ("short_run", "labels")

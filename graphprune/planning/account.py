@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from graphprune.ledger import Cost
@@ -95,9 +94,7 @@ def sampled(sampler: EpochSampler, epochs: float, batch_size: int, losses: Tenso
         sampler.set_epoch(epoch)
         planned = sampler.order[: visits(len(sampler.order), min(1.0, epochs - epoch))]
         if sampler.chooses:
-            steps = [len(rows) for rows in torch.split(planned, sampler.meta_batch(batch_size))]
-            kept = {size: sampler._kept_of(size) for size in set(steps)}
-            trained += sum(kept[size] for size in steps)
+            trained += sum(sampler.kept_of(len(rows)) for rows in sampler.steps(planned, batch_size))
             looked += len(planned) if sampler.needs_forward else 0
         else:
             trained += len(planned)

@@ -127,6 +127,21 @@ class EpochSampler(Sampler[int]):
         """Rows to take from the order so that ``choose`` leaves ``batch_size`` of them."""
         return max(1, round(batch_size / self.chosen_share))
 
+    def kept_of(self, size: int) -> int:
+        """How many of a batch of ``size`` rows are trained on in this epoch."""
+        return count_kept(size, self.chosen_share)
+
+    def steps(self, order: Tensor, batch_size: int, *, least: int = 1) -> tuple[Tensor, ...]:
+        """The meta-batches of an order ``[L]``, each of which leaves ``batch_size`` rows to train on.
+
+        A last one that would leave fewer than ``least`` is joined to the one before it: batch norm, for one,
+        cannot standardise a single sample.
+        """
+        parts = torch.split(order, self.meta_batch(batch_size))
+        if len(parts) > 1 and self.kept_of(len(parts[-1])) < least:
+            parts = (*parts[:-2], torch.cat(parts[-2:]))
+        return parts
+
     def choose(self, rows: Tensor, losses: Tensor | None = None, features: Tensor | None = None) -> Tensor:
         """Positions of the batch to train on, ascending int64.
 
@@ -142,7 +157,7 @@ class EpochSampler(Sampler[int]):
         with torch.no_grad():
             rows = self._place(rows)
             losses = None if losses is None else losses.detach().to(rows.device, torch.float32)
-            kept = self._choose(rows, losses, features, self._kept_of(len(rows)))
+            kept = self._choose(rows, losses, features, self.kept_of(len(rows)))
             self.step, self._heard = self.step + 1, True
             return kept.sort().values
 
@@ -224,9 +239,6 @@ class EpochSampler(Sampler[int]):
 
     def _hear(self, rows: Tensor, losses: Tensor | None, errors: Tensor | None) -> None:
         """Learns from a step, for samplers that need losses or errors."""
-
-    def _kept_of(self, size: int) -> int:
-        return count_kept(size, self.chosen_share)
 
     def _common_order(self) -> Tensor:
         if self._rows is None:

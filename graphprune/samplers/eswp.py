@@ -16,8 +16,9 @@ from graphprune.select.base import count_kept
 class ESWPSampler(ESSampler):
     """Evolved sampling with pruning: an epoch starts from ``(1 - r) n`` samples drawn with probability ~ w.
 
-    Everything else is as in `ESSampler`; the plain epochs at either end take all samples, so that none stays
-    unseen.
+    Everything else is as in `ESSampler`; the plain epochs at either end take all samples. Where ``anneal`` comes
+    to less than half an epoch, the first is plain all the same, so that no sample stays unseen (with ``anneal=0``
+    none is).
 
     Args:
         n: Number of samples.
@@ -47,6 +48,10 @@ class ESWPSampler(ESSampler):
         if not 0 <= r < 1:
             raise InputError(f"r is {r:g}; it is the fraction of samples left out of an epoch, in [0, 1)")
         self.r = r
+
+    def is_plain(self, epoch: int) -> bool:
+        first = epoch == 0 and self.anneal > 0 and self.scores is None
+        return first or super().is_plain(epoch)
 
     def _epoch_order(self, epoch: int) -> Tensor:
         if self.is_plain(epoch):

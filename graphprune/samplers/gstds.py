@@ -96,7 +96,7 @@ class GSTDSSampler(EpochSampler):
     def chosen_share(self) -> float:
         return 1 - self.filter_ratio(self.epoch)
 
-    def _kept_of(self, size: int) -> int:
+    def kept_of(self, size: int) -> int:
         # In floats (1 - f) * size may lie a little above the integer that it is.
         return max(1, math.ceil(self.chosen_share * size - 1e-9))
 

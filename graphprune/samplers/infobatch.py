@@ -55,7 +55,7 @@ class InfoBatchSampler(EpochSampler):
 
     def _hear(self, rows: Tensor, losses: Tensor | None, errors: Tensor | None) -> None:
         assert losses is not None
-        self.losses[rows] = losses.nan_to_num(nan=torch.inf)
+        self.losses[rows] = losses.where(losses.isfinite(), torch.inf)
 
     def _epoch_order(self, epoch: int) -> Tensor:
         if epoch + 1 > self.delta * self.epochs or (epoch == 0 and self.scores is None):

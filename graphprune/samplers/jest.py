@@ -71,7 +71,8 @@ class JESTSampler(EpochSampler):
         if self.reference_losses is None:
             raise InputError("jest needs reference_losses; pass the reference model's loss of each sample")
         self.reference_losses = self.reference_losses.to(rows.device)
-        learnability = (losses - self.reference_losses[rows]).nan_to_num(nan=-torch.inf)
+        learnability = losses - self.reference_losses[rows]
+        learnability = learnability.where(learnability.isfinite(), -torch.inf)
         if self.draw == "gumbel":
             learnability = learnability + _gumbel(len(rows), draws).to(rows.device, non_blocking=True)
         return torch.topk(learnability, count).indices

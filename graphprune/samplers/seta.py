@@ -64,7 +64,7 @@ class SeTaSampler(EpochSampler):
 
     def _hear(self, rows: Tensor, losses: Tensor | None, errors: Tensor | None) -> None:
         assert losses is not None
-        self.losses[rows] = losses.nan_to_num(nan=torch.inf)
+        self.losses[rows] = losses.where(losses.isfinite(), torch.inf)
 
     def _epoch_order(self, epoch: int) -> Tensor:
         draws = generator(self.seed, "seta", epoch)

@@ -86,12 +86,12 @@ class STPruneSampler(EpochSampler):
     def _hear(self, rows: Tensor, losses: Tensor | None, errors: Tensor | None) -> None:
         if errors is None:
             assert losses is not None
-            self.level[rows] = losses.nan_to_num(nan=torch.inf)
+            self.level[rows] = losses.where(losses.isfinite(), torch.inf)
             return
         level, spatial, temporal = complexity_parts(errors)
-        self.level[rows] = level.nan_to_num(nan=torch.inf)
-        self.spatial[rows] = spatial.nan_to_num(nan=0.0)
-        self.temporal[rows] = temporal.nan_to_num(nan=0.0)
+        self.level[rows] = level.where(level.isfinite(), torch.inf)
+        self.spatial[rows] = spatial.where(spatial.isfinite(), 0.0)
+        self.temporal[rows] = temporal.where(temporal.isfinite(), 0.0)
 
     def complexity(self) -> Tensor:
         """Complexity ``[n]`` float32 of every window, ``inf`` where none is known."""

@@ -146,10 +146,13 @@ def equal_cost_arms(job: Job, done: list[tuple[Arm, ArmResult]]) -> list[Arm]:
         if arm.name in BASELINES:
             continue
         total = result.total(arm)
-        share = total.seconds / full.cost.seconds
+        # Full runs may have stopped early; what is planned is a share of their planned length.
+        share = total.seconds / full.cost.seconds * full.cost.trained_samples / (n * training.epochs)
         if training.budget == "passes":
             share = total.passes(n, training.epochs) / per_sample
-        budgets.setdefault(f"{share:.2f}", []).append((arm, share))
+        # Budgets within some two percent of each other share their arms.
+        label = f"{share:.2f}" if share >= 0.2 else f"{share:.3g}"
+        budgets.setdefault(label, []).append((arm, share))
     arms = []
     for label, spenders in budgets.items():
         first, share = spenders[0]

@@ -9,10 +9,11 @@ from graphprune.config import Config
 from graphprune.config_base import Method
 from graphprune.data.base import Data
 from graphprune.data.load import load_data
-from graphprune.files import write_json
+from graphprune.files import fingerprint, write_json
 from graphprune.registry import create
 from graphprune.rng import derive_seed
 from graphprune.samplers.base import EpochSampler
+from graphprune.stages.dynamic import told_by_windows
 from graphprune.stages.job import Job
 from graphprune.store import RunFolder
 from graphprune.train.checkpoint import Checkpoint, save_weights
@@ -43,8 +44,9 @@ def train_distributed(
 
     ``batch_size`` is that of all processes together, so the same config trains the same with any number of
     them (see `train_model` for what is equal). The first process writes ``model.safetensors``, ``result.json``,
-    ``log.jsonl`` and, while it trains, ``checkpoint.pt``, from which the same command resumes. A whole job needs
-    no Python: ``torchrun --nproc-per-node 2 -m graphprune run config.yaml``.
+    ``log.jsonl`` and, while it trains, ``checkpoint-<key>.pt``, from which the same call resumes (another config's
+    has another key; with a sampler of your own, its class and seed are what tells).
+    A whole job needs no Python: ``torchrun --nproc-per-node 2 -m graphprune run config.yaml``.
 
     Args:
         config: Its ``data``, ``model``, ``seed``, ``device`` and ``training`` are used.
@@ -64,14 +66,16 @@ def train_distributed(
     if sampler is None:
         chosen = method or Method(name="random")
         seed = derive_seed(state, "sampler", chosen.name)
-        sampler = create("sampler", chosen.name, n=n, epochs=settings.epochs, seed=seed, **chosen.options)
-    assert sampler is not None
+        options = {**told_by_windows(job.data.train, chosen), **chosen.options}
+        sampler = create("sampler", chosen.name, n=n, epochs=settings.epochs, seed=seed, **options)
+        steered = chosen.model_dump()
+    else:
+        steered = {"sampler": type(sampler).__qualname__, "seed": sampler.seed}
+    # A folder may hold what another config left; its checkpoint must not be gone on with.
+    identity = [job.data.fingerprint, job.model_settings, settings.key(), config.seed, state, str(steered)]
     out.mkdir(parents=True, exist_ok=True)
-    model, paradigm, checkpoint = (
-        job.make_model("arm", state),
-        job.paradigm_for(settings),
-        out / "checkpoint.pt",
-    )
+    model, paradigm = job.make_model("arm", state), job.paradigm_for(settings)
+    checkpoint = Checkpoint(out / f"checkpoint-{fingerprint(identity)[:12]}.pt")
     trained = train_model(
         model,
         job.data.train,
@@ -80,7 +84,7 @@ def train_distributed(
         settings,
         seed=derive_seed(config.seed, "arm", state),
         device=device,
-        checkpoint=Checkpoint(checkpoint),
+        checkpoint=checkpoint,
         tracker=JsonlTracker(out / "log.jsonl", "train"),
     )
     value = evaluate_model(model, job.data.test, paradigm, device=device, precision=settings.precision)
@@ -94,6 +98,6 @@ def train_distributed(
     if ranks.writes:
         save_weights(model, out / "model.safetensors")
         write_json(out / "result.json", result)
-        checkpoint.unlink(missing_ok=True)
+        checkpoint.delete()
     ranks.wait()
     return result

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,10 +12,11 @@ from torch import Tensor
 
 from graphprune.config import ArmConfig
 from graphprune.config_base import Method
+from graphprune.data.base import Samples
 from graphprune.data.windows import WindowSamples
 from graphprune.errors import InputError
 from graphprune.graph.spatiotemporal import linked_windows
-from graphprune.ledger import Cost
+from graphprune.ledger import Cost, measure
 from graphprune.registry import create, get
 from graphprune.samplers.base import EpochSampler, scores_by_row
 from graphprune.samplers.stationarity import roughness, stationarity
@@ -27,6 +29,7 @@ from graphprune.table import ScoreTable
 
 # An option with this value is replaced by what the run computed, and its cost is the arm's.
 FROM_RUN = "run"
+Answer = Callable[[WindowSamples], Tensor | None]
 
 
 def dynamic_arm(job: Job, arm: ArmConfig) -> Arm:
@@ -101,11 +104,9 @@ def sampler_arm(
             uses |= {"seeds"} if spec == FROM_RUN else set()
             looked, inputs = looked + cost, (*inputs, path)
     score, extrapolator = predicted or (None, "")
+    with measure(looked):
+        options |= told_by_windows(job.data.train, method)
     overhead = looked + sampler_cost(job, score=score, extrapolator=extrapolator, uses=uses, warm=warm)
-    if isinstance(job.data.train, WindowSamples):
-        for option, of_windows in (("stationarity", window_stationarity), ("links", linked_windows)):
-            if option in known:
-                options.setdefault(option, of_windows(job.data.train))
 
     def make(seed: int) -> EpochSampler:
         sampler: EpochSampler = create("sampler", method.name, n=n, epochs=epochs, seed=seed, **options)
@@ -114,6 +115,19 @@ def sampler_arm(
     make(0)
     identity = {"sampler": method.model_dump(mode="json"), "scores": table is not None}
     return Arm(name, None, epochs, make, identity, inputs, overhead=overhead, warm=warm)
+
+
+def told_by_windows(samples: Samples, method: Method) -> dict[str, Any]:
+    """Options of a sampler that windows themselves answer, where they are not given: stationarity and links."""
+    if not isinstance(samples, WindowSamples):
+        return {}
+    known = inspect.signature(get("sampler", method.name)).parameters
+    answers: dict[str, Answer] = {"stationarity": window_stationarity, "links": linked_windows}
+    return {
+        option: answer(samples)
+        for option, answer in answers.items()
+        if option in known and option not in method.options
+    }
 
 
 def window_stationarity(samples: WindowSamples) -> Tensor:

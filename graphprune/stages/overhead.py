@@ -13,12 +13,17 @@ from graphprune.stages.looks import wants_looks
 
 
 def selection_cost(job: Job, arm: ArmConfig) -> Cost:
-    """A selection by predicted scores: the prediction, the rule, and the seed run if training starts from it."""
-    stage = f"select/{arm.name}"
-    warm = job.config.starts_warm(arm)
-    return sampler_cost(job, score=arm.score, extrapolator=arm.extrapolator, warm=warm) + _cost(
-        job, stage, stage
+    """A selection by predicted scores: the prediction, the rule, and what the rule reads besides."""
+    stage, reads = f"select/{arm.name}", get("selection", arm.rule.name).requires
+    uses = {part for name, part in (("graph", "graph"), ("embeddings", "embedding")) if name in reads}
+    cost = sampler_cost(
+        job,
+        score=arm.score,
+        extrapolator=arm.extrapolator,
+        uses=uses,
+        warm=job.config.starts_warm(arm),
     )
+    return cost + _cost(job, stage, stage)
 
 
 def sampler_cost(
@@ -33,14 +38,15 @@ def sampler_cost(
 
     Args:
         job: The job; all stages must have run.
-        score: The predicted score that it reads, with its fit and prediction.
+        score: The predicted score that it reads, with its fit and prediction; and with the seed run, whose
+            measured scores stand in every such table.
         extrapolator: Who predicted it.
         uses: Of ``embedding``, ``graph`` and ``seeds``.
         warm: Whether training starts from the seed run's weights.
     """
     parts = set(uses) | ({"seeds"} if warm else set())
     if score is not None:
-        parts |= _spends(job, extrapolator)
+        parts |= _spends(job, extrapolator) | {"seeds"}
     cost = _parts_cost(job, parts, score)
     if score is not None:
         stage = f"extrapolate/{score}/{extrapolator}"

@@ -10,7 +10,7 @@ from graphprune.data.base import Samples
 from graphprune.embed.module import FeatureTap, evaluation
 from graphprune.rng import generator
 from graphprune.scores.group import Observer
-from graphprune.train.paradigms.base import Paradigm
+from graphprune.train.paradigms.base import Noise, Paradigm
 from graphprune.train.precision import autocast
 from graphprune.train.ranks import Ranks
 
@@ -58,9 +58,12 @@ def record_evaluation(
     tap = FeatureTap(model) if "features" in recorder.needs("eval") else None
     with evaluation(model):
         for part, batch in zip(parts, samples.batches(mine, device=device), strict=True):
-            draws = generator(seed, "observe", epoch, int(part[0]), ranks.rank) if paradigm.draws else None
+            noise = None
+            if paradigm.draws:
+                draws = generator(seed, "observe", epoch, int(part[0]))
+                noise = Noise(draws, ranks.positions(len(part)), len(part))
             with autocast(device, settings.precision):
-                outputs = paradigm.observed(model, batch.x, batch.y, draws)
+                outputs = paradigm.observed(model, batch.x, batch.y, noise)
             signals = paradigm.signals(outputs, batch.y, paradigm.losses(outputs, batch.y))
             if tap:
                 signals["features"] = paradigm.features(tap.features, len(batch.y))

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from graphprune.config import OptimisationConfig
 from graphprune.data.base import Batch, Samples
 from graphprune.embed.module import FeatureTap, evaluation
+from graphprune.errors import InputError
 from graphprune.ledger import Cost, Stopwatch, measure
 from graphprune.rng import derive_seed, generator
 from graphprune.samplers.base import EpochSampler
@@ -20,9 +21,9 @@ from graphprune.train.augment import augment
 from graphprune.train.checkpoint import Checkpoint
 from graphprune.train.evaluate import evaluate_model, gather_signals, record_evaluation
 from graphprune.train.optimizer import has_stalled
-from graphprune.train.paradigms.base import Paradigm
+from graphprune.train.paradigms.base import Noise, Paradigm
 from graphprune.train.precision import autocast, check_precision
-from graphprune.train.ranks import Ranks, check_whole
+from graphprune.train.ranks import Ranks, check_whole, least_batch
 from graphprune.train.stepper import Stepper
 from graphprune.train.tracking import Meter, Tracker
 
@@ -122,10 +123,7 @@ class _Loop:
     until: float
 
     def __post_init__(self) -> None:
-        from accelerate import Accelerator
-
         model, device = self.model, self.device
-        accelerator = Accelerator(cpu=device.type == "cpu", device_placement=False)
         self.ranks = Ranks.current()
         # Convolutions are faster on channels that lie side by side, on CPUs and on tensor cores.
         self.channels_last = any(isinstance(module, nn.Conv2d) for module in model.modules())
@@ -134,8 +132,9 @@ class _Loop:
         if self.ranks.size > 1 and device.type == "cuda":
             model = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
         self.bare = model.to(device)
-        self.model = accelerator.prepare_model(self.bare)
+        self.model = self.ranks.wrapped(self.bare)
         self.forward: nn.Module = self.model
+        self.least = least_batch(self.bare, self.ranks)
         if self.settings.compile:
             self.forward = torch.compile(self.model)  # type: ignore[assignment]
         self.stepper = Stepper(self.bare, self.settings, device)
@@ -182,8 +181,8 @@ class _Loop:
             self.loss_sum.zero_()
         order = self.sampler.order
         share = min(1.0, self.settings.epochs - self.epoch)
-        planned = order[: max(1, round(share * len(order)))]
-        steps = torch.split(planned, self.sampler.meta_batch(self.settings.batch_size))
+        planned = order[: max(self._least_rows(order), round(share * len(order)))]
+        steps = self.sampler.steps(planned, self.settings.batch_size, least=self.least)
         left, accumulate = steps[self.step_in_epoch :], self.settings.accumulate
         for whole, batch in zip(left, self._batches(left), strict=True):
             group = self.step_in_epoch // accumulate * accumulate
@@ -200,8 +199,18 @@ class _Loop:
                     watch.lap()
                     self._save_if_due()
             self._report((self.epoch + share * self.step_in_epoch / len(steps)) / self.settings.epochs)
-        # The one host synchronisation of an epoch.
+        # In one process the one host synchronisation of an epoch.
         self.result.losses.append(float(self.loss_sum) / len(steps))
+
+    def _least_rows(self, order: Tensor) -> int:
+        """How many rows make a step that batch norm can take, also at the end of a run that ends inside an epoch."""
+        rows = next((m for m in range(1, len(order) + 1) if self.sampler.kept_of(m) >= self.least), None)
+        if rows is None:
+            raise InputError(
+                f"{type(self.bare).__name__} has batch norm, which takes at least {self.least} samples in a step, "
+                f"and epoch {self.epoch} has {len(order)} to choose from; train on more, or without batch norm"
+            )
+        return rows
 
     def _batches(self, steps: tuple[Tensor, ...]) -> Iterator[Batch]:
         mine = (rows if self.ranks.size == 1 else rows[self.ranks.positions(len(rows))] for rows in steps)
@@ -213,21 +222,20 @@ class _Loop:
         moment = (self.epoch, self.step_in_epoch, *((ranks.rank,) if ranks.rank else ()))
         torch.manual_seed(derive_seed(self.seed, "step", *moment))
         rows, x, y = batch
-        everyone = rows if ranks.size == 1 else whole.to(self.device)
+        everyone = rows if ranks.size == 1 else whole.to(self.device, non_blocking=True)
         if settings.augment:
             draws = generator(self.seed, "augment", self.epoch, self.step_in_epoch)
             mine = None if ranks.size == 1 else (ranks.positions(total), total)
             x = augment(x, settings.augment, draws, cutout=settings.cutout, part=mine)
         if self.channels_last:
             x = x.contiguous(memory_format=torch.channels_last)
-        kept, real, trained = None, ranks.real(total), total
+        kept, held, real, trained = None, None, ranks.real(total), total
         if self.sampler.chooses:
             kept = self._choose(everyone, x, y, tap)
-            held, real = ranks.held(kept)
+            held, real = ranks.held(kept, least=min(2, self.least))
             rows, x, y, trained = rows[held], x[held], y[held], len(kept)
-        noise = generator(self.seed, "paradigm", *moment) if self.paradigm.draws else None
         with autocast(self.device, settings.precision):
-            outputs = self.paradigm.outputs(self.forward, x, y, noise)
+            outputs = self.paradigm.outputs(self.forward, x, y, self._noise(total, held))
         losses = self.paradigm.losses(outputs, y)
         weights = self.sampler.weights(rows)
         loss = ranks.mean(losses if weights is None else losses * weights, real, trained)
@@ -239,13 +247,24 @@ class _Loop:
         self.result.cost.forward_samples += round(trained * self.paradigm.extra_trained)
         self._tell(everyone, kept, (outputs, y, losses), tap)
 
+    def _noise(self, total: int, held: Tensor | None) -> Noise | None:
+        """What the paradigm draws for this process's part of a batch, or for what it ``held`` of that part."""
+        if not self.paradigm.draws:
+            return None
+        places = self.ranks.positions(total)
+        if held is not None:
+            places = places.to(held.device, non_blocking=True)[held]
+        return Noise(generator(self.seed, "paradigm", self.epoch, self.step_in_epoch), places, total)
+
     def _choose(self, everyone: Tensor, x: Tensor, y: Tensor, tap: FeatureTap | None) -> Tensor:
         """Positions of the whole batch to train on, the same in every process."""
         if not self.sampler.needs_forward:
             return self.sampler.choose(everyone)
         # Evaluation mode: the look at a batch must not move the running statistics of batch norm.
         with evaluation(self.model), autocast(self.device, self.settings.precision):
-            losses = self.paradigm.losses(self.forward(x), y)
+            outputs = self.forward(x)
+            # Training losses may be smoothed; samplers hear the plain ones, as they do after a step.
+            losses = self.paradigm.signals(outputs, y, self.paradigm.losses(outputs, y))["loss"]
         self.result.cost.forward_samples += len(everyone)
         features = self.ranks.gather(tap.features, len(everyone)) if tap else None
         return self.sampler.choose(everyone, self.ranks.gather(losses, len(everyone)), features)

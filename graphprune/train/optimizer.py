@@ -62,19 +62,30 @@ def make_optimizers(model: nn.Module, settings: OptimisationConfig) -> list[torc
 
 
 def hidden_matrices(model: nn.Module) -> list[nn.Parameter]:
-    """Parameters of two dimensions, but for embedding tables and the last linear layer (the output)."""
+    """Matrices that layers multiply by (``weight`` in their name), but for the last linear layer (the output).
+
+    Neither embedding tables nor what a model holds under names of its own, such as embeddings of sensors.
+    """
     outputs = [module for module in model.modules() if isinstance(module, nn.Linear)][-1:]
     tables = [module for module in model.modules() if isinstance(module, nn.Embedding)]
     excluded = {id(p) for module in (*outputs, *tables) for p in module.parameters()}
-    return [p for p in model.parameters() if p.requires_grad and p.dim() == 2 and id(p) not in excluded]
+    matrices = [
+        p for name, p in model.named_parameters() if "weight" in name.rpartition(".")[2] and p.dim() == 2
+    ]
+    return [p for p in matrices if p.requires_grad and id(p) not in excluded]
 
 
 def has_stalled(losses: Sequence[float], patience: int | None, least: float) -> bool:
     """Whether the best of the last ``patience`` losses is not ``least`` below the best one before them.
 
+    A loss that is not a number is worse than any other.
+
     >>> has_stalled([3.0, 2.0, 2.1, 2.0], 2, 0.0), has_stalled([3.0, 2.0, 2.1, 1.9], 2, 0.0)
     (True, False)
+    >>> has_stalled([3.0, float("nan"), float("nan")], 2, 0.0)
+    True
     """
     if patience is None or len(losses) <= patience:
         return False
-    return min(losses[-patience:]) >= min(losses[:-patience]) - least
+    known = [math.inf if math.isnan(loss) else loss for loss in losses]
+    return min(known[-patience:]) >= min(known[:-patience]) - least

@@ -71,12 +71,15 @@ class Ranks:
         # A process without a sample must still take part in the step; its loss then counts nothing.
         return mine if len(mine) else torch.zeros(1, dtype=torch.int64)
 
-    def held(self, kept: Tensor) -> tuple[Tensor, int]:
-        """Which of this process's samples are among the ``kept`` positions, and how many really are."""
+    def held(self, kept: Tensor, *, least: int = 1) -> tuple[Tensor, int]:
+        """Which of this process's samples are among the ``kept`` positions, and how many really are.
+
+        Where these are fewer than ``least``, its first sample stands in; its losses must then count nothing.
+        """
         if self.size == 1:
             return kept, len(kept)
         mine = kept[kept % self.size == self.rank] // self.size
-        return (mine, len(mine)) if len(mine) else (mine.new_zeros(1), 0)
+        return torch.cat([mine, mine.new_zeros(max(0, least - len(mine)))]), len(mine)
 
     def real(self, total: int) -> int:
         """How many of a batch's samples this process really holds."""
@@ -120,6 +123,28 @@ class Ranks:
         """The sum of a tensor over the processes."""
         return self.average(value) * self.size
 
+    def wrapped(self, model: nn.Module) -> nn.Module:
+        """The model whose gradients all processes average; the model itself where there is one process.
+
+        Raises:
+            InputError: the program has made an ``Accelerator`` of its own with mixed precision.
+        """
+        if self.size == 1:
+            return model
+        from accelerate import Accelerator
+
+        device = next(model.parameters()).device
+        try:
+            # Precision is the settings' alone, whatever the launcher was told.
+            accelerator = Accelerator(cpu=device.type == "cpu", device_placement=False, mixed_precision="no")
+        except ValueError as error:
+            raise InputError(
+                f"accelerate is set up otherwise in this program ({error}); make no Accelerator of your own, "
+                "or one with mixed_precision='no' on the same device, and set training.precision"
+            ) from error
+        prepared: nn.Module = accelerator.prepare_model(model)
+        return prepared
+
     def agree(self, model: nn.Module) -> None:
         """Gives all processes the buffers (batch norm's statistics) of the first."""
         if self.size == 1:
@@ -146,6 +171,18 @@ class Ranks:
             from torch import distributed
 
             distributed.barrier()
+
+
+def least_batch(model: nn.Module, ranks: Ranks) -> int:
+    """How many samples a step must train on: batch norm needs two, on CPUs two in every process.
+
+    >>> least_batch(nn.Linear(2, 2), Ranks(0, 2)), least_batch(nn.BatchNorm1d(2), Ranks(0, 2))
+    (1, 4)
+    """
+    layers = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    if not layers:
+        return 1
+    return 2 if all(isinstance(layer, nn.SyncBatchNorm) for layer in layers) else 2 * ranks.size
 
 
 def check_whole(sampler: EpochSampler) -> None:

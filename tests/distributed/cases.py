@@ -18,6 +18,7 @@ from graphprune.stages.distributed import train_distributed
 from graphprune.train.checkpoint import Checkpoint
 from graphprune.train.evaluate import evaluate_model
 from graphprune.train.loop import train_model
+from graphprune.train.paradigms.adversarial import Adversarial
 from graphprune.train.paradigms.supervised import Supervised
 from graphprune.train.ranks import Ranks
 
@@ -26,11 +27,16 @@ EPOCHS = 3
 # Sizes leave a last batch of 5 rows and of 1, so that a process stays without one.
 CASES = {
     "random": ("random", {}, {}, 53),
+    "adversarial": ("random", {}, {}, 53),
+    "adversarial_es": ("es", {"keep": 0.5}, {}, 53),
     "one_row_left": ("random", {}, {}, 49),
     "augmented": ("random", {}, {"augment": ("crop", "flip", "cutout")}, 53),
     "accumulated": ("random", {}, {"accumulate": 2, "ema": 0.9, "optimizer": "adamw", "lr": 0.01}, 53),
     "infobatch": ("infobatch", {}, {}, 53),
     "es": ("es", {"keep": 0.5}, {}, 53),
+    "es_smoothed": ("es", {"keep": 0.5}, {"label_smoothing": 0.2}, 53),
+    "score_weighted": ("score_weighted", {"scores": torch.linspace(0, 1, 53)}, {}, 53),
+    "st_prune": ("st_prune", {"a": 0.0, "b": 0.0}, {}, 53),
     "eswp": ("eswp", {}, {}, 53),
     "seta": ("seta", {}, {}, 53),
     "rs2": ("rs2", {"keep": 0.5}, {}, 53),
@@ -59,8 +65,10 @@ def train(name: str, out: Path, *, kill_at: int | None = None, checkpoint: Path 
         model = nn.Sequential(nn.Conv2d(2, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(64, 3))
     scores = {s: create("score", s) for s in ("loss", "forgetting", "grand")}
     scores["tdds"] = create("score", "tdds", T=EPOCHS, window=3)
+    paradigm = Adversarial(steps=2) if "adversarial" in name else Supervised()
     recorder = Recorder(scores, torch.from_numpy(samples.ids), epochs=EPOCHS, num_classes=3)
     settings = OptimisationConfig(**{"epochs": EPOCHS, "batch_size": 16, "lr": 0.05, **changes})
+    paradigm.label_smoothing = settings.label_smoothing
     sampler = create("sampler", method, n=n, epochs=EPOCHS, seed=2, **options)
     calls = 0
 
@@ -71,7 +79,7 @@ def train(name: str, out: Path, *, kill_at: int | None = None, checkpoint: Path 
             raise Killed
 
     result = train_model(
-        model, samples, Supervised(), sampler, settings, seed=3, device=CPU, recorder=recorder, progress=progress,
+        model, samples, paradigm, sampler, settings, seed=3, device=CPU, recorder=recorder, progress=progress,
         checkpoint=None if checkpoint is None else Checkpoint(checkpoint, every_seconds=0),
     )  # fmt: skip
     kept = {f"weight {key}": value.numpy() for key, value in model.state_dict().items()}
@@ -97,7 +105,19 @@ def main(out: Path) -> None:
             Ranks.current().wait()
             train(name, out / f"{name}_resumed.npz", checkpoint=checkpoint)
 
+    few_rows_and_batch_norm()
     whole_entry(out)
+
+
+def few_rows_and_batch_norm() -> None:
+    """A process that is left with less than two rows of a batch."""
+    samples = TensorSamples(torch.randn(19, 3), np.arange(19) % 2)
+    for method, options in (("random", {}), ("es", {"keep": 0.2, "anneal": 0.0})):
+        model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2))
+        sampler = create("sampler", method, n=19, epochs=2, **options)
+        settings = OptimisationConfig(epochs=2, batch_size=8, lr=0.05)
+        result = train_model(model, samples, Supervised(), sampler, settings, seed=0, device=CPU)
+        assert np.isfinite(result.losses).all()
 
 
 def whole_entry(out: Path) -> None:

@@ -1,4 +1,4 @@
-"""Two gloo processes train what one process trains, with the same global batch and every kind of sampler."""
+"""Two gloo processes train what one process trains, with the same global batch and every sampler for images."""
 
 import json
 import os
@@ -9,10 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from graphprune.registry import entries
+
 SCRIPT = Path(__file__).parent / "cases.py"
 CASES = (
     "random", "one_row_left", "augmented", "accumulated", "infobatch", "es", "eswp", "seta", "rs2", "jest",
-    "gstds", "gstds_reference", "infobatch_resumed", "es_resumed",
+    "gstds", "gstds_reference", "score_weighted", "st_prune", "es_smoothed", "adversarial", "adversarial_es",
+    "infobatch_resumed", "es_resumed",
 )  # fmt: skip
 
 
@@ -21,7 +24,8 @@ def results(tmp_path_factory):
     """Folders of the same script run by one process and by two."""
     folders = [tmp_path_factory.mktemp(name) for name in ("one", "two")]
     launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    # What a launcher says of precision must not count; the settings say it.
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_MIXED_PRECISION": "bf16"}
     started = [
         subprocess.Popen(
             [sys.executable, *prefix, str(SCRIPT), str(folder)],
@@ -33,6 +37,11 @@ def results(tmp_path_factory):
         output, _ = process.communicate(timeout=300)
         assert process.returncode == 0, output[-3000:]
     return folders
+
+
+def test_no_sampler_is_left_out(results):
+    assert {path.stem for path in results[0].glob("*.npz")} - {"unused"} == set(CASES)
+    assert set(entries("sampler")) <= {case.partition("_r")[0] for case in CASES}
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -136,6 +136,14 @@ def test_accelerate() -> None:
     assert loss < 1
 
 
+def test_lightning_exchanges_what_ranks_learned_before_it_saves(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("lightning", reason="lightning is not installed (extra 'all')")
+    sampler, calls = create("sampler", "infobatch", n=512, epochs=EPOCHS), []
+    monkeypatch.setattr(type(sampler), "synchronise", lambda self: calls.append("exchanged"))
+    monkeypatch.setattr(type(sampler), "state_dict", lambda self: {"after": list(calls)})
+    assert lightning_data(digits(), sampler, 64).state_dict() == {"after": ["exchanged"]}
+
+
 def test_lightning(tmp_path: Path) -> None:
     pytest.importorskip("lightning", reason="lightning is not installed (extra 'all')")
     from lightning.pytorch import LightningModule, Trainer

@@ -181,6 +181,18 @@ def test_es_with_full_smoothing_is_uniform() -> None:
     assert ((seen - 450).abs() < 4.5 * (450 * 0.25) ** 0.5).all()
 
 
+@pytest.mark.parametrize("epochs", [2, 5, 9, 12])
+def test_eswp_looks_at_every_sample_however_few_the_epochs(epochs: int) -> None:
+    sampler = ESWPSampler(400, epochs=epochs)
+    seen = torch.zeros(400, dtype=torch.bool)
+    for epoch in range(epochs):
+        sampler.set_epoch(epoch)
+        seen[sampler.order] = True
+    assert seen.all()
+    sampler.set_epoch(1)
+    assert len(sampler) < 400
+
+
 def test_es_leaves_weights_alone_where_a_loss_is_not_finite() -> None:
     sampler = ESSampler(4, anneal=0.0, keep=0.5, epochs=4)
     rows = torch.arange(4)

@@ -228,7 +228,28 @@ def test_drop_last_drops_other_rows_each_epoch(name: str, loop: Any) -> None:
         for rows in seen:
             loop.step(sampler, rows)
         left_out.append(set(sampler.order.tolist()) - set(torch.cat(seen).tolist()))
-    assert len(left_out[0]) == len(sampler.order) % 37 or left_out[0] != left_out[1]
+        assert len(left_out[-1]) == len(sampler.order) % 37
+    assert left_out[0] != left_out[1]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_infinite_loss_counts_as_not_seen(name: str, loop: Any) -> None:
+    """As NaN does; as the largest number there is it would make all others easy."""
+    taught = []
+    for bad in (float("nan"), float("inf")):
+        sampler = loop.make(name)
+        for epoch in range(3):
+            sampler.set_epoch(epoch)
+            for rows in torch.split(sampler.order, sampler.meta_batch(16)):
+                losses = rows.float().masked_fill(rows == 5, bad)
+                features = torch.stack([rows.float().sin(), rows.float().cos()], dim=1)
+                kept = sampler.choose(rows, losses, features)
+                errors = losses[:, None, None].expand(-1, 2, 3) if sampler.needs_errors else None
+                sampler.update(rows[kept], losses[kept], None if errors is None else errors[kept])
+        sampler.set_epoch(3)
+        taught.append((sampler.order.tolist(), sampler.weights(torch.arange(loop.n))))
+    assert taught[0][0] == taught[1][0]
+    assert (taught[0][1] is None and taught[1][1] is None) or torch.equal(taught[0][1], taught[1][1])
 
 
 @pytest.mark.parametrize("name", NAMES)

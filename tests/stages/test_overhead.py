@@ -1,13 +1,17 @@
-"""`auto` pays for what it reads: looks or forecast errors, or else the graph."""
+"""Arms and methods pay for all that they read, and for nothing else."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import yaml
 
-from graphprune.config_file import load_config
+from graphprune.config_file import load_config, parse_config
 from graphprune.data.load import load_data
 from graphprune.files import read_json
+from graphprune.ledger import Cost
 from graphprune.pipeline import run
+from graphprune.stages.arms import Arm, ArmResult, equal_cost_arms
 from graphprune.train.paradigms.forecasting import Forecasting
 
 ROOT = Path(__file__).parents[2]
@@ -54,3 +58,62 @@ def test_where_a_paradigm_tells_no_errors_the_graph_is_paid_for(tmp_path):
     cost, spent = charged(config, tmp_path / "run", paradigm=own)
     assert "seed_errors" not in spent
     assert cost["auto"] == cost["knn"] > spent["embed"] > 0
+
+
+def test_arms_pay_for_the_seeds_in_their_table_and_for_what_their_rule_reads(tmp_path):
+    """Every table holds the seeds' measured scores; `d2` walks over the graph and `moderate` over embeddings."""
+    arms = [
+        {"name": "short", "score": "tdds", "extrapolator": "short_run"},
+        {"name": "plain", "score": "tdds", "extrapolator": "auto"},
+        {"name": "diverse", "score": "tdds", "extrapolator": "auto", "rule": "d2"},
+        {"name": "middle", "score": "tdds", "extrapolator": "auto", "rule": "moderate"},
+    ]
+    options = {"extrapolators": ["auto", "short_run"], "scores": [{"name": "tdds", "T": 6, "window": 4}]}
+    content = yaml.safe_load((ROOT / "tests/tiny.yaml").read_text())
+    content |= {**options, "arms": arms, "oracle": None, "controls": False}
+    content["training"]["random_states"] = [0]
+    config, out = parse_config(content), tmp_path / "run"
+    metrics = run(config, out)
+    ledger, unit = read_json(out / "ledger.json"), 3 * metrics["dataset"]["n"] * config.training.epochs
+
+    def passes(*stages):
+        return sum(3 * ledger[s]["trained_samples"] + ledger[s]["forward_samples"] for s in stages) / unit
+
+    def before_training(name):
+        return metrics["training"][name]["cost_passes"] - passes(f"train/{name}/0")
+
+    looked = passes("seed_training", "seed_looks")
+    assert before_training("short") == pytest.approx(passes("seed_training", "short_run"))
+    assert before_training("plain") == pytest.approx(looked)
+    for name in ("diverse", "middle"):
+        assert before_training(name) == pytest.approx(looked + passes("embed"))
+
+
+FULL = Cost(seconds=30.0, trained_samples=3000)
+
+
+def equal_cost(spent, *, budget="passes", full=FULL):
+    """Names and epochs of the arms that spend what each of ``spent`` spent; 100 samples, 30 epochs planned."""
+    training = SimpleNamespace(epochs=30, budget=budget)
+    job = SimpleNamespace(config=SimpleNamespace(training=training), data=SimpleNamespace(train=range(100)))
+    done = [
+        ("full", full, 1.0),
+        ("random", Cost(), 0.5),
+        *((f"mine{i}", c, 0.5) for i, c in enumerate(spent)),
+    ]
+    found = equal_cost_arms(
+        job, [(Arm(name, keep, 30, None, None), ArmResult((0.0,), cost)) for name, cost, keep in done]
+    )
+    return {arm.name: arm.epochs for arm in found if arm.name.startswith("full_short")}
+
+
+def test_budgets_share_their_arms_only_where_they_are_alike():
+    close = [Cost(trained_samples=n) for n in (1500, 1503)]
+    assert equal_cost(close) == {"full_short": pytest.approx(15.0)}
+    small = [Cost(trained_samples=n) for n in (136, 164)]
+    assert sorted(equal_cost(small).values()) == pytest.approx([1.36, 1.64])
+
+
+def test_seconds_of_a_full_run_that_stopped_early_buy_its_own_epochs():
+    stopped = Cost(seconds=10.0, trained_samples=1000)
+    assert equal_cost([Cost(seconds=5.0)], budget="seconds", full=stopped)["full_short"] == pytest.approx(5.0)

@@ -16,6 +16,7 @@ from graphprune.samplers.random import RandomSampler
 from graphprune.scores.recorder import Recorder
 from graphprune.train.loop import train_model
 from graphprune.train.paradigms.adversarial import Adversarial, robust_accuracy
+from graphprune.train.paradigms.base import Noise
 
 CPU = torch.device("cpu")
 
@@ -40,7 +41,7 @@ def test_an_attack_stays_in_the_ball_and_within_limits(method):
     limits = ([-0.4] * 4, [0.5] * 4)
     x = x.clamp(-0.4, 0.5)
     paradigm = Adversarial(method=method, epsilon=0.2, step=0.1, steps=5, std=std, limits=limits)
-    changed = paradigm.attack(linear(), x, y, torch.Generator().manual_seed(1))
+    changed = paradigm.attack(linear(), x, y, Noise(torch.Generator().manual_seed(1)))
     assert bool(((changed - x).abs() <= 0.2 / torch.tensor(std) + 1e-6).all())
     assert bool((changed >= -0.4 - 1e-6).all())
     assert bool((changed <= 0.5 + 1e-6).all())
@@ -53,7 +54,9 @@ def test_of_a_linear_model_pgd_finds_the_worst_corner():
         model.weight.copy_(torch.tensor([[1.0, -2.0, 0.5, 1.0], [0.0, 1.0, 1.5, -1.0]]))
     x, _ = batch()
     y = torch.zeros(6, dtype=torch.int64)
-    found = Adversarial(epsilon=0.3, step=0.3, steps=4).attack(model, x, y, torch.Generator().manual_seed(0))
+    found = Adversarial(epsilon=0.3, step=0.3, steps=4).attack(
+        model, x, y, Noise(torch.Generator().manual_seed(0))
+    )
     worst = x + 0.3 * (model.weight[1] - model.weight[0]).detach().sign()
     torch.testing.assert_close(found, worst)
 
@@ -148,3 +151,12 @@ def test_dynamic_uncertainty_of_adversarial_predictions_end_to_end(tmp_path, job
     # A step costs 3 passes, two ascents 4 and the look at clean inputs 1.
     assert arms["full"]["cost_passes"] == pytest.approx((3 + 5) / 3)
     assert arms["full_short"]["cost_passes"] == pytest.approx(arms["half"]["cost_passes"], rel=0.02)
+
+
+def test_noise_is_a_sample_s_own_whichever_process_holds_it():
+    x = torch.zeros(7, 2, 3)
+    whole = Noise(torch.Generator().manual_seed(4)).uniform(x)
+    mine = torch.tensor([1, 4, 6])
+    part = Noise(torch.Generator().manual_seed(4), mine, 7).uniform(x[mine])
+    assert torch.equal(part, whole[mine])
+    assert len(whole.unique()) == whole.numel()

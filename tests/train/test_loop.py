@@ -67,6 +67,28 @@ def fit(model, *, checkpoint=None, progress=None, sampler=None, samples=None, **
     return result, recorder
 
 
+class Listener(RandomSampler):
+    """Chooses half of each batch and notes the losses that it hears."""
+
+    heard = None
+    chosen_share = 0.5
+
+    def _choose(self, rows, losses, features, count):
+        self.heard = losses.clone()
+        return torch.arange(count)
+
+
+def test_samplers_hear_losses_without_label_smoothing():
+    samples, heard = make_samples(), []
+    for smoothing in (0.0, 0.3):
+        sampler = Listener(N)
+        changes = settings(epochs=1, batch_size=N, lr=1e-9, augment=())
+        paradigm = Supervised(label_smoothing=smoothing)
+        train_model(make_model(), samples, paradigm, sampler, changes, seed=0, device=CPU)
+        heard.append(sampler.heard)
+    assert torch.equal(*heard)
+
+
 @pytest.mark.parametrize("kill_at", [2, 4])
 @pytest.mark.parametrize(
     "method",
@@ -132,7 +154,8 @@ def test_the_global_generator_is_left_alone():
     assert torch.equal(before, torch.get_rng_state())
 
 
-@pytest.mark.parametrize(("epochs", "samples"), [(1.0, 50), (2.5, 125), (0.5, 25), (0.02, 1)])
+# The model has batch norm, which takes no single sample.
+@pytest.mark.parametrize(("epochs", "samples"), [(1.0, 50), (2.5, 125), (0.5, 25), (0.02, 2)])
 def test_fractional_epochs_train_that_share_of_the_samples(epochs, samples):
     result, _ = fit(make_model(), sampler=RandomSampler(N, seed=1), epochs=epochs)
     assert result.cost.trained_samples == samples

@@ -89,6 +89,8 @@ def test_muon_takes_hidden_matrices_and_adamw_the_rest():
     assert isinstance(adamw, torch.optim.AdamW)
     taken = [id(p) for o in (muon, adamw) for g in o.param_groups for p in g["params"]]
     assert sorted(taken) == sorted(id(p) for p in model.parameters())
+    model.embedding_of_sensors = nn.Parameter(torch.zeros(5, 4))
+    assert [id(p) for p in hidden_matrices(model)] == [id(model[2].weight)]
     with pytest.raises(InputError, match="muon moves hidden matrices, and Linear has none"):
         make_optimizers(nn.Linear(4, 3), OptimisationConfig(optimizer="muon"))
 

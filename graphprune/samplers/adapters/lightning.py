@@ -43,6 +43,8 @@ def lightning_data(data: Any, sampler: EpochSampler, batch_size: int, **options:
             return EpochLoader(data, sampler, batch_size, **options)
 
         def state_dict(self) -> dict[str, Any]:
+            # Lightning asks every process, so all of them take part.
+            sampler.synchronise()
             return sampler.state_dict()
 
         def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -15,6 +15,7 @@ from graphprune.embed.module import evaluation
 from graphprune.errors import InputError
 from graphprune.registry import register
 from graphprune.rng import generator
+from graphprune.train.paradigms.base import Noise
 from graphprune.train.paradigms.supervised import Supervised
 
 _BATCH = 256
@@ -88,8 +89,8 @@ class Adversarial(Supervised):
         self.extra_trained = search + (3 if method == "trades" else signals == "clean")
         self.extra_observed = search if signals == "adversarial" else 0
 
-    def outputs(self, model: nn.Module, x: Tensor, targets: Tensor, draws: torch.Generator | None) -> Tensor:
-        changed = self.attack(model, x, targets, draws)
+    def outputs(self, model: nn.Module, x: Tensor, targets: Tensor, noise: Noise | None) -> Tensor:
+        changed = self.attack(model, x, targets, noise)
         if self.method == "trades":
             clean, hard = model(torch.cat([x, changed])).chunk(2)
             return torch.stack([clean, hard], dim=1)
@@ -101,8 +102,8 @@ class Adversarial(Supervised):
             clean = bare(model)(x)
         return torch.stack([clean, hard], dim=1)
 
-    def observed(self, model: nn.Module, x: Tensor, targets: Tensor, draws: torch.Generator | None) -> Tensor:
-        shown = x if self.watched == "clean" else self.attack(model, x, targets, draws)
+    def observed(self, model: nn.Module, x: Tensor, targets: Tensor, noise: Noise | None) -> Tensor:
+        shown = x if self.watched == "clean" else self.attack(model, x, targets, noise)
         outputs: Tensor = model(shown)
         return outputs
 
@@ -131,7 +132,7 @@ class Adversarial(Supervised):
         }
 
     @torch.enable_grad()
-    def attack(self, model: nn.Module, x: Tensor, targets: Tensor, draws: torch.Generator | None) -> Tensor:
+    def attack(self, model: nn.Module, x: Tensor, targets: Tensor, noise: Noise | None) -> Tensor:
         """Inputs ``[B, ...]`` within ``epsilon`` of ``x`` that the model gets wrong as far as found."""
         network, x = bare(model), x.detach()
         radius, length = self._in_units(self.epsilon, x), self._in_units(self.step, x)
@@ -139,7 +140,7 @@ class Adversarial(Supervised):
         if self.limits is not None:
             low = low.maximum(per_channel(self.limits[0], x))
             high = high.minimum(per_channel(self.limits[1], x))
-        start = 2 * torch.rand(x.shape, generator=draws).to(x) - 1
+        start = 2 * (noise or Noise()).uniform(x) - 1
         changed = (x + radius * start).maximum(low).minimum(high)
         with frozen_statistics(network):
             with torch.no_grad():
@@ -156,8 +157,8 @@ class Adversarial(Supervised):
                 changed = (changed.detach() + length * gradient.sign()).maximum(low).minimum(high)
         return changed
 
-    def _in_units(self, length: float, x: Tensor) -> Tensor:
-        return length / per_channel(self.std, x) if self.std is not None else x.new_tensor(length)
+    def _in_units(self, length: float, x: Tensor) -> Tensor | float:
+        return length if self.std is None else length / per_channel(self.std, x)
 
 
 def divergence(clean: Tensor, hard: Tensor) -> Tensor:
@@ -175,7 +176,7 @@ def robust_accuracy(
     parts = torch.split(torch.arange(len(samples)), _BATCH)
     with evaluation(model):
         for number, batch in enumerate(samples.batches(parts, device=device)):
-            changed = paradigm.attack(model, batch.x, batch.y, generator(seed, "robust", number))
+            changed = paradigm.attack(model, batch.x, batch.y, Noise(generator(seed, "robust", number)))
             right += (model(changed).argmax(dim=1) == batch.y).sum()
     return float(right) / len(samples)
 
@@ -189,7 +190,8 @@ def bare(model: nn.Module) -> nn.Module:
 
 def per_channel(values: Sequence[float], x: Tensor) -> Tensor:
     """One value per channel, in the shape of a batch."""
-    return x.new_tensor(values).view(1, -1, *(1,) * (x.dim() - 2))
+    column = torch.tensor(values).to(x, non_blocking=True)
+    return column.view(1, -1, *(1,) * (x.dim() - 2))
 
 
 @contextmanager

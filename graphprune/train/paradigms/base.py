@@ -3,10 +3,32 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Random numbers of a batch's samples, for each the same whichever process holds it.
+
+    Args:
+        draws: Lives on the CPU; None: the global generator.
+        positions: Of the samples at hand in their batch ``[B]`` (default: they are the whole batch).
+        total: Length of that batch.
+    """
+
+    draws: torch.Generator | None = None
+    positions: Tensor | None = None
+    total: int = 0
+
+    def uniform(self, x: Tensor) -> Tensor:
+        """Numbers in [0, 1) in the shape ``[B, ...]``, dtype and device of ``x``."""
+        length = len(x) if self.positions is None else self.total
+        whole = torch.rand((length, *x.shape[1:]), generator=self.draws).to(x, non_blocking=True)
+        return whole if self.positions is None else whole[self.positions.to(x.device, non_blocking=True)]
 
 
 class Paradigm(ABC):
@@ -14,7 +36,7 @@ class Paradigm(ABC):
 
     Attributes:
         metric: ``accuracy`` (larger is better) or ``mae`` (smaller is better, original units).
-        draws: Whether ``outputs`` and ``observed`` are given a generator.
+        draws: Whether ``outputs`` and ``observed`` are given `Noise`.
         extra_trained: Forward passes per trained sample beyond a plain step's one (a backward pass counts two).
         extra_observed: The same per sample of the recorder's evaluation pass.
     """
@@ -24,12 +46,12 @@ class Paradigm(ABC):
     extra_trained: float = 0
     extra_observed: float = 0
 
-    def outputs(self, model: nn.Module, x: Tensor, targets: Tensor, draws: torch.Generator | None) -> Tensor:
+    def outputs(self, model: nn.Module, x: Tensor, targets: Tensor, noise: Noise | None) -> Tensor:
         """What ``losses`` and ``signals`` of a training step are computed from; by default the model's outputs."""
         outputs: Tensor = model(x)
         return outputs
 
-    def observed(self, model: nn.Module, x: Tensor, targets: Tensor, draws: torch.Generator | None) -> Tensor:
+    def observed(self, model: nn.Module, x: Tensor, targets: Tensor, noise: Noise | None) -> Tensor:
         """The same for the recorder's evaluation pass (evaluation mode, no gradients)."""
         outputs: Tensor = model(x)
         return outputs
