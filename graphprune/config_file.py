@@ -12,12 +12,15 @@ from pydantic import BaseModel, ValidationError
 
 from graphprune.config import (
     ArmConfig,
+    AuditConfig,
     Config,
     EmbeddingConfig,
     GraphConfig,
     OptimisationConfig,
     OracleConfig,
     SeedsConfig,
+    ShortRunConfig,
+    ShrinkPerturbConfig,
     TrainingConfig,
 )
 from graphprune.config_data import (
@@ -142,6 +145,8 @@ def _known_keys(location: tuple[int | str, ...]) -> list[str]:
         "embedding": EmbeddingConfig,
         "graph": GraphConfig,
         "oracle": OracleConfig,
+        "audit": AuditConfig,
+        "short_run": ShortRunConfig,
         "arms": ArmConfig,
     }
     sources: dict[str, type[BaseModel]] = {
@@ -157,4 +162,6 @@ def _known_keys(location: tuple[int | str, ...]) -> list[str]:
         return list(Config.model_fields)
     if location[0] == "data":
         return list(sources[str(location[1])].model_fields)
+    if "shrink_and_perturb" in location[1:-1]:
+        return list(ShrinkPerturbConfig.model_fields)
     return list(sections[str(location[0])].model_fields)

@@ -22,6 +22,11 @@ OPTIONAL = {
     "pandas": ("pandas", "interchange", "score tables as pandas frames"),
     "polars": ("polars", "interchange", "score tables as polars frames"),
     "duckdb": ("duckdb", "interchange", "SQL over score tables"),
+    "timm": ("timm", "timm", "models named timm:NAME"),
+    "torchvision": ("torchvision", "vision", "models named torchvision:NAME"),
+    "tensorboard": ("tensorboard", "track", "figures of trainings in TensorBoard"),
+    "mlflow": ("mlflow", "track", "figures of trainings in MLflow"),
+    "matplotlib": ("matplotlib", "experiments", "pictures of the experiments"),
     "playwright": ("playwright", "browser", "tests of the report page in a browser"),
     "mkdocs": ("mkdocs-material", "docs", "the documentation site"),
 }

@@ -102,6 +102,8 @@ def describe() -> dict[str, list[dict[str, str]]]:
         "extrapolators": "extrapolator",
         "selections": "selection",
         "samplers": "sampler",
+        "paradigms": "paradigm",
+        "models": "model",
     }
     described = {
         plural: [{"name": e.name, "source": e.source, "status": e.status} for e in entries(kind).values()]

@@ -192,6 +192,11 @@ CASES = {
     ),
     "misspelt key": (digits("sed=1"), "did you mean 'seed'"),
     "misspelt key in a section": (digits("graph.kk=3"), "unknown key 'graph.kk'"),
+    "misspelt key of the audit": (digits("audit.epoch=3"), "did you mean 'epochs'"),
+    "misspelt key of the short run": (digits("short_run.epoch=3"), "did you mean 'epochs'"),
+    "misspelt key two sections down": (
+        digits("training.init=seed", "training.shrink_and_perturb.nois=0.1"), "did you mean 'noise'"
+    ),
     "misspelt method": (digits("extrapolators=[knm]", "arms=[]"), "did you mean 'knn'"),
     "misspelt rule": (digits("arms.0.rule=tops"), "did you mean 'top'"),
     "misspelt sampler": (digits("training.sampler=rs3"), "did you mean 'rs2'"),

@@ -10,7 +10,6 @@ import typer
 from graphprune.cli.app import app
 from graphprune.cli.options import (
     DebugOption,
-    DeviceOption,
     Embeddings,
     IdsOption,
     JsonOption,
@@ -52,7 +51,7 @@ def graph(
     backend: Annotated[str, typer.Option("--backend", help="auto, exact or ivf.")] = "auto",
     options: MethodOption = None,
     seed: SeedOption = None,
-    device: DeviceOption = None,
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, mps, cuda or cuda:N.")] = "cpu",
     as_json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
@@ -65,7 +64,7 @@ def graph(
         k=k,
         metric=metric,
         backend=backend,
-        device=device or "cpu",
+        device=device,
         seed=seed or 0,
         options=options or [],
     )
@@ -123,7 +122,12 @@ def extrapolate(
 def evaluate(
     predicted: Annotated[Path, typer.Argument(help="Predicted scores.", show_default=False)],
     truth: Annotated[Path, typer.Argument(help="True scores.", show_default=False)],
-    options: MethodOption = None,
+    options: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="option=value", help="n_bootstrap=1000, or block=24 for windows; repeatable."
+        ),
+    ] = None,
     seed: SeedOption = None,
     as_json: JsonOption = False,
     debug: DebugOption = False,

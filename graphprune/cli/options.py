@@ -20,7 +20,9 @@ MethodOption = Annotated[
 ]
 SeedOption = Annotated[
     int | None,
-    typer.Option("--seed", min=0, help="Seed of all random choices (default: the config's, or 0)."),
+    typer.Option(
+        "--seed", min=0, help="Seed of all random choices, where there are any (default: the config's, or 0)."
+    ),
 ]
 DeviceOption = Annotated[
     str | None,

@@ -28,8 +28,8 @@ _BLOCK = 4096
 class PPRGo(NetworkExtrapolator):
     r"""Perceptron on each sample's features, averaged over the samples that its random walk visits most.
 
-    .. math:: \hat s_i = \sum_{j \in \mathrm{top}(i)} \pi_{ij} f(x_j) \Big/ \sum_{j \in \mathrm{top}(i)}
-    \pi_{ij}
+    .. math:: \hat s_i = \sum_{j \in \mathrm{top}(i)} \pi_{ij} f(x_j)
+        \Big/ \sum_{j \in \mathrm{top}(i)} \pi_{ij}
 
     with :math:`\pi_i` the personalised PageRank of sample i along its links. graphprune formulation, after
     Bojchevski et al. (2020): on the directed kNN graph with link weights, the weights of the ``top`` divided
