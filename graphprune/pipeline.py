@@ -96,6 +96,13 @@ def open_job(
     return job
 
 
+# How a config gives a sampler what it cannot do without.
+NEEDED = {
+    "scores": "name a score of the config in its arm (score: NAME)",
+    "reference_losses": "set reference_losses: run, or {weights: FILE, model: NAME}",
+}
+
+
 def check_names(config: Config) -> None:
     """Refuses unknown methods and options before any work is done."""
     from graphprune.train.models.build import check_model
@@ -112,17 +119,25 @@ def check_names(config: Config) -> None:
     if config.paradigm is not None and config.paradigm.name != "forecasting":
         create("paradigm", config.paradigm.name, **config.paradigm.options)
     check_trackers(config.track)
-    for sampler in [config.training.sampler, *(arm.sampler for arm in config.arms)]:
+    for sampler, score in (
+        (config.training.sampler, None),
+        *((arm.sampler, arm.score) for arm in config.arms),
+    ):
         if sampler is not None:
-            get("sampler", sampler.name)
+            given = {*sampler.options, *(["scores"] if score else [])}
+            for needed in get("sampler", sampler.name).requires:
+                if needed not in given:
+                    raise InputError(
+                        f"sampler '{sampler.name}' needs {needed}; {NEEDED.get(needed, 'set it')}"
+                    )
             for value in sampler.options.values():
                 if isinstance(value, dict) and "weights" in value:
                     must_exist(Path(value["weights"]))
-    for score in config.scores:
+    for method in config.scores:
         if config.data.kind not in ("sensors", "object") and "errors" in getattr(
-            get("score", score.name), "needs", ()
+            get("score", method.name), "needs", ()
         ):
-            raise InputError(f"scores: {score.name} needs windows of sensor data (data.kind: sensors)")
+            raise InputError(f"scores: {method.name} needs windows of sensor data (data.kind: sensors)")
 
 
 def _run(job: Job) -> dict[str, Any]:

@@ -197,6 +197,8 @@ CASES = {
     "misspelt key two sections down": (
         digits("training.init=seed", "training.shrink_and_perturb.nois=0.1"), "did you mean 'noise'"
     ),
+    "jest without a reference": (digits("arms=[{name: mine, sampler: jest}]"), "needs reference_losses"),
+    "weights without scores": (digits("arms=[{name: mine, sampler: score_weighted}]"), "name a score"),
     "misspelt method": (digits("extrapolators=[knm]", "arms=[]"), "did you mean 'knn'"),
     "misspelt rule": (digits("arms.0.rule=tops"), "did you mean 'top'"),
     "misspelt sampler": (digits("training.sampler=rs3"), "did you mean 'rs2'"),
