@@ -98,10 +98,15 @@ class Soak:
     def interruption(self) -> dict[str, Any]:
         """Ctrl-C in the middle of a training: one sentence, exit code 130, nothing half-written, resumable."""
         out = self.folder / "interrupted"
-        process = self.start(out)
-        wait_for(lambda: "started" in last_event(out, "train/"), process)
-        os.kill(process.pid, signal.SIGINT)
-        process.join()
+        for _ in range(10):
+            process = self.start(out)
+            wait_for(lambda: "started" in last_event(out, "train/"), process)
+            os.kill(process.pid, signal.SIGINT)
+            process.join()
+            if process.exitcode != 0:
+                break
+            # On busy cores the last training may end before the signal is there; then nothing was shown.
+            shutil.rmtree(out)
         said = self.err(out).read_text()
         assert process.exitcode == 130, said
         assert said.count("\n") == 1, said
