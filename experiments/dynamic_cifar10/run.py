@@ -34,6 +34,7 @@ from graphprune.data.images import stratified
 from graphprune.data.relabelled import Relabelled
 from graphprune.embed.module import embed_samples
 from graphprune.ledger import Cost, measure
+from graphprune.process import prepare_process
 from graphprune.registry import create, get
 from graphprune.rng import derive_seed, isolated_rng
 from graphprune.samplers.base import EpochSampler
@@ -206,6 +207,7 @@ def finished(path: Path) -> set[tuple[str, int]]:
 
 def work(chosen: argparse.Namespace, path: Path) -> None:
     """Runs the jobs given, one after the other, and appends their lines."""
+    prepare_process()
     torch.set_num_threads(chosen.threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     data = load(chosen.data, chosen.noisy, chosen.limit)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
+import resource
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -21,6 +25,7 @@ from torch.nn.functional import cross_entropy
 from experiments.harness import ROOT, medians, ratios
 from graphprune.config import OptimisationConfig
 from graphprune.data.base import TensorSamples
+from graphprune.process import prepare_process
 from graphprune.registry import create, get
 from graphprune.rng import isolated_rng
 from graphprune.samplers.random import RandomSampler
@@ -141,6 +146,39 @@ def precision(repeats: int, scale: float) -> dict[str, Any]:
     return {"seconds": found, "images_per_second": speeds, "speedup": ratios(found, "float32", "bf16")}
 
 
+def memory(repeats: int, scale: float) -> dict[str, Any]:
+    """An epoch in a process that keeps freed memory against one in a process that gives it back."""
+    n, spawn = round(20_000 * scale), multiprocessing.get_context("spawn")
+    found: dict[str, Any] = {}
+    for name in ("small_cnn", "resnet20"):
+        runs: dict[str, list[dict[str, float]]] = {"kept": [], "given back": []}
+        for _ in range(repeats):
+            for kind, own in runs.items():
+                with ProcessPoolExecutor(1, spawn) as pool:
+                    own.append(pool.submit(_paged_epoch, name, n, prepared=kind == "kept").result())
+        median = {kind: statistics.median(run["seconds"] for run in own) for kind, own in runs.items()}
+        found[name] = {"images": n, "runs": runs, "median_s": median}
+        found[name]["kept / given back"] = median["kept"] / median["given back"]
+    return found
+
+
+def _paged_epoch(name: str, n: int, *, prepared: bool) -> dict[str, float]:
+    """Seconds and page faults of an epoch by hand, after a short one."""
+    if prepared:
+        prepare_process()
+    samples = images(n)
+    bare(name, images(4 * BATCH), "bf16")
+    before, start = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
+    bare(name, samples, "bf16")
+    seconds, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF)
+    return {
+        "seconds": seconds,
+        "system_seconds": after.ru_stime - before.ru_stime,
+        "page_faults": after.ru_minflt - before.ru_minflt,
+        "peak_resident_mib": after.ru_maxrss / 1024,
+    }
+
+
 def processes(repeats: int, scale: float) -> dict[str, Any]:
     """Two gloo processes with one thread each over one with two; must reach 0.9, with the same losses."""
     n = round(10_000 * scale)
@@ -214,4 +252,10 @@ def resume(repeats: int, scale: float) -> dict[str, Any]:
     return {"runs": found, "seconds beyond loading and the step": float(np.median(beyond))}
 
 
-SECTIONS = {"loop": loop, "precision": precision, "processes": processes, "resume": resume}
+SECTIONS = {
+    "loop": loop,
+    "precision": precision,
+    "memory": memory,
+    "processes": processes,
+    "resume": resume,
+}

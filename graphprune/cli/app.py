@@ -14,6 +14,7 @@ from graphprune import __version__
 from graphprune.cli.options import DebugOption
 from graphprune.cli.output import say
 from graphprune.errors import InputError
+from graphprune.process import prepare_process
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
@@ -30,8 +31,7 @@ app = typer.Typer(
 
 def main() -> None:
     """Runs one command and exits: 0 done, 1 failed, 2 bad usage or input, 130 interrupted."""
-    # Idle OpenMP threads sleep: where others use the cores, too, spinning costs a factor of ten or more.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    prepare_process()
     # A scheduler that ends the job is to leave the same order behind as Ctrl-C.
     former = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
