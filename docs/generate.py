@@ -1,4 +1,4 @@
-"""One page for every registered method, from its docstring: `python docs/generate.py [FOLDER]`.
+"""One page for every registered method, from its docstring, and one of all keys: `python docs/generate.py [FOLDER]`.
 
 The pages are made anew by every build and are no part of the repository.
 """
@@ -12,6 +12,7 @@ import re
 import shutil
 from pathlib import Path
 
+from config_page import config_page
 from latex2mathml.converter import convert
 
 from graphprune.registry import DIRECTION, KINDS, Entry, entries
@@ -111,7 +112,7 @@ def formula(latex: str, display: str) -> str:
 
 
 def main() -> None:
-    """Writes ``methods/index.md`` and ``methods/<kind>/<name>.md``."""
+    """Writes ``methods/index.md``, ``methods/<kind>/<name>.md``, and ``config.md`` beside their folder."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", nargs="?", type=Path, default=Path(__file__).parent / "methods")
     folder: Path = parser.parse_args().folder
@@ -128,6 +129,7 @@ def main() -> None:
             index.append(f"| [{name}]({kind}/{name}.md) | {first} | {entry.status} |")
         index.append("")
     (folder / "index.md").write_text("\n".join(index), encoding="utf-8")
+    (folder.parent / "config.md").write_text(config_page(TITLES), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from graphprune.config_base import Count, Fraction, Keep, Method, Name, Strict
 from graphprune.config_data import DataConfig
@@ -16,10 +16,10 @@ from graphprune.config_data import DataConfig
 class SeedsConfig(Strict):
     """Which samples are scored by training on them."""
 
-    fraction: Fraction = 0.2
+    fraction: Annotated[Fraction, Field(description="Share of all training samples.")] = 0.2
     draw: Annotated[
         Literal["stratified", "uniform", "time_blocks"] | None,
-        Field(description="Default: stratified by class, time_blocks for windows."),
+        Field(description="How they are drawn (default: stratified by class, time_blocks for windows)."),
     ] = None
     heldout: Annotated[
         float, Field(gt=0, lt=1, description="Share of the seeds that judges the extrapolators.")
@@ -121,7 +121,9 @@ class TrainingConfig(OptimisationConfig):
         Field(description="Loosens the weights of init: seed (default: as they are)."),
     ] = None
 
-    random_states: Annotated[tuple[int, ...], Field(min_length=1)] = (0, 1, 2)
+    random_states: Annotated[
+        tuple[int, ...], Field(min_length=1, description="Every arm is trained once with each.")
+    ] = (0, 1, 2)
     sampler: Annotated[
         Method | None, Field(description="Adds an arm that trains with this dynamic sampler.")
     ] = None
@@ -144,7 +146,13 @@ class TrainingConfig(OptimisationConfig):
 class EmbeddingConfig(Strict):
     """What the graph is built on."""
 
-    source: Literal["seed_model", "reference", "file", "statistics"] = "seed_model"
+    source: Annotated[
+        Literal["seed_model", "reference", "file", "statistics"],
+        Field(
+            description="seed_model: features of the model trained on the seeds; reference: of a model from a file;"
+            " file: vectors of yours; statistics: of windows, without a model."
+        ),
+    ] = "seed_model"
     path: Annotated[Path | None, Field(description="[N, D] .npy of source: file.")] = None
     weights: Annotated[Path | None, Field(description=".safetensors or .npz of source: reference.")] = None
     model: Annotated[Method | None, Field(description="Model of source: reference (default: `model`).")] = (
@@ -163,9 +171,15 @@ class EmbeddingConfig(Strict):
 class GraphConfig(Strict):
     """The kNN graph, and for windows its temporal and sensor links."""
 
-    k: Count = 20
-    metric: Literal["euclidean", "cosine", "inner"] = "cosine"
-    backend: Literal["auto", "exact", "ivf"] = "auto"
+    k: Annotated[Count, Field(description="Neighbours of each sample.")] = 20
+    metric: Annotated[
+        Literal["euclidean", "cosine", "inner"],
+        Field(description="What is near; inner: largest inner product."),
+    ] = "cosine"
+    backend: Annotated[
+        Literal["auto", "exact", "ivf"],
+        Field(description="ivf: approximate, by FAISS (extra: faiss); auto: exact up to 200,000 samples."),
+    ] = "auto"
     temporal_weight: Annotated[
         float, Field(ge=0, description="Weight of links to the windows before and after.")
     ] = 1.0
@@ -175,7 +189,9 @@ class GraphConfig(Strict):
 class OracleConfig(Strict):
     """Full-data runs whose mean score is the truth."""
 
-    runs: Annotated[int, Field(ge=1)] = 2
+    runs: Annotated[
+        Count, Field(description="With different random seeds; two or more show the noise ceiling.")
+    ] = 2
 
 
 class AuditConfig(Strict):
@@ -184,24 +200,26 @@ class AuditConfig(Strict):
     epochs: Annotated[
         int | None, Field(ge=3, description="Where they stop (default: three fifths of training.epochs).")
     ] = None
-    runs: Count = 1
+    runs: Annotated[Count, Field(description="With different random seeds.")] = 1
 
 
 class ShortRunConfig(Strict):
     """A short run on all the data, trained as the arms are: the control that costs what the seed run does."""
 
     epochs: Annotated[
-        int | None, Field(ge=1, description="Default: as many sample passes as the seed run.")
+        int | None, Field(ge=1, description="Its length (default: as many sample passes as the seed run).")
     ] = None
 
 
 class ArmConfig(Strict):
     """One pruned training: samples selected by extrapolated scores, or a sampler that chooses while training."""
 
-    name: Name
+    name: Annotated[Name, Field(description="Of your choice, for tables and files.")]
     score: Annotated[str | None, Field(description="Extrapolated score; a sampler may do without.")] = None
-    extrapolator: str = "knn"
-    rule: Method = Method(name="top")
+    extrapolator: Annotated[
+        str, Field(description="Whose predictions it goes by (default: the first of `extrapolators`).")
+    ] = ""
+    rule: Annotated[Method, Field(description="Selection rule, with its options.")] = Method(name="top")
     keep: Annotated[Keep, Field(description="Fraction of all samples that the rule keeps.")] = 0.5
     sampler: Annotated[
         Method | None, Field(description="Trains with this sampler instead of a selection.")
@@ -220,37 +238,70 @@ class ArmConfig(Strict):
 class Config(Strict):
     """A whole job."""
 
-    name: Name
-    seed: Annotated[int, Field(ge=0)] = 0
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")] = "auto"
-    data: DataConfig
+    name: Annotated[Name, Field(description="Of the job, for tables and the report.")]
+    seed: Annotated[
+        int, Field(ge=0, description="Of everything that is drawn; the same seed gives the same bytes.")
+    ] = 0
+    device: Annotated[
+        str,
+        Field(
+            pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$",
+            description="cpu, mps, cuda or cuda:1; auto: CUDA, then MPS, then the CPU.",
+        ),
+    ] = "auto"
+    data: Annotated[DataConfig, Field(description="What is trained and tested on.")]
     track: Annotated[
         tuple[Literal["tensorboard", "mlflow"], ...],
         Field(description="Where figures of the trainings go besides log.jsonl (extra: track)."),
     ] = ()
-    seeds: SeedsConfig = SeedsConfig()
-    model: Method = Method(name="small_cnn")
+    seeds: Annotated[SeedsConfig, Field(description="The samples that are scored by training on them.")] = (
+        SeedsConfig()
+    )
+    model: Annotated[
+        Method, Field(description="What is trained, with its options; also timm:NAME and torchvision:NAME.")
+    ] = Method(name="small_cnn")
     paradigm: Annotated[
         Method | None,
         Field(
             description="supervised, adversarial, unsupervised or forecasting, with options (default: by the task)."
         ),
     ] = None
-    seed_training: OptimisationConfig = OptimisationConfig()
-    scores: Annotated[tuple[Method, ...], Field(min_length=1)] = (Method(name="dynamic_uncertainty"),)
-    embedding: EmbeddingConfig = EmbeddingConfig()
-    graph: GraphConfig = GraphConfig()
-    extrapolators: Annotated[tuple[Method, ...], Field(min_length=1)] = tuple(
-        Method(name=name) for name in ("auto", "knn", "gcn", "mean", "class_mean", "ridge", "mlp")
+    seed_training: Annotated[OptimisationConfig, Field(description="The training on the seeds.")] = (
+        OptimisationConfig()
     )
+    scores: Annotated[
+        tuple[Method, ...],
+        Field(min_length=1, description="What is recorded of the seeds, with its options."),
+    ] = (Method(name="dynamic_uncertainty"),)
+    embedding: Annotated[EmbeddingConfig, Field(description="The vectors of all samples.")] = (
+        EmbeddingConfig()
+    )
+    graph: Annotated[GraphConfig, Field(description="The neighbours of every sample.")] = GraphConfig()
+    extrapolators: Annotated[
+        tuple[Method, ...],
+        Field(
+            min_length=1, description="What extends the scores to all samples; all are judged, arms name one."
+        ),
+    ] = tuple(Method(name=name) for name in ("auto", "knn", "gcn", "mean", "class_mean", "ridge", "mlp"))
     controls: Annotated[
         bool, Field(description="Judge the controls that fit nothing beside the extrapolators.")
     ] = True
-    short_run: ShortRunConfig | None = ShortRunConfig()
-    oracle: OracleConfig | None = None
-    audit: AuditConfig | None = None
-    arms: tuple[ArmConfig, ...] = ()
-    training: TrainingConfig = TrainingConfig()
+    short_run: Annotated[
+        ShortRunConfig | None, Field(description="The control of a short run on all the data; null: none.")
+    ] = ShortRunConfig()
+    oracle: Annotated[
+        OracleConfig | None,
+        Field(description="Full runs that tell the true scores; null: none, for they cost most."),
+    ] = None
+    audit: Annotated[
+        AuditConfig | None, Field(description="Begun full runs that stand in for an oracle; null: none.")
+    ] = None
+    arms: Annotated[
+        tuple[ArmConfig, ...], Field(description="The pruned trainings beside the baselines.")
+    ] = ()
+    training: Annotated[
+        TrainingConfig, Field(description="The trainings of all arms; inherits from `seed_training`.")
+    ] = TrainingConfig()
 
     @model_validator(mode="before")
     @classmethod
@@ -269,6 +320,17 @@ class Config(Strict):
             if names.count(name) > 1:
                 raise ValueError(f"'{name}' stands more than once; keep one")
         return value
+
+    @field_validator("arms")
+    @classmethod
+    def _default_extrapolator(
+        cls, arms: tuple[ArmConfig, ...], info: ValidationInfo
+    ) -> tuple[ArmConfig, ...]:
+        made = info.data.get("extrapolators")
+        if not made:
+            return arms
+        first = {"extrapolator": made[0].name}
+        return tuple(arm if arm.extrapolator else arm.model_copy(update=first) for arm in arms)
 
     @model_validator(mode="after")
     def _seed_run_fits(self) -> Config:

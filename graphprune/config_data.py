@@ -34,7 +34,9 @@ class SklearnData(_Source):
     """A data set that scikit-learn carries in its wheel."""
 
     kind: Literal["sklearn"]
-    name: Literal["digits", "wine", "iris", "breast_cancer"] = "digits"
+    name: Annotated[
+        Literal["digits", "wine", "iris", "breast_cancer"], Field(description="Which of them.")
+    ] = "digits"
 
 
 class _ImageSource(_Source):
@@ -51,56 +53,69 @@ class HubData(_ImageSource):
     """A data set of the Hugging Face hub."""
 
     kind: Literal["hub"]
-    name: str
-    subset: str | None = None
-    train_split: str = "train"
-    test_split: str | None = "test"
+    name: Annotated[str, Field(description="As the hub calls it: owner/name.")]
+    subset: Annotated[str | None, Field(description="Its configuration, where it has several.")] = None
+    train_split: Annotated[str, Field(description="Name of the split to train on.")] = "train"
+    test_split: Annotated[
+        str | None, Field(description="Name of the split to test on; null: `test_fraction` is held out.")
+    ] = "test"
 
 
 class ParquetData(_ImageSource):
     """Local Parquet files with encoded images and integer labels."""
 
     kind: Literal["parquet"]
-    path: Path
-    test_path: Path | None = None
+    path: Annotated[Path, Field(description="File to train on.")]
+    test_path: Annotated[
+        Path | None, Field(description="File to test on (default: `test_fraction` is held out).")
+    ] = None
 
 
 class ImageFolderData(_ImageSource):
     """A folder with one sub-folder per class."""
 
     kind: Literal["imagefolder"]
-    path: Path
-    test_path: Path | None = None
+    path: Annotated[Path, Field(description="Folder to train on.")]
+    test_path: Annotated[
+        Path | None, Field(description="Folder to test on (default: `test_fraction` is held out).")
+    ] = None
 
 
 class NpzData(_Source):
     """Arrays: ``x [N, ...]``, ``y [N]``, optionally ``x_test``, ``y_test`` and ``ids [N]``."""
 
     kind: Literal["npz"]
-    path: Path
+    path: Annotated[Path, Field(description="The `.npz` file.")]
 
 
 class SensorsData(Strict):
     """Windows of a series ``[T, N, C]``: a file or folder by path, or an embedded one by name."""
 
     kind: Literal["sensors"]
-    path: Path | None = None
-    name: str | None = None
-    window: Count = 12
-    horizon: Count = 12
-    stride: Count = 1
-    delay: Annotated[int, Field(ge=0)] = 0
-    target: int | str = 0
-    granularity: Literal["network", "sensor"] = "network"
+    path: Annotated[Path | None, Field(description="File or folder of readings.")] = None
+    name: Annotated[str | None, Field(description="Embedded series, in place of path: traffic_counts.")] = (
+        None
+    )
+    window: Annotated[Count, Field(description="Steps that a forecast sees.")] = 12
+    horizon: Annotated[Count, Field(description="Steps that it predicts.")] = 12
+    stride: Annotated[Count, Field(description="Steps from one window to the next.")] = 1
+    delay: Annotated[int, Field(ge=0, description="Steps between what is seen and what is predicted.")] = 0
+    target: Annotated[int | str, Field(description="Channel that is predicted, by number or name.")] = 0
+    granularity: Annotated[
+        Literal["network", "sensor"],
+        Field(description="A sample is a window of all sensors, or of one sensor."),
+    ] = "network"
     missing: Annotated[float | None, Field(description="A value that stands for 'missing', besides NaN.")] = (
         None
     )
     steps_per_day: Annotated[int | None, Field(ge=1, description="For files without time stamps.")] = None
     adjacency: Annotated[Path | None, Field(description="File of link strengths between sensors.")] = None
     distance: Annotated[Path | None, Field(description="File of distances between sensors.")] = None
-    test_fraction: Fraction = 0.2
+    test_fraction: Annotated[Fraction, Field(description="Held out for testing: the last windows.")] = 0.2
     limit: Annotated[int | None, Field(ge=4, description="Use only the first so many time steps.")] = None
-    faults: tuple[str, ...] = ()
+    faults: Annotated[
+        tuple[str, ...], Field(description="Known faults of the data, printed beside every figure.")
+    ] = ()
 
     @model_validator(mode="after")
     def _one_source(self) -> SensorsData:
@@ -113,7 +128,7 @@ class ObjectData(Strict):
     """Data that a Python program hands over: ``graphprune.run(config, data=...)``."""
 
     kind: Literal["object"]
-    name: str = "object"
+    name: Annotated[str, Field(description="For tables and the report.")] = "object"
 
 
 DataConfig = Annotated[

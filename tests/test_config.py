@@ -17,6 +17,13 @@ def test_training_inherits_what_it_does_not_set():
     assert (config.training.lr, config.training.epochs) == (0.5, 9)
 
 
+def test_an_arm_goes_by_the_first_extrapolator_unless_it_names_one():
+    arms = [{"name": "a", "score": "loss"}, {"name": "b", "score": "loss", "extrapolator": "knn"}]
+    config = parse_config({**MINIMAL, "scores": ["loss"], "extrapolators": ["ridge", "knn"], "arms": arms})
+    assert [arm.extrapolator for arm in config.arms] == ["ridge", "knn"]
+    assert parse_config({**MINIMAL, "scores": ["loss"], "arms": arms}).arms[0].extrapolator == "auto"
+
+
 def test_yaml_round_trip(tmp_path):
     config = parse_config({**MINIMAL, "scores": [{"name": "tdds", "window": 4}], "oracle": {"runs": 2}})
     path = tmp_path / "c.yaml"

@@ -12,7 +12,8 @@ from graphprune.registry import KINDS, entries
 
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", flags=re.DOTALL | re.MULTILINE)
-PAGES = sorted(page for page in (ROOT / "docs").glob("*.md"))
+# The page of all keys is made anew by every build.
+PAGES = sorted(page for page in (ROOT / "docs").glob("*.md") if page.name != "config.md")
 # What a block may be called that is only to be read: terminals that install, YAML, output.
 READ_ONLY = {"console", "yaml", "text", "json"}
 
@@ -48,27 +49,47 @@ def test_the_blocks_of_a_page_run(page, run, tmp_path, monkeypatch, capsys):
 def test_links_and_pictures_of_the_pages_exist():
     for page in PAGES:
         for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text()):
-            if not target.startswith(("http", "methods/")):
+            if not target.startswith(("http", "methods/", "config.md")):
                 assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
-def test_every_method_has_a_page_with_its_source_and_formula(tmp_path, monkeypatch):
+@pytest.fixture
+def generated(tmp_path, monkeypatch):
+    """The folder of pages that a build of the site makes."""
     pytest.importorskip("latex2mathml")
+    monkeypatch.syspath_prepend(ROOT / "docs")
     spec = importlib.util.spec_from_file_location("generate", ROOT / "docs/generate.py")
     generate = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(generate)
     monkeypatch.setattr(sys, "argv", ["generate.py", str(tmp_path / "methods")])
     generate.main()
-    index = (tmp_path / "methods/index.md").read_text()
+    return tmp_path
+
+
+def test_every_method_has_a_page_with_its_source_and_formula(generated):
+    index = (generated / "methods/index.md").read_text()
     for kind in KINDS:
         for name, entry in entries(kind).items():
-            text = (tmp_path / f"methods/{kind}/{name}.md").read_text()
+            text = (generated / f"methods/{kind}/{name}.md").read_text()
             assert entry.source in text
             assert f"]({kind}/{name}.md)" in index
             assert ":math:" not in text
             assert ".. math" not in text
-    assert "<math" in (tmp_path / "methods/score/dynamic_uncertainty.md").read_text()
-    assert "larger values are kept" in (tmp_path / "methods/score/aum.md").read_text()
+    assert "<math" in (generated / "methods/score/dynamic_uncertainty.md").read_text()
+    assert "larger values are kept" in (generated / "methods/score/aum.md").read_text()
+
+
+def test_every_key_of_a_config_has_a_meaning_and_stands_on_the_page(generated):
+    from graphprune.config_schema import config_schema
+
+    page, schema = (generated / "config.md").read_text(), config_schema()
+    sections = [schema, *(s for s in schema["$defs"].values() if s.get("additionalProperties") is False)]
+    assert len(sections) > 15
+    for section in sections:
+        for key, value in section["properties"].items():
+            assert f"| `{key}` | " in page
+            assert value.get("description") or "const" in value, f"{section['title']}.{key} tells no meaning"
+    assert "| `k` | integer ≥ 1 | `20` | Neighbours of each sample. |" in page
 
 
 def test_the_docs_and_the_readme_name_commands_that_exist():
