@@ -19,7 +19,7 @@ from graphprune.registry import create
 from graphprune.rng import derive_seed
 from graphprune.samplers.base import EpochSampler
 from graphprune.samplers.static import StaticSampler
-from graphprune.stages.dynamic import window_stationarity
+from graphprune.stages.windows import window_stationarity
 from graphprune.table import ScoreTable
 from graphprune.train.forecast_errors import forecast_errors
 from graphprune.train.naive import historical_average, last_value, naive_errors

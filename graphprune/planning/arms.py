@@ -21,6 +21,7 @@ from graphprune.stages.arms import Arm, ArmResult, baseline_arms, equal_cost_arm
 from graphprune.stages.dynamic import FROM_RUN
 from graphprune.stages.job import Job
 from graphprune.stages.overhead import sampler_cost, selection_cost
+from graphprune.stages.windows import asks_windows, window_stage
 
 
 def reckon_arms(job: Job, measured: Calibration, run: PlannedRun) -> tuple[list[str], int]:
@@ -79,6 +80,8 @@ class _Arms:
         for spec in reference_specs(method):
             uses |= {"seeds"} if spec == FROM_RUN else set()
             looked = looked + self._reference(spec)
+        for option in asks_windows(self.job.data.train, method):
+            looked = looked + self._asked(option)
         score = None if config is None else config.score
         overhead = looked + sampler_cost(
             self.job,
@@ -108,6 +111,13 @@ class _Arms:
             stage = f"train/{arm.name}/{state}"
             self.run.book(stage, {stage: cost}, disk_bytes=disk)
         self.done.append((arm, ArmResult((), cost)))
+
+    def _asked(self, option: str) -> Cost:
+        """What windows tell a sampler: asked once, and paid for by every arm that uses it."""
+        stage, cost = window_stage(option), self.measured.passes.asked[option].cost_for(self.n)
+        if not self.run.costs(stage):
+            self.run.book(stage, {stage: cost}, disk_bytes=4 * self.n)
+        return cost
 
     def _reference(self, spec: Any) -> Cost:
         """The pass of a reference model: done once, and paid for by every arm that uses it."""

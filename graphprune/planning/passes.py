@@ -19,6 +19,7 @@ from graphprune.planning.measured import Measured, Part, some_windows, spread, t
 from graphprune.scores.input_complexity import input_complexity
 from graphprune.stages.dynamic import FROM_RUN
 from graphprune.stages.job import Job
+from graphprune.stages.windows import ask_windows, asks_windows
 from graphprune.train.forecast_errors import forecast_errors
 from graphprune.train.paradigms.adversarial import Adversarial, robust_accuracy
 
@@ -35,6 +36,7 @@ class Passes:
         test: All that a finished training is tested with.
         references: Passes of reference models that samplers ask for, by `reference_key`.
         complexity: Of windows by their inputs alone, or None.
+        asked: What windows tell samplers, by option.
         embeddings: ``[n, D]``.
         outputs: Of the job's model ``[n, ...]``.
         losses: ``[n]`` float32 of the model after the little training that it had.
@@ -45,6 +47,7 @@ class Passes:
     test: Measured
     references: dict[str, Measured]
     complexity: Measured | None
+    asked: dict[str, Measured]
     embeddings: Tensor
     outputs: Tensor
     losses: npt.NDArray[np.float32]
@@ -60,7 +63,9 @@ def measure_passes(job: Job, scored: Job, part: Part, *, model: nn.Module, final
     """
     n, train = len(part), scored.data.train
     (embeddings, outputs), forward = timed(n, lambda: _embed(scored, model, part))
-    embed, complexity = forward, None
+    embed, complexity, asked = forward, None, dict[str, Measured]()
+    every = [*(arm.sampler for arm in job.config.arms), job.config.training.sampler]
+    samplers = [sampler for sampler in every if sampler is not None]
     source = scored.config.embedding
     if source.source == "reference":
         other = scored.make_model("embed", method=source.model)
@@ -74,10 +79,11 @@ def measure_passes(job: Job, scored: Job, part: Part, *, model: nn.Module, final
         if source.source == "statistics":
             found, embed = timed(n, lambda: window_statistics(windows))
             embeddings = torch.from_numpy(found)
+        for option in {option for sampler in samplers for option in asks_windows(train, sampler)}:
+            _, asked[option] = timed(n, lambda option=option: ask_windows(windows, option))  # type: ignore[misc]
     test = Part(job.data.test, spread(len(job.data.test), n))
     references = {}
-    samplers = [arm.sampler for arm in job.config.arms] + [job.config.training.sampler]
-    for spec in (spec for sampler in samplers if sampler is not None for spec in reference_specs(sampler)):
+    for spec in (spec for sampler in samplers for spec in reference_specs(sampler)):
         method = Method.model_validate(spec["model"]) if isinstance(spec, dict) and "model" in spec else None
         reference = job.make_model("reference", method=method)
         references[reference_key(spec)] = timed(n, lambda network=reference: _embed(job, network, part))[1]  # type: ignore[misc]
@@ -87,6 +93,7 @@ def measure_passes(job: Job, scored: Job, part: Part, *, model: nn.Module, final
         test=timed(len(test), lambda: _test(job, final, test))[1],
         references=references,
         complexity=complexity,
+        asked=asked,
         embeddings=embeddings,
         outputs=outputs,
         losses=_losses(scored, model, part),

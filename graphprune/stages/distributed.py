@@ -13,8 +13,8 @@ from graphprune.files import fingerprint, write_json
 from graphprune.registry import create
 from graphprune.rng import derive_seed
 from graphprune.samplers.base import EpochSampler
-from graphprune.stages.dynamic import told_by_windows
 from graphprune.stages.job import Job
+from graphprune.stages.windows import ask_windows, asks_windows
 from graphprune.store import RunFolder
 from graphprune.train.checkpoint import Checkpoint, save_weights
 from graphprune.train.evaluate import evaluate_model
@@ -66,7 +66,8 @@ def train_distributed(
     if sampler is None:
         chosen = method or Method(name="random")
         seed = derive_seed(state, "sampler", chosen.name)
-        options = {**told_by_windows(job.data.train, chosen), **chosen.options}
+        told = {each: ask_windows(job.data.train, each) for each in asks_windows(job.data.train, chosen)}
+        options = {**told, **chosen.options}
         sampler = create("sampler", chosen.name, n=n, epochs=settings.epochs, seed=seed, **options)
         steered = chosen.model_dump()
     else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,24 +11,20 @@ from torch import Tensor
 
 from graphprune.config import ArmConfig
 from graphprune.config_base import Method
-from graphprune.data.base import Samples
-from graphprune.data.windows import WindowSamples
 from graphprune.errors import InputError
-from graphprune.graph.spatiotemporal import linked_windows
 from graphprune.ledger import Cost
 from graphprune.registry import create, get
 from graphprune.samplers.base import EpochSampler, scores_by_row
-from graphprune.samplers.stationarity import roughness, stationarity
 from graphprune.stages.arms import Arm
 from graphprune.stages.extrapolate import prediction_path
 from graphprune.stages.job import Job
 from graphprune.stages.overhead import sampler_cost
 from graphprune.stages.reference import reference_values
+from graphprune.stages.windows import told_by_windows
 from graphprune.table import ScoreTable
 
 # An option with this value is replaced by what the run computed, and its cost is the arm's.
 FROM_RUN = "run"
-Answer = Callable[[WindowSamples], Tensor | None]
 
 
 def dynamic_arm(job: Job, arm: ArmConfig) -> Arm:
@@ -104,7 +99,8 @@ def sampler_arm(
             uses |= {"seeds"} if spec == FROM_RUN else set()
             looked, inputs = looked + cost, (*inputs, path)
     score, extrapolator = predicted or (None, "")
-    options |= told_by_windows(job.data.train, method)
+    told, asked, answers = told_by_windows(job, method)
+    options, looked, inputs = options | told, looked + asked, inputs + answers
     overhead = looked + sampler_cost(job, score=score, extrapolator=extrapolator, uses=uses, warm=warm)
 
     def make(seed: int) -> EpochSampler:
@@ -114,29 +110,6 @@ def sampler_arm(
     make(0)
     identity = {"sampler": method.model_dump(mode="json"), "scores": table is not None}
     return Arm(name, None, epochs, make, identity, inputs, overhead=overhead, warm=warm)
-
-
-def told_by_windows(samples: Samples, method: Method) -> dict[str, Any]:
-    """Options of a sampler that windows themselves answer, where they are not given: stationarity and links.
-
-    One pass over the windows' inputs without a model, which is in no arm's seconds.
-    """
-    if not isinstance(samples, WindowSamples):
-        return {}
-    known = inspect.signature(get("sampler", method.name)).parameters
-    answers: dict[str, Answer] = {"stationarity": window_stationarity, "links": linked_windows}
-    return {
-        option: answer(samples)
-        for option, answer in answers.items()
-        if option in known and option not in method.options
-    }
-
-
-def window_stationarity(samples: WindowSamples) -> Tensor:
-    """How stationary each window's input is, ``[N]`` in [0, 1]; see `graphprune.samplers.stationarity`."""
-    return stationarity(
-        torch.cat([roughness(samples.readings(rows, past=True)) for rows in samples.blocks()])
-    )
 
 
 def _embeddings(job: Job) -> Tensor:

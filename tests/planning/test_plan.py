@@ -108,6 +108,16 @@ def test_windows_are_planned_like_their_run(tmp_path):
 
 
 @pytest.mark.usefixtures("quick")
+def test_what_windows_tell_a_sampler_is_planned(tmp_path):
+    traffic = Path(__file__).parents[2] / "configs/traffic.yaml"
+    small = ["data.limit=300", "training.random_states=[0]", "extrapolators=[knn]", "oracle=null", "arms=[]",
+             "seed_training.epochs=2", "training.epochs=2", "scores=[st_complexity]", "short_run=null",
+             "controls=false", "training.sampler={name: st_prune, r: 0}"]  # fmt: skip
+    found = compare(load_config(traffic, small), tmp_path / "run")
+    assert any(stage.name == "windows" for stage in found.stages)
+
+
+@pytest.mark.usefixtures("quick")
 def test_a_sampler_that_goes_by_losses_is_told_some(tmp_path):
     config = variant(arms=[], training={"sampler": {"name": "infobatch", "r": 0.5}, "epochs": 8})
     found = plan(config)

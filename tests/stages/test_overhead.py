@@ -3,6 +3,7 @@
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import yaml
 
@@ -50,6 +51,19 @@ def test_classes_are_looked_at_and_no_graph_is_read(tmp_path):
 def test_windows_are_charged_for_the_errors_on_them(tmp_path):
     cost, spent = charged(load_config(ROOT / "configs/traffic.yaml", WINDOWS), tmp_path / "run")
     assert cost["auto"] - spent["seed_errors"] == pytest.approx(cost["knn"] - spent["embed"])
+
+
+def test_a_sampler_pays_for_what_windows_tell_it(tmp_path):
+    changes = ("training.sampler={name: st_prune, r: 0}", "extrapolators=[knn]")
+    metrics = run(load_config(ROOT / "configs/traffic.yaml", (*WINDOWS, *changes)), tmp_path / "run")
+    ledger = read_json(tmp_path / "run/ledger.json")
+    asked = ledger["windows/stationarity"]["seconds"] + ledger["windows/links"]["seconds"]
+    trained = ledger["train/st_prune/0"]["seconds"]
+    assert asked > 0
+    assert metrics["training"]["st_prune"]["total_seconds"] == pytest.approx(asked + trained)
+    # Windows of the whole network are linked with none.
+    assert np.load(tmp_path / "run/windows/links.npy").size == 0
+    assert len(np.load(tmp_path / "run/windows/stationarity.npy")) == metrics["dataset"]["n"]
 
 
 def test_where_a_paradigm_tells_no_errors_the_graph_is_paid_for(tmp_path):

@@ -31,6 +31,8 @@ def lightning_data(data: Any, sampler: EpochSampler, batch_size: int, **options:
     from lightning.pytorch import LightningDataModule
 
     class SamplerData(LightningDataModule):  # type: ignore[misc]
+        """Follows the sampler, epoch by epoch, in every process."""
+
         def train_dataloader(self) -> EpochLoader:
             trainer = self.trainer
             if trainer.reload_dataloaders_every_n_epochs != 1:
