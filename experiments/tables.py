@@ -1,4 +1,4 @@
-"""What the tables of several experiments need: lines of results in, Markdown out."""
+"""What several experiments need to show results: lines in, Markdown and pictures out."""
 
 from __future__ import annotations
 
@@ -36,3 +36,12 @@ def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A Markdown table."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def write_svg(figure: Any, path: Path) -> None:
+    """Writes a figure of matplotlib and closes it; the same figure gives the same bytes."""
+    from matplotlib import pyplot, rc_context
+
+    with rc_context({"svg.hashsalt": path.stem}):
+        figure.savefig(path, metadata={"Date": None})
+    pyplot.close(figure)

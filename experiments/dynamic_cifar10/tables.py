@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.equal_cost import BASELINES, Run, by_arm, differences, draw, verdict
-from experiments.tables import markdown, read_lines, spread
+from experiments.tables import markdown, read_lines, spread, write_svg
 
 RESULTS = Path(__file__).parent / "results"
 COSTS = ("cpu_seconds", "seconds", "passes")
@@ -28,19 +28,32 @@ def runs_of(lines: Lines, cost: str) -> list[Run]:
 
 def table(lines: Lines, cost: str) -> str:
     """One row per arm, best accuracy first."""
-    header = ["arm", "n", "accuracy", cost.replace("_", " "), "cost in full runs", "backward passes"]
-    header += [part for baseline in BASELINES for part in (f"minus {baseline} at equal cost", "")]
-    runs = runs_of(lines, cost)
+    header = [
+        "arm",
+        "n",
+        "accuracy",
+        cost.replace("_", " "),
+        "cost in full runs",
+        "passes",
+        "backward passes",
+    ]
+    header += [f"minus {baseline} at equal cost" for baseline in BASELINES]
+    header += [f"{' and '.join(BASELINES)} at equal passes"]
+    runs, passes = runs_of(lines, cost), runs_of(lines, "passes")
     full = statistics.fmean(run.cost for run in runs if run.arm == "full")
     rows = []
     for arm, own in by_arm(runs).items():
+        lines_of_arm = [line for line in lines if line["arm"] == arm]
         mean = statistics.fmean(run.cost for run in own)
-        row = [arm, str(len(own)), spread([run.value for run in own], 4)]
+        row = [f"`{arm}`", str(len(own)), spread([run.value for run in own], 4)]
         row += [f"{mean:.{2 if cost == 'passes' else 0}f}", f"{mean / full:.2f}"]
-        row += [f"{statistics.fmean(line['backward'] for line in lines if line['arm'] == arm):.2f}"]
+        row += [
+            f"{statistics.fmean(line[key] for line in lines_of_arm):.2f}" for key in ("passes", "backward")
+        ]
         for baseline in BASELINES:
             found = differences(runs, arm, baseline)
-            row += [spread(found, 4, sign=True), verdict(found)]
+            row.append(f"{spread(found, 4, sign=True)} {verdict(found)}".strip())
+        row.append(", ".join(verdict(differences(passes, arm, baseline)) or "–" for baseline in BASELINES))
         rows.append(row)
     return markdown(header, rows)
 
@@ -56,7 +69,7 @@ def picture(lines: Lines, cost: str, path: Path) -> None:
         xlabel=f"{cost.replace('_', ' ')}, all overheads in",
         ylabel=f"test accuracy (n = {states} random states)",
     )
-    figure.savefig(path, metadata={"Date": None})
+    write_svg(figure, path)
 
 
 def main() -> None:

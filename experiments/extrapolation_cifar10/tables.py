@@ -13,7 +13,7 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from experiments.tables import markdown, spread
+from experiments.tables import markdown, spread, write_svg
 
 BEST = "rot05-r3: auto"
 # Rows of the summary: what is ours, what it is held against.
@@ -144,7 +144,7 @@ def draw(states: list[dict[str, Any]], path: Path) -> None:
     panels[-1].set_xlabel(
         "Spearman with the mean of two full runs, on unseen samples (in brackets: cost in full runs)"
     )
-    figure.savefig(path, metadata={"Date": None})
+    write_svg(figure, path)
 
 
 def main() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from experiments.tables import write_svg
+
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -24,7 +26,7 @@ def main() -> None:
     for panel in (time, memory):
         panel.legend(fontsize=8)
         panel.grid(alpha=0.3)
-    figure.savefig(RESULTS / "curve.svg", metadata={"Date": None})
+    write_svg(figure, RESULTS / "curve.svg")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ import numpy as np
 
 from experiments.equal_cost import BASELINES, Run, by_arm, differences, family, verdict
 from experiments.equal_cost import draw as draw_against_cost
-from experiments.tables import markdown, read_lines, spread
+from experiments.tables import markdown, read_lines, spread, write_svg
 
 HERE = Path(__file__).parent
 SHOWN = ("static_top@0.50", "static_ccs@0.50", "infobatch@0.50", "st_prune@0.50")
@@ -112,8 +112,7 @@ def cost_picture(lines: list[Line], path: Path) -> None:
     panels[0].set_ylabel(
         f"test MAE (n = {states} random states); lower is better, far worse arms are cut off"
     )
-    figure.savefig(path, metadata={"Date": None})
-    pyplot.close(figure)
+    write_svg(figure, path)
 
 
 def agreement(lines: list[Line]) -> str:
