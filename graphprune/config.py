@@ -245,8 +245,8 @@ class Config(Strict):
     device: Annotated[
         str,
         Field(
-            pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$",
-            description="cpu, mps, cuda or cuda:1; auto: CUDA, then MPS, then the CPU.",
+            pattern=r"^(auto|cpu|cuda(:\d+)?)$",
+            description="cpu, cuda or cuda:1; auto: CUDA if it is there, else the CPU.",
         ),
     ] = "auto"
     data: Annotated[DataConfig, Field(description="What is trained and tested on.")]
@@ -358,6 +358,12 @@ class Config(Strict):
     @model_validator(mode="after")
     def _arms_are_computed(self) -> Config:
         reserved = ("full", "random", "rs2", "full_short", "last_value", "historical_average")
+        own = self.training.sampler
+        if own is not None and own.name in (*reserved, *(arm.name for arm in self.arms)):
+            raise ValueError(
+                f"training.sampler: an arm or a baseline is called '{own.name}' already; give it to an arm with "
+                f"another name (arms: [{{name: my_{own.name}, sampler: ...}}])"
+            )
         for index, arm in enumerate(self.arms):
             if arm.name in reserved or "@" in arm.name or arm.name.endswith("_equal_cost"):
                 raise ValueError(f"arms.{index}.name: '{arm.name}' is the name of a baseline; choose another")

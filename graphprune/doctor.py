@@ -130,7 +130,7 @@ def _devices() -> list[str]:
         f"cuda:{i} ({torch.cuda.get_device_name(i)}, {torch.cuda.get_device_properties(i).total_memory / _GIB:.0f} GiB)"
         for i in range(torch.cuda.device_count())
     ]
-    return [*cuda, *(["mps"] if torch.backends.mps.is_available() else []), "cpu"]
+    return [*cuda, "cpu"]
 
 
 def _cores() -> int:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -54,12 +55,19 @@ def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
             os.fsync(handle.fileno())
         os.replace(temporary, path)
     except (OSError, RuntimeError, SafetensorError) as error:  # each writer has its own for a full disk
+        if isinstance(error, RuntimeError) and "CUDA" in str(error):
+            raise  # an earlier step's, which surfaces where its results are read
         reason = getattr(error, "strerror", None) or (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(
             f"{path} could not be written ({reason}); free some space, or choose another place"
         ) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether a file is called as `write_atomic` calls what it has not finished."""
+    return re.match(r"\.tmp-\d+-", path.name) is not None
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -46,15 +46,17 @@ class Cost:
 
 
 class Stopwatch:
-    """Adds the time since its last lap, and the peak memory, to a `Cost`."""
+    """Adds the time since its last lap, and the peak memory, to a `Cost`; a lap waits for what GPUs still compute."""
 
     def __init__(self, cost: Cost) -> None:
         self.cost = cost
         _reset_peak()
+        _await_gpus()
         self._start = time.perf_counter()
 
     def lap(self) -> None:
         """Accounts for the time until now, so that a checkpoint written next holds it."""
+        _await_gpus()
         now = time.perf_counter()
         self.cost.seconds += now - self._start
         self.cost.peak_mib = max(self.cost.peak_mib, _peak_mib())
@@ -76,9 +78,21 @@ def _reset_peak() -> None:
         # Where this is refused, the peak is that of the process so far: never too small.
         with suppress(OSError):
             Path("/proc/self/clear_refs").write_text("5")
+    for device in _used_gpus():
+        sys.modules["torch"].cuda.reset_peak_memory_stats(device)
+
+
+def _used_gpus() -> list[int]:
+    """The GPUs on which this process holds memory; a run on the CPU does not so much as wake one."""
     torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available():
-        torch.cuda.reset_peak_memory_stats()
+    if torch is None or not torch.cuda.is_initialized():
+        return []
+    return [i for i in range(torch.cuda.device_count()) if torch.cuda.max_memory_allocated(i)]
+
+
+def _await_gpus() -> None:
+    for device in _used_gpus():
+        sys.modules["torch"].cuda.synchronize(device)
 
 
 def _peak_mib() -> float:
@@ -90,7 +104,6 @@ def _peak_mib() -> float:
     except OSError:
         unit = 1 if sys.platform == "darwin" else 1024
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available():
-        peak += torch.cuda.max_memory_allocated() / 2**20
+    for device in _used_gpus():
+        peak += sys.modules["torch"].cuda.max_memory_allocated(device) / 2**20
     return peak

@@ -64,7 +64,8 @@ def open_job(
 ) -> Job:
     """Loads the data and makes the job; the folder must be locked, and nothing is written to it."""
     from graphprune.data.load import load_data
-    from graphprune.train.precision import check_precision, resolve_device
+    from graphprune.devices import resolve_device
+    from graphprune.train.precision import check_precision
 
     loaded = data if data is not None else load_data(config.data)
     device = resolve_device(config.device)
@@ -93,7 +94,23 @@ def open_job(
         raise InputError(
             f"graph.k is {config.graph.k} but there are {len(loaded.train)} samples; choose a smaller k"
         )
+    check_seeds(job)
     return job
+
+
+def check_seeds(job: Job) -> None:
+    """Refuses extrapolators that the seeds are too few for, before the seeds are trained on."""
+    seeds, n = job.config.seeds, len(job.data.train)
+    drawn = round(seeds.fraction * n)
+    # Some judge the fit; between blocks of time some more stay out.
+    fit = drawn - max(1, round(seeds.heldout * drawn))
+    for method in job.config.extrapolators:
+        least = create("extrapolator", method.name, **method.options).least_seeds
+        if fit < least:
+            raise InputError(
+                f"extrapolator '{method.name}' needs {least} seeds to fit on, and seeds.fraction {seeds.fraction:g} of "
+                f"{n} samples leaves {fit}; raise it, or leave '{method.name}' out of extrapolators"
+            )
 
 
 # How a config gives a sampler what it cannot do without.

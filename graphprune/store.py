@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 
 from graphprune import __version__
 from graphprune.errors import InputError
-from graphprune.files import fingerprint, sha256, write_json
+from graphprune.files import fingerprint, is_temporary, sha256, write_json
 from graphprune.ledger import Cost
 
 
@@ -82,6 +82,7 @@ class RunFolder:
         self.path, self.team = path, team or Alone()
         self._on_event = on_event
         self._visited: list[str] = []
+        self._hashes: dict[Path, tuple[tuple[int, ...], str]] = {}
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -105,8 +106,10 @@ class RunFolder:
                 f"{self.path} cannot be written ({error.strerror}); choose another --out"
             ) from error
         try:
-            for leftover in self.path.rglob(".tmp-*"):
-                leftover.unlink(missing_ok=True)
+            if (self.path / ".stages").is_dir():
+                for leftover in self.path.rglob(".tmp-*"):
+                    if is_temporary(leftover):
+                        leftover.unlink(missing_ok=True)
             self.team.wait()
             yield
         finally:
@@ -132,7 +135,7 @@ class RunFolder:
                 "stage": stage,
                 "version": __version__,
                 "settings": settings,
-                "inputs": {self._relative(path): sha256(path) for path in inputs},
+                "inputs": {self._relative(path): self._hash(path) for path in inputs},
             }
         )
         self._visited.append(stage)
@@ -153,7 +156,7 @@ class RunFolder:
         return True
 
     def _finish(self, stage: str, key: str, attempt: Attempt, paths: Iterable[Path]) -> None:
-        outputs = {self._relative(path): sha256(path) for path in paths}
+        outputs = {self._relative(path): self._hash(path) for path in paths}
         # After the paths: work that is a generator books its costs while they are drawn from it.
         costs = {name: cost.to_dict() for name, cost in attempt.costs.items()}
         record = {"key": key, "outputs": outputs, "costs": costs}
@@ -199,9 +202,17 @@ class RunFolder:
 
     def _intact(self, outputs: dict[str, str]) -> bool:
         return all(
-            (self.path / name).is_file() and sha256(self.path / name) == digest
+            (self.path / name).is_file() and self._hash(self.path / name) == digest
             for name, digest in outputs.items()
         )
+
+    def _hash(self, path: Path) -> str:
+        """The content's hash; what this process has read it is not read again while nothing touches the file."""
+        facts = path.stat()
+        seen = (facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
+        if self._hashes.get(path, ((), ""))[0] != seen:
+            self._hashes[path] = seen, sha256(path)
+        return self._hashes[path][1]
 
     def _relative(self, path: Path) -> str:
         return str(path.relative_to(self.path)) if path.is_relative_to(self.path) else str(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from graphprune.registry import DIRECTION
 METADATA_KEY = b"graphprune"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ScoreTable:
     """One score of many samples, sorted by id.
 
@@ -33,7 +34,7 @@ class ScoreTable:
             ``graph``, ``seed``, ``versions``); absent keys mean unknown.
 
     Raises:
-        InputError: lengths differ, an id stands twice, a value is NaN or infinite.
+        InputError: lengths or types do not fit, an id stands twice, a value is NaN or infinite.
 
     >>> table = ScoreTable([2, 0], [0.5, 0.25], True)
     >>> table.ids.tolist(), table.values.tolist()
@@ -47,10 +48,13 @@ class ScoreTable:
     metadata: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        ids = np.asarray(self.ids, dtype=np.int64).reshape(-1)
+        ids = require_ids(self.ids, "score table: ids").reshape(-1)
+        measured = np.asarray(self.measured)
+        if measured.dtype != np.bool_:
+            raise InputError(f"score table: measured is {measured.dtype}; give True or False")
         columns = {
             "values": np.asarray(self.values, dtype=np.float32).reshape(-1),
-            "measured": np.broadcast_to(np.asarray(self.measured, dtype=bool), ids.shape),
+            "measured": np.full(ids.shape, measured) if measured.ndim == 0 else measured.reshape(-1),
             "std": None if self.std is None else np.asarray(self.std, dtype=np.float32).reshape(-1),
         }
         for name, column in columns.items():
@@ -67,6 +71,10 @@ class ScoreTable:
         for name, column in columns.items():
             object.__setattr__(self, name, None if column is None else np.ascontiguousarray(column[order]))
         require_finite(self.values, "score table", ids)
+        if self.std is not None and not (self.std >= 0).all():
+            raise InputError(
+                "score table: std holds NaN or negative values; give standard deviations or None"
+            )
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -82,12 +90,7 @@ class ScoreTable:
 
     def require_same_data(self, other: ScoreTable) -> None:
         """Refuses two tables that are known to come from different data sets."""
-        mine, theirs = self.metadata.get("fingerprint"), other.metadata.get("fingerprint")
-        if mine and theirs and mine != theirs:
-            raise InputError(
-                f"the tables come from different data sets (fingerprints {mine} and {theirs}); "
-                "compute both on the same data"
-            )
+        require_same_data(self.metadata, other.metadata)
 
     def to_arrow(self) -> pa.Table:
         """Columns ``sample_id, value, std, source``; the metadata are in the schema."""
@@ -120,12 +123,7 @@ class ScoreTable:
         if "std" in table.column_names and table["std"].null_count < len(table):
             std = numeric_column(table, "std", what).astype(np.float32)
         if metadata is None:
-            try:
-                metadata = dict(json.loads((table.schema.metadata or {}).get(METADATA_KEY, b"{}")))
-            except (ValueError, TypeError, RecursionError) as error:
-                raise InputError(
-                    f"{what}: its graphprune metadata is not JSON; write the table anew"
-                ) from error
+            metadata = read_metadata(table, what)
         values = numeric_column(table, "value", what).astype(np.float32)
         ids = integer_column(table, "sample_id", what)
         measured = source is None or np.array([s == "measured" for s in source], dtype=bool)
@@ -145,9 +143,27 @@ class ScoreTable:
         return cls.from_arrow(read_parquet(Path(path), required=("sample_id", "value")), str(path))
 
 
+def require_same_data(mine: Mapping[str, Any], other: Mapping[str, Any]) -> None:
+    """Refuses metadata whose ``fingerprint`` are known and differ."""
+    one, two = mine.get("fingerprint"), other.get("fingerprint")
+    if one and two and one != two:
+        raise InputError(
+            f"the scores come from different data sets (fingerprints {one} and {two}); "
+            "compute both on the same data"
+        )
+
+
+def require_ids(ids: npt.ArrayLike, what: str) -> npt.NDArray[np.int64]:
+    """Ids as int64, or an `InputError` that calls them ``what``: fractions and texts are no ids."""
+    array = np.asarray(ids)
+    if array.size and array.dtype.kind not in "iu":
+        raise InputError(f"{what} are {array.dtype}; give integers")
+    return array.astype(np.int64, copy=False)
+
+
 def locate(known: npt.NDArray[np.int64], wanted: npt.NDArray[np.int64], what: str) -> npt.NDArray[np.int64]:
     """Positions of ``wanted`` ids in the ascending ``known`` ones; absent ids are an `InputError`."""
-    wanted = np.asarray(wanted, dtype=np.int64)
+    wanted = require_ids(wanted, what)
     rows = np.searchsorted(known, wanted)
     found = (
         known[np.minimum(rows, max(len(known) - 1, 0))] == wanted
@@ -179,6 +195,14 @@ def read_parquet(path: Path, *, required: tuple[str, ...]) -> pa.Table:
         raise InputError(f"{path} is not a readable Parquet file ({first_line}); write it anew") from error
     require_columns(table, required, str(path))
     return table
+
+
+def read_metadata(table: pa.Table, what: str) -> dict[str, Any]:
+    """What graphprune noted in a table's schema; an `InputError` calls the table ``what``."""
+    try:
+        return dict(json.loads((table.schema.metadata or {}).get(METADATA_KEY, b"{}")))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise InputError(f"{what}: its graphprune metadata is not JSON; write the table anew") from error
 
 
 def require_columns(table: pa.Table, required: tuple[str, ...], what: str) -> None:

@@ -104,3 +104,10 @@ def test_shipped_configs_are_valid_and_name_known_methods(path, monkeypatch):
     from graphprune.pipeline import check_names
 
     check_names(load_config(path))
+
+
+@pytest.mark.parametrize("name", ["rs2", "infobatch"])
+def test_the_training_s_sampler_does_not_take_an_arm_s_place(name):
+    arms = [{"name": "infobatch", "sampler": {"name": "infobatch"}}]
+    with pytest.raises(InputError, match=f"called '{name}' already"):
+        parse_config({**MINIMAL, "arms": arms, "training": {"sampler": {"name": name}}})

@@ -63,13 +63,23 @@ def test_a_damaged_record_counts_as_none(run, record):
 
 
 def test_leftovers_are_cleared_and_a_second_run_is_refused(tmp_path):
-    (tmp_path / "run").mkdir()
-    leftover = tmp_path / "run/.tmp-1-metrics.json"
-    leftover.write_text("half")
+    (tmp_path / "run/.stages").mkdir(parents=True)
+    leftover, foreign = tmp_path / "run/.tmp-1-metrics.json", tmp_path / "run/.tmp-notes"
+    for path in (leftover, foreign):
+        path.write_text("half")
     with RunFolder(tmp_path / "run").locked():
         assert not leftover.exists()
+        assert foreign.exists()
         with pytest.raises(InputError, match="in use by another run"), RunFolder(tmp_path / "run").locked():
             pass
+
+
+def test_a_folder_that_is_no_run_keeps_all_its_files(tmp_path):
+    other = tmp_path / "work/.tmp-1-other.json"
+    other.parent.mkdir()
+    other.write_text("somebody else's")
+    with RunFolder(tmp_path).locked():
+        assert other.exists()
 
 
 def test_unfinished_checkpoints_belong_to_one_key(run):

@@ -88,3 +88,25 @@ def test_rows_of_names_the_first_absent_id():
     assert table.rows_of(np.array([6, 2]), "x").tolist() == [2, 0]
     with pytest.raises(InputError, match="2 of 3 ids .* first is 5"):
         table.rows_of(np.array([4, 5, 9]), "x")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"ids": [0.5, 1.7]}, "ids are float64; give integers"),
+        ({"measured": "predicted"}, "give True or False"),
+        ({"measured": [True]}, "2 ids but 1 measured"),
+        ({"std": [float("nan"), 1.0]}, "std holds NaN"),
+        ({"std": [-1.0, 1.0]}, "negative"),
+    ],
+)
+def test_what_is_no_table_is_refused(change, message):
+    with pytest.raises(InputError, match=message):
+        ScoreTable(**{"ids": [4, 9], "values": [0.0, 1.0], "measured": True, **change})
+
+
+def test_tables_can_be_compared_and_hashed():
+    table = ScoreTable([4, 9], [0.0, 1.0], True)
+    assert table == table
+    assert table != ScoreTable([4, 9], [0.0, 1.0], True)
+    assert len({table, table}) == 1

@@ -77,7 +77,7 @@ def tdds_imagenet(repeats: int, scale: float) -> dict[str, Any]:
     logits = 3 * torch.randn(64 * batch, classes, generator=draws).half()
     before = PeakAnonymous._now()
     with tempfile.TemporaryDirectory() as folder, PeakAnonymous() as peak:
-        score = create("score", "tdds", T=epochs, window=10, rows_path=f"{folder}/rows")
+        score = create("score", "tdds", T=epochs, window=10, rows_folder=folder)
         watching = Recorder({"tdds": score}, torch.arange(n), epochs=epochs, num_classes=classes)
         start = time.perf_counter()
         for epoch in range(epochs):

@@ -51,7 +51,7 @@ def graph(
     backend: Annotated[str, typer.Option("--backend", help="auto, exact or ivf.")] = "auto",
     options: MethodOption = None,
     seed: SeedOption = None,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, mps, cuda or cuda:N.")] = "cpu",
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")] = "cpu",
     as_json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:

@@ -26,7 +26,7 @@ SeedOption = Annotated[
 ]
 DeviceOption = Annotated[
     str | None,
-    typer.Option("--device", help="auto, cpu, mps, cuda or cuda:N (default: the config's, or auto)."),
+    typer.Option("--device", help="auto, cpu, cuda or cuda:N (default: the config's, or auto)."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 # `main` takes it from any place on the line; commands only list it in their help.

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from graphprune.devices import fits_on, indexed
 from graphprune.errors import InputError
 
 Placement = Literal["auto", "device", "host"]
@@ -152,6 +153,7 @@ class TensorSamples(Samples):
         self._resident: tuple[torch.device, Tensor, Tensor] | None = None
 
     def batches(self, order: Iterable[Tensor], *, device: torch.device, workers: int = 0) -> Iterator[Batch]:
+        device = indexed(device)
         scale = self._scale(device)
         if not self._lies_on(device):
             for parts in self._from_host(order, pin=device.type == "cuda", workers=workers):
@@ -166,7 +168,7 @@ class TensorSamples(Samples):
     def digest(self) -> bytes:
         digest = hashlib.blake2b(self.ids.tobytes())
         digest.update(self.labels.tobytes() if self.labels is not None else b"")
-        digest.update(np.ascontiguousarray(self.x.numpy()).data)
+        digest.update(np.ascontiguousarray(self.x.cpu().numpy()).data)
         return digest.digest()
 
     def _lies_on(self, device: torch.device) -> bool:
@@ -209,11 +211,6 @@ class TensorSamples(Samples):
         return x if scale is None else x * scale[0] - scale[1]
 
 
-def fits_on(device: torch.device, size: int) -> bool:
-    """Whether ``size`` bytes are at most a quarter of a CUDA device's free memory; other devices hold everything."""
-    return device.type != "cuda" or size <= torch.cuda.mem_get_info(device)[0] / 4
-
-
 class _ByRows(Dataset[Any]):
     """Whole batches by their rows."""
 
@@ -233,6 +230,9 @@ def count_classes(*parts: npt.NDArray[np.int64]) -> int:
     >>> count_classes(np.array([0, 3, 1]), np.array([2]))
     4
     """
+    parts = tuple(part for part in parts if len(part))
+    if not parts:
+        return 0
     least, largest = min(int(part.min()) for part in parts), max(int(part.max()) for part in parts)
     if least < 0 or largest >= max(_MOST_CLASSES, sum(len(part) for part in parts)):
         raise InputError(

@@ -20,9 +20,14 @@ class MapSamples(Samples):
     """A map-style Dataset of ``(x, label)`` items, read through a DataLoader.
 
     Args:
-        dataset: ``len`` and ``[i]`` -> ``(x, label)``; ``x`` tensors of one shape.
-        labels: ``[N]`` integers (default: the dataset's ``targets``, else read item by item once).
+        dataset: ``len`` and ``[i]`` -> ``(x, label)``; ``x`` tensors of one shape. The same item must come out every
+            time: embeddings, scores and resumption need it, so augmentation belongs to ``augment:``.
+        labels: ``[N]`` integers, those of the items (default: the dataset's ``targets``, else read item by item
+            once).
         ids: ``[N]`` int64 ascending (default: ``0..N-1``).
+
+    Raises:
+        InputError: lengths differ; by `digest`: an item changes from one reading to the next, or has another label.
     """
 
     def __init__(
@@ -51,6 +56,8 @@ class MapSamples(Samples):
             batch_sampler=[rows.tolist() for rows in steps],
             num_workers=workers,
             pin_memory=device.type == "cuda",
+            # Otherwise the loader's seed for its workers is drawn from the global generator.
+            generator=torch.Generator(),
         )
         for rows, item in zip(steps, loader, strict=True):
             x, y = item[0], torch.as_tensor(item[1])
@@ -61,8 +68,24 @@ class MapSamples(Samples):
         digest = hashlib.blake2b(self.ids.tobytes())
         digest.update(self.labels.tobytes() if self.labels is not None else b"")
         for i in np.linspace(0, len(self) - 1, num=min(32, len(self)), dtype=int).tolist():
-            digest.update(np.ascontiguousarray(torch.as_tensor(self.dataset[i][0]).numpy()).tobytes())
+            digest.update(self._item(i))
         return digest.digest()
+
+    def _item(self, i: int) -> bytes:
+        """Content of one item, which must be the same twice and have the label that it is said to have."""
+        (x, y), (again, _) = self.dataset[i], self.dataset[i]
+        first, second = (np.ascontiguousarray(torch.as_tensor(each).cpu().numpy()) for each in (x, again))
+        if not np.array_equal(first, second, equal_nan=first.dtype.kind == "f"):
+            raise InputError(
+                f"item {i} of the dataset differs from one reading to the next; hand over the data without "
+                "augmentation and set augment: [crop, flip] in the training instead"
+            )
+        if self.labels is not None and int(y) != int(self.labels[i]):
+            raise InputError(
+                f"item {i} of the dataset has label {int(y)}, but its labels say {int(self.labels[i])}; they "
+                "must agree (wrap the data in graphprune.data.relabelled.Relabelled to train on other labels)"
+            )
+        return first.tobytes()
 
 
 def data_from_datasets(

@@ -17,6 +17,7 @@ from graphprune.data.base import Batch, Data, Samples, TaskInfo
 from graphprune.data.scaling import Scaler, calendar, fit_scaler
 from graphprune.data.sensors import SensorSeries, embedded, read_sensors, with_links
 from graphprune.data.timesplit import split_windows
+from graphprune.devices import indexed
 from graphprune.errors import InputError
 
 Granularity = Literal["network", "sensor"]
@@ -103,6 +104,7 @@ class WindowSamples(Samples):
         return self.window, self.nodes, len(self.series.channels) + len(self.features)
 
     def batches(self, order: Iterable[Tensor], *, device: torch.device, workers: int = 0) -> Iterator[Batch]:
+        device = indexed(device)
         values, clock = self._on(device)
         scaler = Scaler(self.scaler.mean.to(device), self.scaler.std.to(device))
         reach = torch.cat([torch.arange(self.window), torch.arange(self.window + self.delay, self.span)])

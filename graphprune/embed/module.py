@@ -50,13 +50,20 @@ class FeatureTap:
 @contextmanager
 def evaluation(model: nn.Module) -> Iterator[None]:
     """Puts the model into evaluation mode without gradients, and back into the mode it was in."""
-    training = model.training
+    with evaluation_mode(model), torch.no_grad():
+        yield
+
+
+@contextmanager
+def evaluation_mode(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode with gradients; layers that were frozen before are frozen after."""
+    training = [module for module in model.modules() if module.training]
     model.eval()
     try:
-        with torch.no_grad():
-            yield
+        yield
     finally:
-        model.train(training)
+        for module in training:
+            module.training = True
 
 
 def embed_samples(

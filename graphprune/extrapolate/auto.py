@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from graphprune.errors import InputError
 from graphprune.extrapolate.base import Extrapolator, Inputs, Looks
 from graphprune.extrapolate.gcn import GCN
 from graphprune.extrapolate.network import pearson
@@ -57,6 +56,10 @@ class Auto(Extrapolator):
     def __init__(self, *, seed: int = 0) -> None:
         self.seed = seed
 
+    @property
+    def least_seeds(self) -> int:
+        return 10 * _FOLDS
+
     def _fit(self, inputs: Inputs, seed_rows: Tensor, seed_scores: Tensor) -> None:
         seen = _of_classes(inputs) or _of_windows(inputs)
         if seen is None:
@@ -64,8 +67,6 @@ class Auto(Extrapolator):
             self.graph_._fit(inputs, seed_rows, seed_scores)
             self.values_, self.std_ = self.graph_._predict(), self.graph_._predict_std()
             return
-        if len(seed_rows) < 10 * _FOLDS:
-            raise InputError(f"{len(seed_rows)} seeds are too few to fit and judge on; give at least 30")
         order = torch.randperm(len(seed_rows), generator=generator(self.seed, "folds"))
         errors = torch.empty(len(seed_rows))
         for held in order.tensor_split(_FOLDS):

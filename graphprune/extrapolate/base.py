@@ -14,7 +14,7 @@ from torch import Tensor
 
 from graphprune.errors import InputError
 from graphprune.graph.knn import KNNGraph
-from graphprune.table import locate
+from graphprune.table import locate, require_ids
 
 # What brings an optional input, for the error of a method that lacks it.
 _REMEDY = {
@@ -44,6 +44,8 @@ class Looks:
     loss: Tensor | None = None
 
     def __post_init__(self) -> None:
+        for name, signal in self.signals.items():
+            object.__setattr__(self, name, signal.cpu())
         if not self.signals or len({signal.shape for signal in self.signals.values()}) > 1:
             shapes = {name: tuple(signal.shape) for name, signal in self.signals.items()}
             raise InputError(f"looks have signals of shapes {shapes}; give at least one, all [K, N]")
@@ -73,7 +75,7 @@ class Looks:
 
 @dataclass(frozen=True)
 class Inputs:
-    """What extrapolators may look at: all N samples, no scores.
+    """What extrapolators may look at: all N samples, no scores. Everything is moved to the CPU, where they compute.
 
     Args:
         graph: The shared kNN graph over the embeddings.
@@ -99,8 +101,15 @@ class Inputs:
 
     def __post_init__(self) -> None:
         n = len(self.embeddings)
-        if self.ids is None:
-            object.__setattr__(self, "ids", np.arange(n, dtype=np.int64))
+        for name in ("embeddings", "labels", "probes", "input_complexity", "seed_errors"):
+            if (value := getattr(self, name)) is not None:
+                object.__setattr__(self, name, value.cpu())
+        ids = np.arange(n, dtype=np.int64) if self.ids is None else require_ids(self.ids, "ids")
+        if (np.diff(ids) <= 0).any():
+            raise InputError("ids must be ascending without repetition; sort them, and all rows with them")
+        object.__setattr__(self, "ids", ids)
+        if self.probes is not None and not bool(self.probes.isfinite().all()):
+            raise InputError("probes hold NaN or infinite probabilities; repair them or leave them out")
         lengths = {
             "graph": self.graph.n,
             "ids": len(self.sample_ids),
@@ -145,6 +154,11 @@ class Extrapolator(ABC):
     spends: ClassVar[tuple[str, ...]] = ("seeds", "graph")
     spends_blind: ClassVar[tuple[str, ...]] = ()
 
+    @property
+    def least_seeds(self) -> int:
+        """How many seeds it takes to fit it."""
+        return 2
+
     def fit(
         self, inputs: Inputs, seed_ids: npt.NDArray[np.int64], seed_scores: npt.NDArray[np.float32]
     ) -> Self:
@@ -152,7 +166,7 @@ class Extrapolator(ABC):
         for name in self.requires:
             if getattr(inputs, name) is None:
                 raise InputError(f"{type(self).__name__} needs {name}; {_REMEDY[name]}")
-        seed_ids = np.asarray(seed_ids, dtype=np.int64)
+        seed_ids = require_ids(seed_ids, "seed ids")
         scores = np.asarray(seed_scores, dtype=np.float32)
         if len(seed_ids) != len(scores):
             raise InputError(f"{len(seed_ids)} seed ids but {len(scores)} seed scores; give one each")
@@ -162,8 +176,6 @@ class Extrapolator(ABC):
                 f"{int((counts > 1).sum())} seed ids stand more than once, "
                 f"the first is {unique[counts > 1][0]}; keep one score per seed"
             )
-        if len(seed_ids) < 2:
-            raise InputError(f"{len(seed_ids)} seeds are too few to extrapolate from; give at least 2")
         if not np.isfinite(scores).all():
             bad = ~np.isfinite(scores)
             raise InputError(
@@ -175,7 +187,12 @@ class Extrapolator(ABC):
         self.n_ = inputs.n
         self.seed_rows_ = rows[order]
         self.seed_scores_ = torch.from_numpy(scores)[order]
-        self.constant_ = bool((self.seed_scores_ == self.seed_scores_[0]).all())
+        self.constant_ = bool((self.seed_scores_ == self.seed_scores_[:1]).all())
+        least = 2 if self.constant_ else self.least_seeds
+        if len(rows) < least:
+            raise InputError(
+                f"{len(rows)} seeds are too few for {type(self).__name__}; give at least {least}"
+            )
         if not self.constant_:
             self._fit(inputs, self.seed_rows_, self.seed_scores_)
         return self

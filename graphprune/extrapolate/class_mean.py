@@ -7,7 +7,6 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from graphprune.errors import InputError
 from graphprune.extrapolate.base import Extrapolator, Inputs
 from graphprune.registry import register
 
@@ -16,10 +15,11 @@ from graphprune.registry import register
 class ClassMean(Extrapolator):
     """The mean score of the seeds of the sample's class, with the standard deviation inside the class.
 
-    A class with one seed takes the deviation pooled over all classes.
+    A class with one seed takes the deviation pooled over all classes, one without any the mean and the deviation of
+    all seeds.
 
     Raises:
-        InputError: no labels, or a class without seeds.
+        InputError: no labels.
 
     Cost: O(N).
     """
@@ -32,16 +32,13 @@ class ClassMean(Extrapolator):
         classes, self.codes_ = torch.unique(inputs.labels, return_inverse=True)
         code = self.codes_[seed_rows]
         count = torch.bincount(code, minlength=len(classes))
-        if (count == 0).any():
-            missing = int(classes[count == 0][0])
-            raise InputError(
-                f"{int((count == 0).sum())} classes have no seed, the first is {missing}; "
-                "draw stratified seeds or use another extrapolator"
-            )
-        self.means_ = torch.bincount(code, seed_scores).to(torch.float32) / count
-        squares = torch.bincount(code, (seed_scores - self.means_[code]).square()).to(torch.float32)
-        pooled = squares.sum() / max(1, len(code) - len(classes))
+        sums = torch.bincount(code, seed_scores, minlength=len(classes)).to(torch.float32)
+        self.means_ = torch.where(count > 0, sums / count.clamp(min=1), seed_scores.mean())
+        deviations = (seed_scores - self.means_[code]).square()
+        squares = torch.bincount(code, deviations, minlength=len(classes)).to(torch.float32)
+        pooled = squares.sum() / max(1, len(code) - int((count > 0).sum()))
         self.stds_ = torch.where(count > 1, squares / (count - 1).clamp(min=1), pooled).sqrt()
+        self.stds_[count == 0] = seed_scores.std()
 
     def _predict(self) -> Tensor:
         return self.means_[self.codes_]

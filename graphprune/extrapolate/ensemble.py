@@ -50,14 +50,15 @@ class Ensemble(Extrapolator):
         self.folds = folds
         self.seed = seed
 
+    @property
+    def least_seeds(self) -> int:
+        return 10 * self.folds
+
     def _fit(self, inputs: Inputs, seed_rows: Tensor, seed_scores: Tensor) -> None:
         if len(self.members) < 2:
             raise InputError(f"an ensemble of {len(self.members)} has no spread; name at least 2 members")
-        if self.folds < 2 or len(seed_rows) < 10 * self.folds:
-            raise InputError(
-                f"{len(seed_rows)} seeds cannot be split in {self.folds} folds of at least 10; "
-                "use 2 folds or more, and draw more seeds"
-            )
+        if self.folds < 2:
+            raise InputError(f"folds is {self.folds}; an ensemble judges itself by at least 2")
         order = torch.randperm(len(seed_rows), generator=generator(self.seed, "folds"))
         error, spread = torch.empty(len(seed_rows)), torch.empty(len(seed_rows))
         for held in order.tensor_split(self.folds):

@@ -58,13 +58,15 @@ class KNNExtrapolator(Extrapolator):
         self.labels = labels
         self.label_weight = label_weight
 
+    @property
+    def least_seeds(self) -> int:
+        return max(2, self.k)
+
     def _fit(self, inputs: Inputs, seed_rows: Tensor, seed_scores: Tensor) -> None:
         if not self.temperature > 0:
             raise InputError(f"temperature is {self.temperature:g}; it must be above 0")
-        if not 1 <= self.k <= len(seed_rows):
-            raise InputError(
-                f"k is {self.k} but there are {len(seed_rows)} seeds; lower k or draw more seeds"
-            )
+        if self.k < 1:
+            raise InputError(f"k is {self.k}; a mean is over at least 1 seed")
         use_labels = self.labels and inputs.labels is not None
         if self.normalize or use_labels:
             labels = inputs.labels if use_labels else None

@@ -79,11 +79,13 @@ class NetworkExtrapolator(Extrapolator):
         training it runs under autocast.
         """
 
+    @property
+    def least_seeds(self) -> int:
+        return 10
+
     def _fit(self, inputs: Inputs, seed_rows: Tensor, seed_scores: Tensor) -> None:
         if self.loss not in ("mse", "rank"):
             raise unknown_name("loss", self.loss, ("mse", "rank"))
-        if len(seed_rows) < 10:
-            raise InputError(f"{len(seed_rows)} seeds are too few to train a network on; give at least 10")
         centre, spread = seed_scores.mean(), seed_scores.std()
         targets = (seed_scores - centre) / spread
         shuffled = torch.randperm(len(seed_rows), generator=generator(self.seed, "held out"))

@@ -38,6 +38,10 @@ class RankSum(RankControl):
     def __init__(self, *, k: int = 20) -> None:
         self.k = k
 
+    @property
+    def least_seeds(self) -> int:
+        return max(2, self.k)
+
     def _signal(self, inputs: Inputs, seed_rows: Tensor, seed_scores: Tensor) -> Tensor:
         knn = KNNExtrapolator(k=self.k)
         knn._fit(inputs, seed_rows, seed_scores)

@@ -157,30 +157,41 @@ class KNNGraph:
             it).
 
         Raises:
-            InputError: the graph was loaded without embeddings, or k exceeds the rows that may be neighbours.
+            InputError: the graph was loaded without embeddings, ``among`` are no rows of it or repeat themselves, or
+                k exceeds the rows that may be neighbours.
 
         Cost: O(Q M D) time.
         """
         everyone = self._points()
-        among = torch.arange(self.n) if among is None else torch.as_tensor(among, dtype=torch.int64)
-        if not 1 <= k <= len(among):
-            raise InputError(
-                f"k is {k} but only {len(among)} samples may be neighbours; lower k or give more"
-            )
-        if len(among) and not (int(among.min()) >= 0 and int(among.max()) < self.n):
+        rows = torch.arange(self.n) if among is None else torch.as_tensor(among).cpu()
+        if rows.ndim != 1 or rows.is_floating_point() or rows.dtype == torch.bool:
+            raise InputError(f"among is {rows.dtype} {list(rows.shape)}; give rows [M] as integers")
+        rows = rows.to(torch.int64)
+        if not 1 <= k <= len(rows):
+            raise InputError(f"k is {k} but only {len(rows)} samples may be neighbours; lower k or give more")
+        if not (int(rows.min()) >= 0 and int(rows.max()) < self.n):
             raise InputError(f"among holds rows outside 0..{self.n - 1}; pass rows of this graph")
-        database = everyone if len(among) == self.n else everyone.subset(among)
+        own = torch.full((self.n,), -1, dtype=torch.int64)
+        own[rows] = torch.arange(len(rows))
+        if bool((own[rows] != torch.arange(len(rows))).any()):
+            raise InputError("among holds a row more than once; pass each once")
+        database = everyone if among is None else everyone.subset(rows)
         if points is not None:
             return exact_search(database, everyone.beside(points), k, block_size=block_size)
-        own = torch.full((self.n,), -1, dtype=torch.int64)
-        own[among] = torch.arange(len(among))
         return exact_search(database, everyone, k, own=own, block_size=block_size)
 
     def extend(self, new_embeddings: Array) -> KNNGraph:
         """A graph with the ``new_embeddings [M, D]`` as rows N..N+M-1, equal to a rebuilt one.
 
+        Raises:
+            InputError: the graph has weights of its own, which the new links would lack.
+
         Cost: O(M (N + M) D) time for the new rows, O(N M D) for old rows whose neighbours they become.
         """
+        if self.weights is not None:
+            raise InputError(
+                "this graph has weights of its own, which new links would lack; extend it without"
+            )
         old = self._points()
         new = old.beside(new_embeddings)
         assert self.embeddings is not None

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from graphprune.devices import fits_on
 from graphprune.errors import InputError
 
 Metric = Literal["euclidean", "cosine", "inner"]
@@ -22,9 +23,9 @@ RESIDENT_BYTES = 2**30
 class Points:
     """``[N, D]`` vectors, read in blocks; under ``cosine`` every row is scaled to length 1.
 
-    Up to 1 GiB of float32 is kept in memory, larger arrays are converted block by block, so that
-    memory-mapped embeddings stay on disk. Values beyond 2^40 or all below 2^-40 are divided by a power of two
-    (exact), because their squares would leave the range of float32.
+    Up to 1 GiB of float32 is kept in memory, on CUDA whatever `fits_on` the device; larger arrays are converted
+    block by block, so that memory-mapped embeddings stay on disk. Values beyond 2^40 or all below 2^-40 are
+    divided by a power of two (exact), because their squares would leave the range of float32.
 
     Args:
         array: ``[N, D]`` floating or integer array, memory map or tensor.
@@ -60,8 +61,13 @@ class Points:
         self._resident: Tensor | None = None
         self.scale = 1.0
         self.scale, self.centre = self._inspect()
-        if self.n * self.dim * 4 <= RESIDENT_BYTES:
+        size = self.n * self.dim * 4
+        if size <= RESIDENT_BYTES:
             self._resident = self._prepare(array)
+        elif self.device.type == "cuda" and fits_on(self.device, size):
+            self._resident = torch.empty(self.n, self.dim, device=self.device)
+            for start in range(0, self.n, BLOCK):
+                self._resident[start : start + BLOCK] = self._prepare(array[start : start + BLOCK])
 
     def block(self, start: int, stop: int) -> Tensor:
         """Rows ``start`` to ``stop`` as float32 ``[stop - start, D]`` on the device."""

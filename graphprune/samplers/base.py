@@ -257,7 +257,8 @@ class EpochSampler(Sampler[int]):
         if self._device is None:
             self._device = rows.device
             self._place_state()
-        return rows.to(self._device, non_blocking=True)
+        # A copy to the CPU that nobody waits for would be read before it has arrived.
+        return rows.to(self._device, non_blocking=self._device.type != "cpu")
 
     def _place_state(self) -> None:
         device = self._device or torch.device("cpu")

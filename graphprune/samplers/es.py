@@ -50,7 +50,7 @@ class ESSampler(EpochSampler):
         b2: float = 0.9,
         anneal: float = 0.05,
         scores: Tensor | None = None,
-        epochs: float = 1,
+        epochs: float,
         seed: int = 0,
     ) -> None:
         super().__init__(n, epochs=epochs, seed=seed)

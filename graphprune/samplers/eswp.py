@@ -41,7 +41,7 @@ class ESWPSampler(ESSampler):
         b2: float = 0.8,
         anneal: float = 0.05,
         scores: Tensor | None = None,
-        epochs: float = 1,
+        epochs: float,
         seed: int = 0,
     ) -> None:
         super().__init__(n, keep=keep, b1=b1, b2=b2, anneal=anneal, scores=scores, epochs=epochs, seed=seed)

@@ -59,7 +59,7 @@ class GSTDSSampler(EpochSampler):
         kind: Literal["unnormalised", "symmetric"] = "unnormalised",
         embeddings: Tensor | None = None,
         graph: KNNGraph | None = None,
-        epochs: float = 1,
+        epochs: float,
         seed: int = 0,
     ) -> None:
         super().__init__(n, epochs=epochs, seed=seed)

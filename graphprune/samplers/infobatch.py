@@ -43,7 +43,7 @@ class InfoBatchSampler(EpochSampler):
         r: float = 0.5,
         delta: float = 0.875,
         scores: Tensor | None = None,
-        epochs: float = 1,
+        epochs: float,
         seed: int = 0,
     ) -> None:
         super().__init__(n, epochs=epochs, seed=seed)

@@ -50,7 +50,7 @@ class SeTaSampler(EpochSampler):
         groups: int = 10,
         window: float = 0.5,
         delta: float = 0.875,
-        epochs: float = 1,
+        epochs: float,
         seed: int = 0,
     ) -> None:
         super().__init__(n, epochs=epochs, seed=seed)

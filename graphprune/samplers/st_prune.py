@@ -62,7 +62,7 @@ class STPruneSampler(EpochSampler):
         anneal: bool = True,
         delta: float = 0.875,
         scores: Tensor | None = None,
-        epochs: float = 1,
+        epochs: float,
         seed: int = 0,
     ) -> None:
         super().__init__(n, epochs=epochs, seed=seed)

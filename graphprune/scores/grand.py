@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from graphprune.embed.module import evaluation_mode
 from graphprune.errors import InputError
 from graphprune.registry import register
 from graphprune.scores.average import AverageScore
@@ -89,14 +90,10 @@ def gradient_norms(
 
     per_sample = torch.func.vmap(torch.func.grad(of_one), in_dims=(None, 0, 0))
     # Batch normalisation over a batch of one would mean nothing, and dropout is noise.
-    was_training = model.training
-    model.eval()
-    try:
-        norms = []
+    norms = []
+    with evaluation_mode(model):
         for x, y in zip(torch.split(inputs, block), torch.split(targets, block), strict=True):
             gradients = per_sample(trainable, x, y)
             squares = torch.stack([g.flatten(1).float().square().sum(1) for g in gradients.values()])
             norms.append(squares.sum(0).sqrt().cpu())
-        return torch.cat(norms) if norms else torch.empty(0)
-    finally:
-        model.train(was_training)
+    return torch.cat(norms) if norms else torch.empty(0)

@@ -20,8 +20,8 @@ class Recorder:
 
     Within an epoch batches may come in any order; a sample that is skipped adds nothing to its trajectory;
     of several visits in one epoch and phase the first counts. Nothing waits for the device during a step:
-    ids that are not recorded are noted there and reported at the next epoch's first batch, or by
-    ``values`` or ``state_dict`` (on the CPU at once).
+    ids that are not recorded and targets that are no classes are noted there and reported at the next epoch's first
+    batch, or by ``values`` or ``state_dict`` (on the CPU at once).
 
     Args:
         scores: Scores by name.
@@ -61,10 +61,14 @@ class Recorder:
             raise InputError(
                 "recorder: ids must be ascending, without repetition and at least one; sort them"
             )
+        # A copy to the CPU that nobody waits for would be read before it has arrived.
+        self._waits_nowhere = self.ids.device.type != "cpu"
         self._rows_are_ids = bool(self.ids[0] == 0) and bool(self.ids[-1] == self.n - 1)
         self._last_visit = {phase: self._integers(-1) for phase in self.phases}
         self._position = self._integers(0)
         self._foreign = self._no_foreign()
+        self._num_classes = num_classes
+        self._strange = torch.zeros((), dtype=torch.int64, device=self.ids.device)
         self._epoch = -1
         for score in self.scores.values():
             score.start(self.n, epochs=epochs, num_classes=num_classes, device=device)
@@ -156,7 +160,7 @@ class Recorder:
 
     def _rows(self, ids: Tensor) -> Tensor:
         """Rows ``[B]`` of ids ``[B]``; foreign ids are noted on the device and go to the spare row."""
-        ids = ids.to(device=self.ids.device, dtype=torch.int64, non_blocking=True)
+        ids = ids.to(device=self.ids.device, dtype=torch.int64, non_blocking=self._waits_nowhere)
         if self._rows_are_ids:
             rows, known = ids, (ids >= 0) & (ids < self.n)
         else:
@@ -169,7 +173,21 @@ class Recorder:
                 self._refuse_foreign()
         return torch.where(known, rows, self.n)
 
+    def _known_classes(self, targets: Tensor, classes: int) -> Tensor:
+        """``targets`` within the classes; others are noted, since indexing by them would end a process on CUDA."""
+        within = targets.clamp(0, classes - 1)
+        self._strange = self._strange + (within != targets).sum()
+        if self.ids.device.type == "cpu":
+            self._refuse_foreign()
+        return within
+
     def _refuse_foreign(self) -> None:
+        if strange := int(self._strange):
+            self._strange = torch.zeros_like(self._strange)
+            raise InputError(
+                f"recorder: {strange} observed targets lie outside 0..{(self._num_classes or 0) - 1}; number the "
+                "classes from 0 on, and leave out samples without a class"
+            )
         count, lowest = self._foreign.tolist()
         if count:
             self._foreign = self._no_foreign()
@@ -210,8 +228,12 @@ class Recorder:
                 raise InputError(
                     f"recorder: observe got {got} for {name}= beside {size} ids; {readers} need one each"
                 )
+            if name == "targets" and value.is_floating_point():
+                raise InputError(f"recorder: targets are {value.dtype}; give class numbers as integers")
             dtype = torch.int64 if name == "targets" else torch.float32
-            signals[name] = value.to(self.ids.device, dtype, non_blocking=True)
+            signals[name] = value.to(self.ids.device, dtype, non_blocking=self._waits_nowhere)
+        if "targets" in signals and self._num_classes is not None:
+            signals["targets"] = self._known_classes(signals["targets"], self._num_classes)
         if derived:
             signals["log_probs"] = torch.log_softmax(signals["logits"], dim=1)
         if derived & {"p_true", "loss"}:

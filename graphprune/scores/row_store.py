@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -35,18 +36,21 @@ class RowStore:
 
 
 class MappedRowStore(RowStore):
-    """Rows in a file of which only recently touched pages are resident; on a device they are copies."""
+    """Rows in a file of which only recently touched pages are resident; on a device they are copies.
 
-    def __init__(self, n: int, width: int, dtype: torch.dtype, path: Path) -> None:
+    The file has no name, so that no two recorders share it and its room is free again when the process ends.
+    """
+
+    def __init__(self, n: int, width: int, dtype: torch.dtype, folder: Path) -> None:
         kind = np.dtype(np.float16 if dtype == torch.float16 else np.float32)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("w+b") as file:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder) as file:
                 file.truncate(n * width * kind.itemsize)
                 self._map = mmap.mmap(file.fileno(), 0)
         except (OSError, ValueError) as error:
             raise InputError(
-                f"rows_path {path} cannot hold the rows ({error}); give a writable file path"
+                f"rows_folder {folder} cannot hold the rows ({error}); give a writable folder"
             ) from error
         super().__init__(torch.from_numpy(np.frombuffer(self._map, dtype=kind).reshape(n, width)))
         self._touched = 0
@@ -68,9 +72,9 @@ class MappedRowStore(RowStore):
 
 
 def row_store(
-    n: int, width: int, dtype: torch.dtype, device: torch.device, path: str | Path | None
+    n: int, width: int, dtype: torch.dtype, device: torch.device, folder: str | Path | None
 ) -> RowStore:
-    """``n`` rows of zeros ``[n, width]``: on ``device``, or in the file ``path`` when one is given."""
-    if path is not None:
-        return MappedRowStore(n, width, dtype, Path(path))
+    """``n`` rows of zeros ``[n, width]``: on ``device``, or in a file in ``folder`` when one is given."""
+    if folder is not None:
+        return MappedRowStore(n, width, dtype, Path(folder))
     return RowStore(torch.zeros(n, width, dtype=dtype, device=device))

@@ -34,8 +34,8 @@ class TDDS(WindowScore):
         decay: a, weight of the newest window (default: 0.9).
         row_dtype: ``float32`` (default) or ``float16``, the storage of each sample's previous probabilities.
             Half precision halves it and costs a relative error of the score of about 3e-4.
-        rows_path: A scratch file that holds the previous probabilities, memory-mapped, instead of
-            main memory; it is overwritten, and can be deleted after the run. Read on the CPU.
+        rows_folder: A folder on whose disk the previous probabilities lie, in a nameless file that is
+            memory-mapped and gone with the process, instead of main memory. Read on the CPU.
 
     Shapes:
         state ``[n, J-1]`` float32 and one row ``[n, C]``; values ``[n]`` float32, 0 with fewer than J visits.
@@ -43,7 +43,7 @@ class TDDS(WindowScore):
     Raises:
         InputError: no classes; fewer than ``T`` epochs; ``T < J``; arguments out of range.
 
-    Cost: O(B (C + J)) time per batch, O(N (C + J)) memory, O(N J) with ``rows_path``.
+    Cost: O(B (C + J)) time per batch, O(N (C + J)) memory, O(N J) with ``rows_folder``.
 
     Reference: Zhang et al., CVPR 2024, arXiv 2311.13613.
     """
@@ -59,10 +59,10 @@ class TDDS(WindowScore):
         window: int = 10,
         decay: float = 0.9,
         row_dtype: Literal["float32", "float16"] = "float32",
-        rows_path: str | None = None,
+        rows_folder: str | None = None,
     ) -> None:
         self.T, self.window, self.decay = T, window, decay
-        self.row_dtype, self.rows_path = row_dtype, rows_path
+        self.row_dtype, self.rows_folder = row_dtype, rows_folder
 
     def _allocate(self, epochs: int, num_classes: int | None) -> None:
         assert num_classes is not None
@@ -74,7 +74,7 @@ class TDDS(WindowScore):
         self._last = first_epochs("TDDS", self.T, epochs, self._whole("window", 3))
         self._allocate_ring(self.window - 1)
         dtype = torch.float16 if self.row_dtype == "float16" else torch.float32
-        self._rows = row_store(self.n + 1, num_classes, dtype, self.device, self.rows_path)
+        self._rows = row_store(self.n + 1, num_classes, dtype, self.device, self.rows_folder)
         self.previous = self._rows.tensor
 
     def update(self, rows: Tensor, signals: Signals, epoch: int) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import json
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,25 +18,37 @@ import torch
 from torch import Tensor
 
 from graphprune.errors import InputError
-from graphprune.files import write_atomic
+from graphprune.files import require_finite, write_atomic
 from graphprune.graph.knn import KNNGraph
 from graphprune.rng import generator
-from graphprune.table import ScoreTable, integer_column, numeric_column, read_parquet
+from graphprune.table import (
+    METADATA_KEY,
+    ScoreTable,
+    integer_column,
+    numeric_column,
+    read_metadata,
+    read_parquet,
+    require_ids,
+)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Selection:
     """The samples to train on.
 
     Args:
         ids: Kept sample ids ``[K]`` int64, ascending and unique.
         weights: Loss weights ``[K]`` float32 (all 1 for plain rules).
+        metadata: Of the scores that it goes by, as in `ScoreTable`.
     """
 
     ids: npt.NDArray[np.int64]
     weights: npt.NDArray[np.float32]
+    metadata: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "ids", require_ids(self.ids, "selection: ids"))
+        object.__setattr__(self, "weights", np.asarray(self.weights, dtype=np.float32))
         if len(self.ids) != len(self.weights):
             raise InputError(f"selection: {len(self.ids)} ids but {len(self.weights)} weights; give one each")
         if not len(self.ids):
@@ -51,6 +64,7 @@ class Selection:
     def to_parquet(self, path: Path | str) -> None:
         """Writes ``sample_id, weight``; the file is whole or absent."""
         table = pa.table({"sample_id": pa.array(self.ids), "weight": pa.array(self.weights)})
+        table = table.replace_schema_metadata({METADATA_KEY: json.dumps(self.metadata, sort_keys=True)})
         write_atomic(Path(path), lambda p: pq.write_table(table, p))
 
     @classmethod
@@ -63,7 +77,7 @@ class Selection:
             weights = numeric_column(table, "weight", path).astype(np.float32)
         order = np.argsort(ids, kind="stable")
         try:
-            return cls(ids[order], weights[order])
+            return cls(ids[order], weights[order], read_metadata(table, str(path)))
         except InputError as error:
             raise InputError(f"{path}: {error}") from error
 
@@ -115,6 +129,9 @@ class SelectionRule(ABC):
             raise InputError("the score table is empty; there is nothing to select from")
         if embeddings is None and graph is not None and graph.embeddings is not None:
             embeddings = torch.as_tensor(graph.embeddings)
+        if embeddings is not None and "embeddings" in self.requires:
+            embeddings = embeddings.cpu()
+            require_finite(embeddings.float().numpy(), "embeddings", table.ids)
         if labels is not None and not np.issubdtype(np.asarray(labels).dtype, np.integer):
             raise InputError(f"labels are {np.asarray(labels).dtype}; they must be integers, one per sample")
         available = {"labels": labels, "graph": graph, "embeddings": embeddings}
@@ -136,7 +153,8 @@ class SelectionRule(ABC):
         )
         rows, weights = self._select(candidates, count_kept(len(table), keep))
         order = torch.argsort(rows)
-        return Selection(table.ids[rows[order].numpy()], weights[order].to(torch.float32).numpy())
+        ids = table.ids[rows[order].numpy()]
+        return Selection(ids, weights[order].to(torch.float32).numpy(), table.metadata)
 
     @abstractmethod
     def _select(self, candidates: Candidates, count: int) -> tuple[Tensor, Tensor]:

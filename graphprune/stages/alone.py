@@ -14,6 +14,7 @@ from graphprune import __version__
 from graphprune.config import Config
 from graphprune.config_base import Method
 from graphprune.config_file import load_config
+from graphprune.devices import resolve_device
 from graphprune.embed.precomputed import read_embeddings
 from graphprune.errors import InputError
 from graphprune.files import read_json, read_npy, read_npz, write_bytes, write_text
@@ -23,8 +24,7 @@ from graphprune.registry import create
 from graphprune.select.base import Selection
 from graphprune.stages.job import Reporter
 from graphprune.store import RunFolder
-from graphprune.table import ScoreTable
-from graphprune.train.precision import resolve_device
+from graphprune.table import ScoreTable, require_same_data
 from graphprune.train.ranks import Ranks
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def embed_alone(config: Config, out: Path, reporter: Reporter) -> dict[str, Any]
     """Embeds the config's data in a run folder beside ``out`` and copies the embeddings there."""
     from graphprune.pipeline import check_names, open_job
     from graphprune.stages.embed import embed_data
+    from graphprune.stages.labels import without_labels
     from graphprune.stages.provenance import write_provenance
     from graphprune.stages.score import score_seeds
     from graphprune.stages.seeds import draw_seeds
@@ -47,6 +48,7 @@ def embed_alone(config: Config, out: Path, reporter: Reporter) -> dict[str, Any]
         job = open_job(config, folder, reporter=reporter)
         write_provenance(job)
         if config.embedding.source == "seed_model":
+            job = without_labels(job)
             draw_seeds(job)
             score_seeds(job)
         embed_data(job)
@@ -224,6 +226,11 @@ def train_alone(
     table = None if scores is None else ScoreTable.from_parquet(scores)
     with folder.locked():
         job = open_job(config, folder, reporter=reporter)
+        # Labels that were found are part of what is scored, but not of the data that is trained on here.
+        found = config.paradigm is not None and config.paradigm.name == "unsupervised"
+        for source in (chosen, table):
+            if source is not None and not found:
+                require_same_data(source.metadata, {"fingerprint": job.data.fingerprint})
         if chosen is not None and selection is not None:
             arm = selection_arm(job, "selection", chosen, inputs=(selection,), warm=config.starts_warm())
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from graphprune.stages.select import read_selection, selection_path
 from graphprune.store import Attempt
 from graphprune.table import locate
 from graphprune.train.checkpoint import Checkpoint, load_weights, save_weights, shrink_and_perturb
+from graphprune.train.divergence import refuse_diverged
 from graphprune.train.evaluate import evaluate_model
 from graphprune.train.loop import train_model
 from graphprune.train.paradigms.adversarial import Adversarial, robust_accuracy
@@ -225,8 +227,14 @@ def _train_once(job: Job, arm: Arm, state: int, position: int, states: int) -> N
             tracker=tracker,
         )
         value = evaluate_model(
-            model, job.data.test, paradigm, device=job.device, precision=settings.precision
+            model,
+            job.data.test,
+            paradigm,
+            device=job.device,
+            precision=settings.precision,
+            workers=settings.workers,
         )
+        refuse_diverged(model, f"arm '{arm.name}', random state {state}", value)
         if not attempt.writes:
             return []
         report = {
@@ -234,7 +242,8 @@ def _train_once(job: Job, arm: Arm, state: int, position: int, states: int) -> N
             "metric": paradigm.metric,
             "epochs": arm.epochs,
             "trained_samples": result.cost.trained_samples,
-            "losses": result.losses,
+            # A half-precision step that overflowed is left out and the training goes on.
+            "losses": [loss if math.isfinite(loss) else None for loss in result.losses],
         }
         if isinstance(paradigm, Adversarial):
             report["robust"] = robust_accuracy(model, job.data.test, paradigm, seed=state, device=job.device)

@@ -9,6 +9,7 @@ from graphprune.config import Config
 from graphprune.config_base import Method
 from graphprune.data.base import Data
 from graphprune.data.load import load_data
+from graphprune.devices import resolve_device
 from graphprune.files import fingerprint, write_json
 from graphprune.registry import create
 from graphprune.rng import derive_seed
@@ -19,7 +20,6 @@ from graphprune.store import RunFolder
 from graphprune.train.checkpoint import Checkpoint, save_weights
 from graphprune.train.evaluate import evaluate_model
 from graphprune.train.loop import train_model
-from graphprune.train.precision import resolve_device
 from graphprune.train.ranks import Ranks
 from graphprune.train.tracking import JsonlTracker
 

@@ -89,7 +89,12 @@ def _embed(job: Job, cost: Cost) -> list[Path]:
     precision = job.config.seed_training.precision
     keep = not reference and job.data.info.kind == "classification"
     embeddings, outputs = embed_samples(
-        model, train, device=job.device, precision=precision, keep_outputs=keep
+        model,
+        train,
+        device=job.device,
+        precision=precision,
+        workers=job.config.seed_training.workers,
+        keep_outputs=keep,
     )
     cost.forward_samples += len(train)
     require_finite(embeddings.numpy(), "embeddings", train.ids)

@@ -12,6 +12,7 @@ from graphprune.scores.group import Observer
 from graphprune.stages.job import Job
 from graphprune.store import Attempt
 from graphprune.train.checkpoint import Checkpoint
+from graphprune.train.divergence import refuse_diverged
 from graphprune.train.loop import TrainResult, train_model
 from graphprune.train.tracking import Tracker
 
@@ -56,4 +57,5 @@ def train_watched(
         tracker=tracker,
         until=until,
     )
+    refuse_diverged(model, f"run '{purpose}'")
     return model, result

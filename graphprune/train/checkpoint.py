@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +46,20 @@ class Checkpoint:
             return None
         try:
             state: dict[str, Any] = torch.load(self.path, map_location="cpu", weights_only=True)
-        except Exception:  # any unreadable checkpoint is worth as much as none: the run starts over
+        # What torch, its archive and its unpickler raise on a damaged file: worth as much as none, the run starts over.
+        except (
+            RuntimeError,
+            ValueError,
+            EOFError,
+            KeyError,
+            AttributeError,
+            TypeError,
+            pickle.UnpicklingError,
+        ) as error:
+            warnings.warn(
+                f"{self.path} cannot be read ({type(error).__name__}); this training starts over",
+                stacklevel=2,
+            )
             return None
         return state
 
@@ -55,7 +70,8 @@ class Checkpoint:
 
 def save_weights(model: nn.Module, path: Path) -> None:
     """Writes the model's state as safetensors; the same weights give the same bytes."""
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    # Cloned, because weights that are tied share their memory, which safetensors refuses.
+    state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
     write_atomic(path, lambda p: save_file(state, p))
 
 

@@ -24,6 +24,7 @@ def evaluate_model(
     *,
     device: torch.device,
     precision: str = "float32",
+    workers: int = 0,
 ) -> float:
     """The paradigm's metric over all samples; several processes share them out and all get the result."""
     ranks = Ranks.current()
@@ -31,7 +32,7 @@ def evaluate_model(
     parts = torch.split(torch.arange(len(samples)), EVAL_BATCH)
     mine = [part[ranks.rank :: ranks.size] for part in parts if len(part) > ranks.rank]
     with evaluation(model):
-        for batch in samples.batches(mine, device=device):
+        for batch in samples.batches(mine, device=device, workers=workers):
             with autocast(device, precision):
                 outputs = model(batch.x)
             total += paradigm.tally(outputs.float(), batch.y)
@@ -57,7 +58,9 @@ def record_evaluation(
     mine = [part[ranks.positions(len(part))] for part in parts]
     tap = FeatureTap(model) if "features" in recorder.needs("eval") else None
     with evaluation(model):
-        for part, batch in zip(parts, samples.batches(mine, device=device), strict=True):
+        for part, batch in zip(
+            parts, samples.batches(mine, device=device, workers=settings.workers), strict=True
+        ):
             noise = None
             if paradigm.draws:
                 draws = generator(seed, "observe", epoch, int(part[0]))

@@ -47,7 +47,7 @@ class ForecastErrors:
         """Adds forecasts and targets ``[B, horizon, node]`` in standardised units, NaN where missing."""
         truth = targets.double() * self.info.target_std + self.info.target_mean
         errors = (outputs.detach().double() - targets).abs() * self.info.target_std
-        seen = ~errors.isnan()
+        seen = ~truth.isnan()
         large = seen & (truth.abs() >= SMALLEST_TRUTH)
         relative = (errors / truth.abs()).masked_fill(~large, 0)
         errors = errors.masked_fill(~seen, 0)

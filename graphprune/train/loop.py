@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from graphprune.config import OptimisationConfig
 from graphprune.data.base import Batch, Samples
+from graphprune.devices import indexed, repeatable
 from graphprune.embed.module import FeatureTap, evaluation
 from graphprune.errors import InputError
 from graphprune.ledger import Cost, Stopwatch, measure
@@ -88,6 +89,7 @@ def train_model(
     Raises:
         InputError: a precision, optimizer or sampler that does not fit.
     """
+    device = indexed(device)
     check_precision(device, settings.precision)
     check_whole(sampler)
     loop = _Loop(
@@ -156,7 +158,8 @@ class _Loop:
         self.model.train()
         self.meter.start(self.result.cost)
         try:
-            with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
+            forked = torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else [])
+            with forked, repeatable(self.device):
                 while self.epoch < self.until and not self._has_stalled():
                     with measure(self.result.cost) as watch:
                         self._train_epoch(tap, watch)
@@ -227,7 +230,7 @@ class _Loop:
             draws = generator(self.seed, "augment", self.epoch, self.step_in_epoch)
             mine = None if ranks.size == 1 else (ranks.positions(total), total)
             x = augment(x, settings.augment, draws, cutout=settings.cutout, part=mine)
-        if self.channels_last:
+        if self.channels_last and x.dim() == 4:
             x = x.contiguous(memory_format=torch.channels_last)
         kept, held, real, trained = None, None, ranks.real(total), total
         if self.sampler.chooses:

@@ -1,4 +1,4 @@
-"""Device and precision of a run, by documented rules."""
+"""Precision of a run, by documented rules."""
 
 from __future__ import annotations
 
@@ -9,19 +9,6 @@ import torch
 from graphprune.errors import InputError
 
 _DTYPES = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-
-
-def resolve_device(name: str = "auto") -> torch.device:
-    """``auto`` takes CUDA if present, then Apple's MPS, else the CPU; a named device must be there."""
-    if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    device = torch.device(name)
-    present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not present.get(device.type, False):
-        raise InputError(f"device '{name}' is not available on this machine; use device: auto or cpu")
-    return device
 
 
 def check_precision(device: torch.device, precision: str) -> None:

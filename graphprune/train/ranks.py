@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from graphprune.errors import InputError
 from graphprune.samplers.base import EpochSampler
-from graphprune.train.precision import resolve_device
 
 
 class Ranks:
@@ -42,7 +41,7 @@ class Ranks:
         """Joins the processes that torchrun started, if it did, each on its device, until the program ends.
 
         Args:
-            device: As in `resolve_device`; ``cpu`` joins by gloo.
+            device: ``auto``, ``cpu`` (joins by gloo) or ``cuda``.
         """
         ranks = cls.current()
         if ranks.size > 1 or os.environ.get("WORLD_SIZE", "1") == "1":
@@ -50,8 +49,9 @@ class Ranks:
         from accelerate import PartialState
         from torch import distributed
 
+        cpu = device == "cpu" or not torch.cuda.is_available()
         # While the first process embeds and searches, the others wait for as long as it takes.
-        PartialState(cpu=resolve_device(device).type == "cpu", timeout=timedelta(days=30))
+        PartialState(cpu=cpu, timeout=timedelta(days=30))
         # A process that ends while its group's threads still run is reported as crashed.
         atexit.register(distributed.destroy_process_group)
         return cls.current()

@@ -54,3 +54,11 @@ def test_faulty_files_are_refused(tmp_path, array, message):
     np.save(tmp_path / "e.npy", array)
     with pytest.raises(InputError, match=message):
         read_embeddings(tmp_path / "e.npy", 3)
+
+
+def test_layers_that_were_frozen_stay_so():
+    model = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Linear(8, 3)).train()
+    model[1].eval()
+    embed_samples(model, TensorSamples(torch.randn(5, 4), np.zeros(5)))
+    assert [layer.training for layer in model] == [True, False, True]
+    assert model.training

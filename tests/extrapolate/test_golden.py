@@ -72,8 +72,11 @@ def test_class_mean(problem: Problem) -> None:
         assert values[i] == pytest.approx(same.mean(), rel=1e-5)
         assert std[i] == pytest.approx(same.std(ddof=1), rel=1e-4)
     some = problem.seeds[labels[seeds] != 2]
-    with pytest.raises(InputError, match="1 classes have no seed, the first is 2"):
-        ClassMean().fit(problem.inputs, some, np.arange(len(some)))
+    scores = problem.seed_scores[labels[seeds] != 2]
+    values, std = ClassMean().fit(problem.inputs, some, scores).predict(return_std=True)
+    unseen = np.flatnonzero((labels == 2) & ~np.isin(np.arange(len(labels)), rows_of(problem)))
+    np.testing.assert_allclose(values[unseen], scores.mean(), rtol=1e-5)
+    np.testing.assert_allclose(std[unseen], scores.std(ddof=1), rtol=1e-4)
 
 
 def test_ridge(problem: Problem) -> None:

@@ -225,3 +225,35 @@ def test_bad_input_is_named(case: str) -> None:
     x, k, metric, message = BAD[case]
     with pytest.raises(InputError, match=message):
         KNNGraph.build(x, k, metric=metric)
+
+
+def test_query_among_a_permutation_finds_what_it_finds_among_all() -> None:
+    x = torch.randn(200, 4, generator=torch.Generator().manual_seed(3))
+    graph = KNNGraph.build(x, 4)
+    order = torch.randperm(200, generator=torch.Generator().manual_seed(1))
+    distances, positions = graph.query(among=order, k=6)
+    expected, rows = graph.query(k=6)
+    assert torch.equal(distances, expected)
+    assert torch.equal(order[positions], rows)
+
+
+@pytest.mark.parametrize(
+    ("among", "message"),
+    [
+        (torch.ones(10, dtype=torch.bool), "give rows"),
+        (torch.tensor([0.0, 1.7]), "give rows"),
+        (torch.tensor([3, 3, 4]), "more than once"),
+        (torch.tensor([3, 10]), "outside 0..9"),
+    ],
+)
+def test_query_among_what_are_no_rows_is_refused(among: torch.Tensor, message: str) -> None:
+    graph = KNNGraph.build(torch.arange(10.0)[:, None], 2)
+    with pytest.raises(InputError, match=message):
+        graph.query(among=among, k=2)
+
+
+def test_a_graph_with_own_weights_is_not_extended() -> None:
+    graph = KNNGraph.build(torch.arange(10.0)[:, None], 2)
+    weighted = KNNGraph(graph.indices, graph.distances, embeddings=graph.embeddings, weights=graph.distances)
+    with pytest.raises(InputError, match="weights of its own"):
+        weighted.extend(torch.ones(1, 1))

@@ -419,25 +419,25 @@ def test_gstds_ratio_schedules() -> None:
 def test_gstds_by_reference_features_and_by_graph_needs_no_forward(graph: Any, loop: Any) -> None:
     rows = torch.randperm(loop.n, generator=torch.Generator().manual_seed(0))[:64]
     embeddings = torch.randn(loop.n, 6, generator=torch.Generator().manual_seed(1))
-    reference = GSTDSSampler(loop.n, embeddings=embeddings, filter=0.75)
-    learner = GSTDSSampler(loop.n, filter=0.75)
+    reference = GSTDSSampler(loop.n, epochs=1, embeddings=embeddings, filter=0.75)
+    learner = GSTDSSampler(loop.n, epochs=1, filter=0.75)
     assert not reference.needs_forward
     assert learner.needs_features
     kept = reference.choose(rows)
     assert len(kept) == 16
     assert torch.equal(kept, learner.choose(rows, features=embeddings[rows]))
-    by_graph = GSTDSSampler(loop.n, graph=graph, filter=0.75)
+    by_graph = GSTDSSampler(loop.n, epochs=1, graph=graph, filter=0.75)
     assert len(by_graph.choose(rows)) == 16
     with pytest.raises(InputError, match="needs losses or features"):
         learner.choose(rows)
     with pytest.raises(InputError, match="embeddings covers 3 samples"):
-        GSTDSSampler(loop.n, embeddings=embeddings[:3])
+        GSTDSSampler(loop.n, epochs=1, embeddings=embeddings[:3])
 
 
 @pytest.mark.parametrize("features", [torch.ones(6, 3), torch.zeros(6, 3), torch.eye(6), -torch.eye(6)])
 def test_gstds_degenerate_batches_keep_their_share(features: torch.Tensor) -> None:
     """Constant, zero and mutually orthogonal features: nothing to tell apart, still exactly half is kept."""
-    sampler = GSTDSSampler(6, filter=0.5)
+    sampler = GSTDSSampler(6, epochs=1, filter=0.5)
     kept = [sampler.choose(torch.arange(6), features=features) for _ in range(2)]
     assert len(kept[0]) == 3
     assert torch.equal(*kept)

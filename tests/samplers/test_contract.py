@@ -325,7 +325,7 @@ def test_bad_options_are_refused(options: dict[str, Any], message: str, loop: An
 @pytest.mark.parametrize("name", NAMES)
 def test_missing_inputs_and_empty_data_are_refused(name: str, loop: Any) -> None:
     with pytest.raises(InputError, match="at least one sample"):
-        registry.create("sampler", name, n=0)
+        registry.create("sampler", name, n=0, epochs=1)
     sampler = loop.make(name)
     if sampler.needs_losses and not sampler.chooses:
         with pytest.raises(InputError, match="needs losses of 3 rows, got 2"):

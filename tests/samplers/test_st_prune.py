@@ -83,4 +83,4 @@ def test_windows_of_single_sensors_spread_over_their_linked_ones() -> None:
     # The std over both sensors is 0 at the first start and 0.5 at the second: standardised -1 and 1.
     torch.testing.assert_close(beside, level + torch.tensor([-1.0, -1.0, 1.0, 1.0]))
     with pytest.raises(InputError, match="links cover 3 windows of 4"):
-        STPruneSampler(4, links=links[:3])
+        STPruneSampler(4, epochs=8, links=links[:3])

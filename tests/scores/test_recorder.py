@@ -126,3 +126,32 @@ def test_bad_ids_and_foreign_states_are_refused(tools):
     run = tools.make_run()
     with pytest.raises(InputError, match="resume with the same scores"):
         tools.new_recorder("aum", run).load_state_dict(tools.new_recorder("loss", run).state_dict())
+
+
+def test_targets_that_are_no_classes_are_refused(tools):
+    run = tools.make_run()
+    recorder = tools.new_recorder("el2n", run)
+    (phase,) = recorder.phases
+    wrong = run.targets.clone()
+    wrong[3] = -100
+    with pytest.raises(InputError, match=r"1 observed targets lie outside 0\.\.3"):
+        recorder.observe(phase, run.ids, 0, logits=run.logits[0], targets=wrong)
+    with pytest.raises(InputError, match="targets are torch.float32; give class numbers"):
+        recorder.observe(phase, run.ids, 0, logits=run.logits[0], targets=run.targets.float())
+
+
+def test_nothing_is_read_on_the_cpu_before_it_has_arrived(tools, monkeypatch):
+    """A copy from a GPU to the CPU that nobody waits for returns before its values are there."""
+    asked = []
+    to = torch.Tensor.to
+
+    def watched(self, *args, **named):
+        asked.append(named.get("non_blocking", False))
+        return to(self, *args, **named)
+
+    run = tools.make_run()
+    recorder = tools.new_recorder("loss", run)
+    monkeypatch.setattr(torch.Tensor, "to", watched)
+    recorder.observe("eval", run.ids, 0, loss=run.loss[0])
+    assert asked
+    assert not any(asked)

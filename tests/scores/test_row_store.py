@@ -30,7 +30,7 @@ n, classes = 20_000, 800
 log_probs = torch.full((100, classes), 1 / classes).log()
 TDDS(T=3, window=3).start(1, epochs=3, num_classes=2)
 before, files = resident("RssAnon"), resident("RssFile")
-score = TDDS(T=3, window=3, rows_path=sys.argv[1] or None)
+score = TDDS(T=3, window=3, rows_folder=sys.argv[1] or None)
 score.start(n, epochs=3, num_classes=classes)
 for epoch in range(3):
     for rows in torch.arange(n).split(100):
@@ -41,21 +41,24 @@ print(resident("RssAnon") - before, resident("RssFile") - files)
 
 def test_rows_in_a_file_change_nothing_and_survive_a_resume(tools, tmp_path):
     run = tools.make_run()
-    path = tmp_path / "scratch" / "rows.bin"
+    folder = tmp_path / "scratch"
     in_memory = tools.record("tdds", run, **OPTIONS)
-    np.testing.assert_array_equal(tools.record("tdds", run, rows_path=str(path), **OPTIONS), in_memory)
-    assert path.stat().st_size == (run.n + 1) * run.classes * 4
+    np.testing.assert_array_equal(tools.record("tdds", run, rows_folder=str(folder), **OPTIONS), in_memory)
+    assert list(folder.iterdir()) == []
 
     steps = list(tools.batches(run))
-    recorder = tools.new_recorder("tdds", run, rows_path=str(path), **OPTIONS)
+    recorder = tools.new_recorder("tdds", run, rows_folder=str(folder), **OPTIONS)
     for epoch, rows in steps[:20]:
         tools.observe(recorder, run, epoch, rows)
     state = {n: t.clone() for n, t in recorder.state_dict()["scores"]["tdds"].items()}
     visits = {p: v.clone() for p, v in recorder.state_dict()["last_visit"].items()}
-    # The file goes on changing after the state was saved, as in a job that is killed later.
+    # Another process's recorder in the same folder, and further steps after the state was saved.
+    other = tools.new_recorder("tdds", run, rows_folder=str(folder), **OPTIONS)
+    for epoch, rows in steps[:3]:
+        tools.observe(other, run, epoch, rows)
     for epoch, rows in steps[20:25]:
         tools.observe(recorder, run, epoch, rows)
-    resumed = tools.new_recorder("tdds", run, rows_path=str(path), **OPTIONS)
+    resumed = tools.new_recorder("tdds", run, rows_folder=str(folder), **OPTIONS)
     resumed.load_state_dict({"last_visit": visits, "scores": {"tdds": state}})
     for epoch, rows in steps[20:]:
         tools.observe(resumed, run, epoch, rows)
@@ -76,7 +79,7 @@ def test_half_precision_rows_cost_the_stated_error(tools):
 def test_pages_given_back_keep_what_was_written(tools, tmp_path, monkeypatch):
     monkeypatch.setattr(row_store, "_RESIDENT", 1)
     run = tools.make_run()
-    in_file = tools.record("tdds", run, rows_path=str(tmp_path / "rows.bin"), **OPTIONS)
+    in_file = tools.record("tdds", run, rows_folder=str(tmp_path), **OPTIONS)
     np.testing.assert_array_equal(in_file, tools.record("tdds", run, **OPTIONS))
 
 
@@ -90,12 +93,13 @@ def test_rows_in_a_file_are_not_in_memory(tmp_path):
 
     rows_mib = 20_000 * 800 * 4 / 2**20
     in_memory, _ = grown("")
-    anonymous, mapped = grown(str(tmp_path / "rows.bin"))
+    anonymous, mapped = grown(str(tmp_path))
     assert in_memory > rows_mib
     assert anonymous < rows_mib / 2
     assert mapped < rows_mib / 2
 
 
-def test_a_path_that_cannot_be_written_is_refused(tmp_path):
-    with pytest.raises(InputError, match=r"rows_path .* cannot hold the rows"):
-        create("score", "tdds", rows_path=str(tmp_path)).start(5, epochs=10, num_classes=3)
+def test_a_folder_that_is_none_is_refused(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"rows_folder .* cannot hold the rows"):
+        create("score", "tdds", rows_folder=str(tmp_path / "file")).start(5, epochs=10, num_classes=3)

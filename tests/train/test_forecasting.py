@@ -11,6 +11,7 @@ from graphprune.data.formats.common import clock
 from graphprune.data.sensors import SensorSeries
 from graphprune.data.windows import window_data
 from graphprune.registry import create
+from graphprune.train.forecast_errors import ForecastErrors
 from graphprune.train.naive import historical_average, last_value, naive_errors
 
 
@@ -99,3 +100,15 @@ def test_naive_forecasts_equal_slow_loops(granularity, gaps):
         found = naive_errors(data.test, forecast, data.info)["all"]
         assert found["mae"] == pytest.approx(np.mean(expected), rel=1e-5)
         assert found["rmse"] == pytest.approx(np.sqrt(np.mean(np.square(expected))), rel=1e-5)
+
+
+def test_a_forecast_that_is_no_number_is_no_missing_target(paradigm, batch):
+    outputs, targets = batch
+    outputs = outputs.detach().clone()
+    outputs[0, 0, 0] = torch.nan
+    total, count = paradigm.tally(outputs, targets).tolist()
+    assert np.isnan(total)
+    assert count == int((~targets.isnan()).sum())
+    errors = ForecastErrors(paradigm.info)
+    errors.update(outputs, targets)
+    assert np.isnan(errors.summary()["mae"])

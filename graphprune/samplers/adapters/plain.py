@@ -56,7 +56,8 @@ def step_loss(
     shown = _seen(forward(kept))
     weights = sampler.weights(rows[kept])
     sampler.update(rows[kept], shown.losses, shown.errors)
-    return shown.losses.mean() if weights is None else (shown.losses * weights).mean()
+    # Rows may lie on the CPU, where loaders put them, and losses on a GPU.
+    return shown.losses.mean() if weights is None else (shown.losses * weights.to(shown.losses.device)).mean()
 
 
 class WithRows(Dataset[tuple[int, Any]]):

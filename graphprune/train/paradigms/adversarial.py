@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -11,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, log_softmax
 
 from graphprune.data.base import Samples
-from graphprune.embed.module import evaluation
+from graphprune.embed.module import evaluation, evaluation_mode
 from graphprune.errors import InputError
 from graphprune.registry import register
 from graphprune.rng import generator
@@ -142,9 +141,11 @@ class Adversarial(Supervised):
             high = high.minimum(per_channel(self.limits[1], x))
         start = 2 * (noise or Noise()).uniform(x) - 1
         changed = (x + radius * start).maximum(low).minimum(high)
-        with frozen_statistics(network):
+        with evaluation_mode(network):
             with torch.no_grad():
                 clean = network(x) if self.method == "trades" else None
+            # Weights that autocast has cast without gradients must not serve the passes that need them.
+            torch.clear_autocast_cache()
             for _ in range(self.steps):
                 changed.requires_grad_(True)
                 outputs = network(changed)
@@ -192,14 +193,3 @@ def per_channel(values: Sequence[float], x: Tensor) -> Tensor:
     """One value per channel, in the shape of a batch."""
     column = torch.tensor(values).to(x, non_blocking=True)
     return column.view(1, -1, *(1,) * (x.dim() - 2))
-
-
-@contextmanager
-def frozen_statistics(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode with gradients."""
-    training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(training)

@@ -36,5 +36,7 @@ class Forecasting(Paradigm):
         return {"loss": losses.detach(), "errors": (outputs.detach().float() - targets).abs()}
 
     def tally(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        errors = (outputs.detach().double() - targets).abs()
-        return torch.stack([errors.nansum() * self.info.target_std, (~errors.isnan()).sum()])
+        observed = ~targets.isnan()
+        # A forecast that is NaN makes the metric NaN: it must not count as a target that is missing.
+        errors = (outputs.detach().double() - targets).abs().masked_fill(~observed, 0)
+        return torch.stack([errors.sum() * self.info.target_std, observed.sum()])

@@ -40,4 +40,4 @@ class Supervised(Paradigm):
 
     def tally(self, outputs: Tensor, targets: Tensor) -> Tensor:
         correct = (outputs.argmax(dim=1) == targets).sum()
-        return torch.stack([correct, correct.new_tensor(len(targets))]).double()
+        return torch.stack([correct, correct.new_full((), len(targets))]).double()

@@ -78,7 +78,7 @@ class Unsupervised(Supervised):
         """Labels ``[N]`` int64 from embeddings ``[N, D_k]`` float32.
 
         Raises:
-            InputError: fewer samples than classes.
+            InputError: fewer samples than classes, or all samples are alike.
         """
         n = len(spaces[0])
         if n < classes:
@@ -87,6 +87,10 @@ class Unsupervised(Supervised):
         points = [standardised(space) for space in spaces]
         encoders = [torch.randn(z.shape[1], classes, generator=draws, device=z.device) for z in points]
         judges = [torch.zeros_like(weight) for weight in encoders]
+        if not all(bool(z.any()) for z in points):
+            raise InputError(
+                "unsupervised: all samples have the same embedding; give one that tells them apart"
+            )
         # The longest step with which gradient descent on a cross-entropy cannot overshoot.
         lengths = [2 / float(torch.linalg.matrix_norm(z.T @ z / n, 2)) for z in points]
         for weight in encoders:
