@@ -178,9 +178,9 @@ CASES = {
     ),
     "no data": (text("name: x\n"), "'data' is missing"),
     "no name": (text("data: {kind: sklearn}\n"), "'name' is missing"),
-    "data that is a text": (text("name: x\ndata: digits\n"), "data"),
+    "data that is a text": (text("name: x\ndata: digits\n"), "data: Input should be a valid dictionary"),
     "an unknown data kind": (text("name: x\ndata: {kind: sklern}\n"), "sklern"),
-    "a name that is a path": (digits("name=../elsewhere"), "name"),
+    "a name that is a path": (digits("name=../elsewhere"), "name: String should match pattern"),
     "an arm that is a path": (digits("arms.0.name=../../elsewhere"), "arms.0.name"),
     "a name of a baseline": (digits("arms.0.name=random"), "name of a baseline"),
     "augmented vectors": (
@@ -204,7 +204,7 @@ CASES = {
     "misspelt sampler": (digits("training.sampler=rs3"), "did you mean 'rs2'"),
     "misspelt model": (digits("model.name=smal_cnn"), "did you mean 'small_cnn'"),
     "misspelt option": (digits("scores.0.windo=3"), "did you mean 'window'"),
-    "misspelt option of a model": (digits("model.widht=3"), "width"),
+    "misspelt option of a model": (digits("model.widht=3"), "did you mean 'width'"),
     "a text for a number": (digits("seeds.fraction=much"), "seeds.fraction"),
     "a fraction above 1": (digits("seeds.fraction=1.5"), "less than 1"),
     "a negative keep": (digits("arms.0.keep=-0.1"), "greater than 0"),
@@ -216,15 +216,18 @@ CASES = {
     "an arm on a score that nobody computes": (digits("arms.0.score=loss"), "is not computed"),
     "an override without value": (digits("seed"), "not of the form"),
     "an override beyond a list": (digits("arms.9.keep=0.5"), "not a position"),
-    "a negative seed": (lambda f: ("run", DIGITS, "--seed", -1, "--out", f / "run"), "--seed"),
+    "a negative seed": (lambda f: ("run", DIGITS, "--seed", -1, "--out", f / "run"), "Invalid value for '--seed'"),
     "a device that is absent": (
         lambda f: ("run", DIGITS, "--device", "cuda:7", "--out", f / "run"), "not available",
     ),
-    "an unknown device": (lambda f: ("run", DIGITS, "--device", "gpu", "--out", f / "run"), "device"),
+    "an unknown device": (
+        lambda f: ("run", DIGITS, "--device", "gpu", "--out", f / "run"),
+        "device: String should match pattern",
+    ),
     "graph.k beyond n": (digits("graph.k=5000"), "graph.k is 5000 but there are 1438 samples"),
     "a model for other data": (digits("model={name: stid}"), "STID forecasts windows"),
     "a windowed score on images": (digits("scores=[st_complexity]", "arms=[]"), "needs windows"),
-    "a window longer than the run": (digits("scores.0.window=99"), "99"),
+    "a window longer than the run": (digits("scores.0.window=99"), "too few for a window of 99"),
     "a window longer than the oracle's run": (
         digits("training.epochs=3", "scores=[{name: dynamic_uncertainty, window: 5}]", "arms=[]"), "window of 5",
     ),
@@ -249,9 +252,9 @@ CASES = {
     "labels that are floats": (arrays(x=X, y=Y.astype(float)), "integer class labels"),
     "negative labels": (arrays(x=X, y=Y - 1), "negative labels"),
     "labels that are no classes": (arrays(x=X, y=Y + 2**40), "number the classes from 0"),
-    "duplicate ids": (arrays(x=X, y=Y, ids=np.zeros(60, int)), "unique"),
+    "duplicate ids": (arrays(x=X, y=Y, ids=np.zeros(60, int)), "some ids stand more than once"),
     "ids of another length": (arrays(x=X, y=Y, ids=np.arange(3)), "one id each"),
-    "ids that are texts": (arrays(x=X, y=Y, ids=np.array(["ü"] * 60)), "ids"),
+    "ids that are texts": (arrays(x=X, y=Y, ids=np.array(["ü"] * 60)), "they must be integers, one per sample"),
     "test samples of another shape": (arrays(x=X, y=Y, x_test=X[:, :2], y_test=Y), "make them alike"),
     "an npz that is none": (
         lambda f: ((f / "D.npz").write_bytes(b"PK\x03\x04"), of_data({"kind": "npz", "path": "{f}/D.npz"})(f))[1],
@@ -272,7 +275,7 @@ CASES = {
     "an image without bytes": (images(*[4] * 9, None), "cannot be decoded"),
     "images of several sizes": (images(*[4] * 9, 5), "data.image_size"),
     "an image folder that is absent": (of_data({"kind": "imagefolder", "path": "{f}/none"}), "is not a folder"),
-    "an image folder without classes": (of_data({"kind": "imagefolder", "path": "{f}"}), "error:"),
+    "an image folder without classes": (of_data({"kind": "imagefolder", "path": "{f}"}), "no sub-folder with images"),
     # sensors
     "a series of one dimension": (sensors(READINGS[:, 0, 0], suffix=".npy", steps_per_day=24), "[time, sensor]"),
     "a series without clock": (sensors({"values": READINGS}), "no time stamps"),
@@ -281,7 +284,7 @@ CASES = {
     ),
     "a clock that jumps": (
         sensors({"values": READINGS, "timestamps": (CLOCK + (np.arange(400) > 200) * (HOUR // 3)).astype(str)}),
-        "clock",
+        "the clock jumps at 2024-01-09",
     ),
     "time stamps that are none": (sensors({"values": READINGS, "timestamps": ["?"] * 400}), "time stamps"),
     "a sensor that is never read": (
@@ -292,30 +295,41 @@ CASES = {
         sensors({"values": READINGS, "timestamps": CLOCK.astype(str)}, window=3000), "too short: window 3000",
     ),
     "a channel that is absent": (
-        sensors({"values": READINGS, "timestamps": CLOCK.astype(str)}, target="PM2.5"), "PM2.5",
+        sensors({"values": READINGS, "timestamps": CLOCK.astype(str)}, target="PM2.5"), "unknown channel of D 'PM2.5'",
     ),
     "a pickle": (sensors(raw=b"\x80\x04K\x01.", suffix=".pkl"), "can run code"),
     "a suffix that nobody knows": (sensors(raw=b"", suffix=".xlsx"), "convert it to .npz"),
     "an HDF5 file that is none": (sensors(raw=b"\x89HDF", suffix=".h5"), "not a readable HDF5"),
-    "an empty csv": (sensors(raw=b"", suffix=".csv"), "D.csv"),
+    "an empty csv": (sensors(raw=b"", suffix=".csv"), "begins with an empty line"),
     "a ragged csv": (sensors(raw=b"time,a,b\n2024-01-01,1\n", suffix=".csv"), "not a readable table"),
     "links for other sensors": (
         lambda f: (np.save(f / "A.npy", np.eye(7)),
                    sensors({"values": READINGS, "timestamps": CLOCK.astype(str)}, adjacency=str(f / "A.npy"))(f))[1],
-        "3",
+        "[7, 7] but the series has 3 sensors",
     ),
     # graph
     "missing argument": (lambda f: ("graph", "--out", f / "G"), "Missing option '--embeddings'"),
     "a command that is none": (lambda f: ("grapf",), "No such command"),
-    "an option that is none": (lambda f: ("methods", "--jsn"), "--jsn"),
-    "a text for k": (lambda f: ("graph", "--embeddings", f / "E.npy", "--k", "x", "--out", f / "G"), "--k"),
-    "k beyond n": (lambda f: ("graph", "--embeddings", f / "E.npy", "--k", 120, "--out", f / "G"), "120"),
-    "a huge k": (lambda f: ("graph", "--embeddings", f / "E.npy", "--k", 10**12, "--out", f / "G"), "10000000"),
+    "an option that is none": (lambda f: ("methods", "--jsn"), "No such option: --jsn"),
+    "a text for k": (
+        lambda f: ("graph", "--embeddings", f / "E.npy", "--k", "x", "--out", f / "G"),
+        "Invalid value for '--k'",
+    ),
+    "k beyond n": (
+        lambda f: ("graph", "--embeddings", f / "E.npy", "--k", 120, "--out", f / "G"),
+        "k must be from 1 to 119",
+    ),
+    "a huge k": (
+        lambda f: ("graph", "--embeddings", f / "E.npy", "--k", 10**12, "--out", f / "G"),
+        "k must be from 1 to 119",
+    ),
     "unknown metric": (
-        lambda f: ("graph", "--embeddings", f / "E.npy", "--metric", "cosin", "--out", f / "G"), "cosin",
+        lambda f: ("graph", "--embeddings", f / "E.npy", "--metric", "cosin", "--out", f / "G"),
+        "use one of euclidean, cosine, inner",
     ),
     "unknown backend": (
-        lambda f: ("graph", "--embeddings", f / "E.npy", "--backend", "hnsw", "--out", f / "G"), "hnsw",
+        lambda f: ("graph", "--embeddings", f / "E.npy", "--backend", "hnsw", "--out", f / "G"),
+        "use one of auto, exact, ivf",
     ),
     "NaN embeddings": (
         saved("bad.npy", np.where(X > 2, np.nan, X), *GRAPH), "NaN or infinite values, the first is id",
@@ -328,7 +342,7 @@ CASES = {
     "an npy of nothing": (raw_npy(b"", *GRAPH), "not a readable .npy"),
     "an npy that ends early": (raw_npy(npy_header("(60, 4)") + b"\0" * 40, *GRAPH), "not a readable .npy"),
     "an npy that claims exabytes": (raw_npy(npy_header(f"({2**40}, {2**20})"), *GRAPH), "not a readable .npy"),
-    "an npy of negative shape": (raw_npy(npy_header("(-5, 4)") + b"\0" * 80, *GRAPH), "bad.npy"),
+    "an npy of negative shape": (raw_npy(npy_header("(-5, 4)") + b"\0" * 80, *GRAPH), "shape [-5, 4]"),
     "an npy of pickled objects": (
         saved("bad.npy", np.array([[{}]], dtype=object), *GRAPH, allow_pickle=True), "not a readable .npy",
     ),
@@ -347,12 +361,12 @@ CASES = {
     ),
     "too few epochs": (
         lambda f: ("score", "--trajectories", f / "T.npz", "--score", "tdds", "--set", "T=30", "--out", f / "x"),
-        "14",
+        "has 14 epochs but T is 30",
     ),
-    "a log of nothing": (log(), "probs"),
-    "a log without labels": (log(probs=PROBS), "labels"),
-    "labels out of range": (log(probs=PROBS, labels=np.full(6, 9)), "9"),
-    "numbers that are no probabilities": (log(probs=PROBS * 3, labels=np.zeros(6, int)), "prob"),
+    "a log of nothing": (log(), "give either probs"),
+    "a log without labels": (log(probs=PROBS), "probs come without labels"),
+    "labels out of range": (log(probs=PROBS, labels=np.full(6, 9)), "6 are outside 0..1, the first is 9"),
+    "numbers that are no probabilities": (log(probs=PROBS * 3, labels=np.zeros(6, int)), "no probabilities in [0, 1]"),
     "NaN in a log": (log(probs=PROBS * np.nan, labels=np.zeros(6, int)), "no probabilities"),
     "a log of two dimensions": (log(probs=PROBS[0], labels=np.zeros(6, int)), "[E, N, C]"),
     "duplicate ids in a log": (
@@ -368,7 +382,8 @@ CASES = {
     "unknown extrapolator": (graphed("--method", "knnn"), "did you mean 'knn'"),
     "a graph that is absent": (graphed("--graph", "{f}/none"), "graph.json does not exist"),
     "a graph of other samples": (
-        graphed(G=lambda g: np.save(g / "indices.npy", np.load(g / "indices.npy")[:50])), "indices",
+        graphed(G=lambda g: np.save(g / "indices.npy", np.load(g / "indices.npy")[:50])),
+        "points outside its 50 samples",
     ),
     "a graph that points outside": (
         graphed(G=lambda g: np.save(g / "indices.npy", np.load(g / "indices.npy") + 100)), "points outside",
@@ -376,13 +391,14 @@ CASES = {
     "a graph.json that is none": (graphed(G=lambda g: (g / "graph.json").write_text("{")), "not valid JSON"),
     "a graph.json that is a list": (graphed(G=lambda g: (g / "graph.json").write_text("[]")), "graph.json"),
     "more neighbours than seeds": (
-        graphed(f=lambda f: ScoreTable([0, 1], [1.0, 2.0], True).to_parquet(f / "S.parquet")), "20",
+        graphed(f=lambda f: ScoreTable([0, 1], [1.0, 2.0], True).to_parquet(f / "S.parquet")), "give at least 20",
     ),
     "seeds outside the data": (
         graphed(f=lambda f: ScoreTable([0, 999], [1.0, 2.0], True).to_parquet(f / "S.parquet")), "first is 999",
     ),
     "labels for fewer samples": (
-        graphed("--labels", "{f}/y.npy", f=lambda f: np.save(f / "y.npy", np.arange(5))), "5",
+        graphed("--labels", "{f}/y.npy", f=lambda f: np.save(f / "y.npy", np.arange(5))),
+        "labels covers 5 samples but the embeddings 120",
     ),
     "ids that are not ascending": (
         graphed("--ids", "{f}/i.npy", f=lambda f: np.save(f / "i.npy", np.arange(120)[::-1])), "ascending",
@@ -390,7 +406,10 @@ CASES = {
     "an extrapolator that needs labels": (graphed("--method", "class_mean"), "needs labels"),
     "an extrapolator that needs probes": (graphed("--method", "seed_entropy"), "--probes"),
     "an extrapolator that needs a short run": (graphed("--method", "short_run"), "--short-run"),
-    "probes without probs": (graphed("--probes", "{f}/T.npz", f=lambda f: np.savez(f / "T.npz", a=X)), "probs"),
+    "probes without probs": (
+        graphed("--probes", "{f}/T.npz", f=lambda f: np.savez(f / "T.npz", a=X)),
+        "must hold probs [P, N, C]",
+    ),
     # evaluate and select
     "nothing predicted": (lambda f: ("evaluate", f / "TRUTH.parquet", f / "TRUTH.parquet"), "no row with source"),
     "not parquet": (lambda f: ("evaluate", f / "E.npy", f / "TRUTH.parquet"), "not a readable Parquet"),
@@ -398,7 +417,7 @@ CASES = {
     "scores that are texts": (scores({"sample_id": [1], "value": ["a"]}, *SELECT), "must be numbers"),
     "ids that are floats": (scores({"sample_id": [1.5], "value": [1.0]}, *SELECT), "must be integers"),
     "scores with duplicate ids": (scores({"sample_id": [1, 1], "value": [1.0, 2.0]}, *SELECT), "more than once"),
-    "scores that are missing": (scores({"sample_id": [1, 2], "value": [1.0, None]}, *SELECT), "NaN"),
+    "scores that are missing": (scores({"sample_id": [1, 2], "value": [1.0, None]}, *SELECT), "1 of 2 samples hold NaN"),
     "scores of an unknown source": (
         scores({"sample_id": [1], "value": [1.0], "source": ["guessed"]}, *SELECT), "'guessed'",
     ),
@@ -422,6 +441,12 @@ CASES = {
     "two arms": (
         lambda f: ("train", DIGITS, "--selection", f / "K", "--sampler", "rs2", "--out", f / "r"), "either --selection",
     ),
+    "a selection from other data": (
+        lambda f: (Selection(np.arange(4), np.ones(4, np.float32), {"fingerprint": "other"})
+                   .to_parquet(f / "K.parquet"),
+                   ("train", DIGITS, "--selection", f / "K.parquet", "--out", f / "r"))[1],
+        "come from different data sets",
+    ),
     "foreign selection": (
         lambda f: (Selection(np.array([10**9]), np.ones(1, np.float32)).to_parquet(f / "K.parquet"),
                    ("train", DIGITS, "--selection", f / "K.parquet", "--out", f / "r"))[1],
@@ -437,7 +462,7 @@ CASES = {
     "not a run": (lambda f: ("report", f), "no metrics.json"),
     "embed of images by statistics": (
         lambda f: ("embed", DIGITS, "--set", "embedding.source=statistics", "--set", "embedding.path=null",
-                   "--out", f / "e.npy"), "windows",
+                   "--out", f / "e.npy"), "is for windows of sensor data",
     ),
 }  # fmt: skip
 
@@ -463,4 +488,5 @@ def test_bad_input_is_one_sentence_and_touches_nothing(run, files, case):
 def test_there_are_cases_enough_for_every_command(files):
     used = {case[0](files)[0] for case in CASES.values()}
     assert len(CASES) >= 60
+    assert all(len(message) > 4 for _, message in CASES.values())
     assert {"run", "plan", "score", "graph", "extrapolate", "evaluate", "select", "train", "report"} <= used

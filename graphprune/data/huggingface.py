@@ -48,9 +48,17 @@ def load_imagefolder(path: Path, *, test_path: Path | None, **options: Any) -> D
     for folder in (path, test_path):
         if folder is not None and not folder.is_dir():
             raise InputError(f"{folder} is not a folder; give one with a sub-folder of images per class")
+        if folder is not None and not any(_is_image(file) for file in folder.glob("*/**/*")):
+            raise InputError(f"{folder} has no sub-folder with images; make one per class")
     train = _open("imagefolder", data_dir=str(path))
     test = _open("imagefolder", data_dir=str(test_path)) if test_path else None
     return _images(path.name, train, test, **options)
+
+
+def _is_image(path: Path) -> bool:
+    from PIL import Image
+
+    return path.suffix.lower() in Image.registered_extensions()
 
 
 def _loader() -> Any:
