@@ -16,7 +16,7 @@ demo: $(STAMP)
 	$(BIN)/graphprune run configs/digits.yaml --out runs/digits
 
 test: lint docs
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 tests graphprune
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 tests graphprune experiments/equal_cost.py experiments/tables.py experiments/st_prune/settings.py
 
 lint: $(STAMP)
 	$(BIN)/ruff check graphprune tests experiments

@@ -20,6 +20,16 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     return found
 
 
+def append_lines(path: Path, lines: list[dict[str, Any]]) -> None:
+    """Adds whole lines in one write, also behind a line that a kill cut short."""
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    with path.open("a+b") as handle:
+        if handle.tell():
+            handle.seek(-1, 2)
+            text = text if handle.read() == b"\n" else "\n" + text
+        handle.write(text.encode())
+
+
 def spread(values: Sequence[float], digits: int = 3, *, sign: bool = False) -> str:
     """Mean and, from two values on, standard deviation.
 

@@ -50,6 +50,7 @@ def run(
     folder = RunFolder(path, on_event=reporter.event, team=ranks)
     with folder.locked():
         job = open_job(config, folder, data=data, model=model, paradigm=paradigm, reporter=reporter)
+        check_seeds(job)
         return _run(job)
 
 
@@ -94,7 +95,6 @@ def open_job(
         raise InputError(
             f"graph.k is {config.graph.k} but there are {len(loaded.train)} samples; choose a smaller k"
         )
-    check_seeds(job)
     return job
 
 

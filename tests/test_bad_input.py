@@ -224,6 +224,10 @@ CASES = {
         lambda f: ("run", DIGITS, "--device", "gpu", "--out", f / "run"),
         "device: String should match pattern",
     ),
+    "too few seeds": (
+        digits("seeds.fraction=0.01"),
+        "'auto' needs 30 seeds to fit on, and seeds.fraction 0.01 of 1438 samples leaves 11",
+    ),
     "graph.k beyond n": (digits("graph.k=5000"), "graph.k is 5000 but there are 1438 samples"),
     "a model for other data": (digits("model={name: stid}"), "STID forecasts windows"),
     "a windowed score on images": (digits("scores=[st_complexity]", "arms=[]"), "needs windows"),
@@ -417,7 +421,9 @@ CASES = {
     "scores that are texts": (scores({"sample_id": [1], "value": ["a"]}, *SELECT), "must be numbers"),
     "ids that are floats": (scores({"sample_id": [1.5], "value": [1.0]}, *SELECT), "must be integers"),
     "scores with duplicate ids": (scores({"sample_id": [1, 1], "value": [1.0, 2.0]}, *SELECT), "more than once"),
-    "scores that are missing": (scores({"sample_id": [1, 2], "value": [1.0, None]}, *SELECT), "1 of 2 samples hold NaN"),
+    "scores that are missing": (
+        scores({"sample_id": [1, 2], "value": [1.0, None]}, *SELECT), "1 of 2 samples hold NaN",
+    ),
     "scores of an unknown source": (
         scores({"sample_id": [1], "value": [1.0], "source": ["guessed"]}, *SELECT), "'guessed'",
     ),

@@ -112,6 +112,70 @@ def test_scores_feed_training_in_one_command(run, files):
     assert (code, "needs scores" in err) == (2, True)
 
 
+def test_extrapolation_and_selection_follow_ids_of_one_s_own(run, files):
+    """With ids 5, 8, 11 and so on the predictions are those of the rows 0, 1, 2 and so on."""
+    f, ids = files, np.arange(120) * 3 + 5
+    np.save(f / "I.npy", ids)
+    seeds = ScoreTable.from_parquet(f / "S.parquet")
+    ScoreTable(ids[seeds.ids], seeds.values, True).to_parquet(f / "SI.parquet")
+    assert run("graph", "--embeddings", f / "E.npy", "--k", 6, "--backend", "exact", "--out", f / "G")[0] == 0
+    common = ("extrapolate", "--graph", f / "G", "--embeddings", f / "E.npy", "--method", "ridge")
+    assert run(*common, "--seeds", f / "S.parquet", "--out", f / "P.parquet")[0] == 0
+    code, _, err = run(*common, "--seeds", f / "SI.parquet", "--ids", f / "I.npy", "--out", f / "PI.parquet")
+    assert code == 0, err
+    plain, named = (ScoreTable.from_parquet(f / name) for name in ("P.parquet", "PI.parquet"))
+    assert named.ids.tolist() == ids.tolist()
+    assert named.values.tolist() == plain.values.tolist()
+    rule = ("--keep", 0.25, "--rule", "d2", "--graph", f / "G", "--embeddings", f / "E.npy")
+    assert run("select", f / "P.parquet", *rule, "--out", f / "K.parquet")[0] == 0
+    code, _, err = run("select", f / "PI.parquet", *rule, "--ids", f / "I.npy", "--out", f / "KI.parquet")
+    assert code == 0, err
+    kept, kept_named = (Selection.from_parquet(f / name).ids for name in ("K.parquet", "KI.parquet"))
+    assert kept_named.tolist() == ids[kept].tolist()
+
+
+def test_controls_read_probes_and_a_short_run(run, files):
+    f = files
+    run("graph", "--embeddings", f / "E.npy", "--k", 6, "--out", f / "G")
+    common = ("extrapolate", "--graph", f / "G", "--embeddings", f / "E.npy", "--seeds", f / "S.parquet")
+    common += ("--labels", f / "Y.npy", "--out", f / "P.parquet")
+    code, _, err = run(*common, "--method", "seed_entropy", "--probes", f / "Q.npz")
+    assert code == 0, err
+    probs = np.load(f / "Q.npz")["probs"]
+    entropy = -(probs * np.log(probs)).sum(-1).mean(0)
+    unseen = ~ScoreTable.from_parquet(f / "P.parquet").measured
+    found = ScoreTable.from_parquet(f / "P.parquet").values[unseen]
+    assert np.corrcoef(np.argsort(np.argsort(found)), np.argsort(np.argsort(entropy[unseen])))[0, 1] > 0.99
+    code, _, err = run(*common, "--method", "short_run", "--short-run", f / "T.npz")
+    assert code == 0, err
+    with np.load(f / "T.npz") as log:
+        doubt = 1 - log["probs"][:, np.arange(120), log["labels"]]
+    found = ScoreTable.from_parquet(f / "P.parquet").values[unseen]
+    ranks = np.argsort(np.argsort(found)), np.argsort(np.argsort(doubt.mean(0)[unseen]))
+    assert np.corrcoef(*ranks)[0, 1] > 0.9
+
+
+def test_pages_of_one_and_of_two_runs_and_a_fresh_start(run, files):
+    tiny = Path(__file__).parent / "tiny.yaml"
+    quick = ("--set", "oracle=null", "--set", "training.random_states=[0]", "--set", "training.epochs=2")
+    for name in ("a", "b"):
+        code, _, err = run("run", tiny, "--out", files / name, *quick)
+        assert code == 0, err
+    before = (files / "a/metrics.json").read_bytes()
+    (files / "a/report.html").unlink()
+    assert run("report", files / "a")[0] == 0
+    assert "<html" in (files / "a/report.html").read_text()
+    code, _, err = run("report", files / "a", files / "b", "--out", files / "both.html")
+    assert code == 0, err
+    page = (files / "both.html").read_text()
+    assert "pruned" in page
+    (files / "a/stray").write_text("x")
+    code, _, err = run("run", tiny, "--out", files / "a", *quick, "--fresh")
+    assert code == 0, err
+    assert not (files / "a/stray").exists()
+    assert json.loads((files / "a/metrics.json").read_text()).keys() == json.loads(before).keys()
+
+
 def test_constant_scores_give_null_correlations_with_a_reason(run, files):
     f = files
     ids = np.arange(120)

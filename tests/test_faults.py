@@ -46,8 +46,8 @@ def test_two_runs_on_one_folder(soak):
     soak.two_runs()
 
 
-def test_a_clock_that_jumps_back(soak):
-    soak.clock()
+def test_files_from_the_future(soak):
+    soak.future()
 
 
 def test_a_corrupted_byte(soak):

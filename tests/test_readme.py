@@ -23,10 +23,3 @@ def test_every_exported_name_is_there_and_they_are_few():
     assert all(getattr(graphprune, name) is not None for name in graphprune.__all__)
     with pytest.raises(AttributeError):
         _ = graphprune.absent
-
-
-def test_commands_in_the_readme_exist():
-    from graphprune import cli
-
-    known = {command.name or command.callback.__name__ for command in cli.app.registered_commands}
-    assert set(re.findall(r"^graphprune (\w+)", README, flags=re.MULTILINE)) <= known

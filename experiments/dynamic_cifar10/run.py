@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from experiments.harness import cpu_name
 from experiments.parallel import run_all
-from experiments.tables import read_lines
+from experiments.tables import append_lines, read_lines
 from graphprune.config import OptimisationConfig
 from graphprune.data.base import Data
 from graphprune.data.huggingface import load_parquet
@@ -216,11 +216,9 @@ def work(chosen: argparse.Namespace, path: Path) -> None:
     train_model(network(data), data.train, Supervised(), first, settings(1), seed=0, device=device)
     for job in chosen.jobs:
         state, _, arm = job.partition(":")
-        line = json.dumps(run_once(arm, int(state), data, chosen.epochs, device))
-        # One write of a whole line, so that processes may share the file.
-        with path.open("a") as handle:
-            handle.write(line + "\n")
-        print(line, flush=True)
+        line = run_once(arm, int(state), data, chosen.epochs, device)
+        append_lines(path, [line])
+        print(json.dumps(line), flush=True)
 
 
 def main() -> None:

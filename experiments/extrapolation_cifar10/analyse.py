@@ -110,7 +110,13 @@ def main() -> None:
         "--truth", nargs=2, required=True, help="names of two full runs, such as full0_0 full1_0"
     )
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
-    parser.add_argument("--networks", nargs="+", choices=list(NETWORKS), metavar="NAME")
+    parser.add_argument(
+        "--networks",
+        nargs="+",
+        choices=list(NETWORKS),
+        metavar="NAME",
+        help="Adds these to what stands; without it everything is written anew, and they are to be added again.",
+    )
     options = parser.parse_args()
     folder, state = options.runs, options.state
     full = [load(folder, name) for name in options.truth]

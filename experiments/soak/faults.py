@@ -168,13 +168,17 @@ class Soak:
 
     def two_runs(self) -> dict[str, Any]:
         """A second run on a folder is refused with a clear word, and the first one does not notice."""
-        out = self.folder / "shared"
-        first = self.start(out)
-        wait_for(lambda: (out / "log.jsonl").exists(), first)
-        err = self.folder / "second.err"
-        second = FORK.Process(target=_main, args=(["run", str(self.config), "--out", str(out)], err, None))
-        second.start()
-        second.join()
+        # A busy machine may end the first before the second has begun.
+        for attempt in range(5):
+            out, err = self.folder / f"shared-{attempt}", self.folder / "second.err"
+            first = self.start(out)
+            wait_for(lambda out=out: (out / "log.jsonl").exists(), first)  # type: ignore[misc]
+            arguments = ["run", str(self.config), "--out", str(out)]
+            second = FORK.Process(target=_main, args=(arguments, err, None))
+            second.start()
+            second.join()
+            if second.exitcode == 2:
+                break
         assert second.exitcode == 2, err.read_text()
         assert "in use by another run" in err.read_text()
         first.join()
@@ -182,11 +186,9 @@ class Soak:
         self.check(out)
         return {"refused": 1}
 
-    def clock(self) -> dict[str, Any]:
-        """The clock jumps back by a day in mid-run, and files come from the future: nothing is redone or lost."""
-        out = self.folder / "clock"
-        code, said = self.finish(out, before=_backward_clock)
-        assert code == 0, said
+    def future(self) -> dict[str, Any]:
+        """All files come from the future, as after a clock was set back: nothing is redone or lost."""
+        out = self.copy("future")
         for path in out.rglob("*"):
             os.utime(path, (2**32, 2**32))
         (out / "log.jsonl").unlink()
@@ -253,8 +255,3 @@ def _main(arguments: list[str], err: Path, before: Callable[[], None] | None) ->
 def _limit_files(size: int) -> None:
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
-
-
-def _backward_clock() -> None:
-    real, start = time.time, time.time()
-    time.time = lambda: real() - (86_400 if real() - start > 1 else 0)

@@ -1,4 +1,4 @@
-"""Trains two epochs in as many processes as started it, and writes seconds and losses of the second epoch on."""
+"""Trains three epochs in as many processes as started it; writes their losses, and the seconds of all but the first."""
 
 import json
 import sys

@@ -115,10 +115,12 @@ def scores_of_seeds(place: Place, name: str, whose: str, state: int, n: int) -> 
 
 
 def _full_runs(place: Place, name: str, *, but: int | None = None) -> list[Path]:
-    """Traces of full runs; those of other random states, where there are any."""
+    """Traces of full runs, ``but`` for one random state's."""
     every = sorted(place.work.glob(f"{name}-full-*.npz"))
     others = [path for path in every if path != place.file(name, "full", -1 if but is None else but)]
-    return others or every
+    if not others:
+        raise SystemExit("the truth of a random state is the full runs of the others; give more --states")
+    return others
 
 
 def judge(place: Place, name: str, data: Data, state: int) -> list[dict[str, Any]]:
@@ -135,7 +137,9 @@ def judge(place: Place, name: str, data: Data, state: int) -> list[dict[str, Any
     for fraction in SEED_FRACTIONS:
         path = place.file(name, f"seed{100 * fraction:.0f}", state)
         if not path.exists():
-            continue
+            raise SystemExit(
+                f"{path} is absent: predictions are judged beside their seed runs; run these first"
+            )
         run = np.load(path)
         rows, unseen = run["rows"], np.ones(len(windows), dtype=bool)
         unseen[rows] = False

@@ -11,15 +11,13 @@ the tables and draws which windows are kept.
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from pathlib import Path
-from typing import Any
 
 from experiments.parallel import run_all
 from experiments.st_prune.jobs import Place, run_job
 from experiments.st_prune.settings import SEED_FRACTIONS, SETTINGS, arms
-from experiments.tables import read_lines
+from experiments.tables import append_lines, read_lines
 
 Job = tuple[str, str, int]
 HERE = Path(__file__).parent
@@ -54,16 +52,6 @@ def finished(lines: Path) -> set[Job]:
     return {(line["set"], line["job"], line["state"]) for line in read_lines(lines)}
 
 
-def append(path: Path, lines: list[dict[str, Any]]) -> None:
-    """Adds whole lines in one write, also behind a line that a kill cut short."""
-    text = "".join(json.dumps(line) + "\n" for line in lines)
-    with path.open("a+b") as handle:
-        if handle.tell():
-            handle.seek(-1, 2)
-            text = text if handle.read() == b"\n" else "\n" + text
-        handle.write(text.encode())
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="Folder of the .npz files.")
@@ -78,6 +66,9 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2, help="Trainings at once, one thread each.")
     parser.add_argument("--one", nargs=3, metavar=("SET", "JOB", "STATE"), help=argparse.SUPPRESS)
     options = parser.parse_args()
+    known = {job for group in phases(list(SETTINGS), [0], None) for _, job, _ in group}
+    if unknown := set(options.jobs or ()) - known:
+        parser.error(f"unknown job {sorted(unknown)[0]}; known are {', '.join(sorted(known))}")
     data, out = options.data.resolve(), options.out.resolve()
     place, lines = Place(data, out / "work", options.limit, options.epochs), out / "lines.jsonl"
     if options.one:
@@ -85,7 +76,7 @@ def main() -> None:
         found = run_job(place, name, job, int(state))
         # A run whose parent was killed may end after its successor.
         if (name, job, int(state)) not in finished(lines):
-            append(lines, found)
+            append_lines(lines, found)
         print(time.strftime("%H:%M:%S"), name, job, state, flush=True)
         return
     out.mkdir(parents=True, exist_ok=True)

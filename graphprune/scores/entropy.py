@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from graphprune.registry import register
@@ -28,5 +27,10 @@ class Entropy(AverageScore):
     needs = frozenset({"log_probs"})
 
     def _of_batch(self, signals: Signals) -> Tensor:
-        terms: Tensor = torch.special.entr(required(signals.log_probs).exp())
-        return terms.sum(dim=1)
+        return entropy_of(required(signals.log_probs))
+
+
+def entropy_of(log_probs: Tensor) -> Tensor:
+    """Entropy ``[B]`` in nats of ``log_probs [B, C]``; a class without probability adds nothing."""
+    probs = log_probs.exp()
+    return -(probs * log_probs).masked_fill(probs == 0, 0).sum(dim=1)

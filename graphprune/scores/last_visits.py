@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from graphprune.scores.base import Phase, Score, Signals, required
+from graphprune.scores.entropy import entropy_of
 
 
 class LastVisits(Score):
@@ -37,7 +38,7 @@ class LastVisits(Score):
 
     def update(self, rows: Tensor, signals: Signals, epoch: int) -> None:
         log_probs = required(signals.log_probs)
-        entropy = -(log_probs.exp() * log_probs).sum(dim=1)
+        entropy = entropy_of(log_probs)
         for state, newest in ((self.p_true, required(signals.p_true)), (self.entropy, entropy)):
             state[rows] = torch.cat([state[rows][:, 1:], newest[:, None]], dim=1)
 

@@ -8,6 +8,7 @@ from torch import Tensor
 from graphprune.errors import InputError
 from graphprune.scores.base import Phase, Score, Signals, required
 from graphprune.scores.el2n import logit_gradient
+from graphprune.scores.entropy import entropy_of
 
 OF_CLASSES = ("p_true", "entropy", "el2n")
 OF_FORECASTS = ("loss",)
@@ -18,6 +19,8 @@ _NEEDS = {
     "loss": frozenset({"loss"}),
 }
 
+_LARGEST = torch.finfo(torch.float16).max
+
 
 class SignalLog(Score):
     """Keeps whole trajectories, unlike the scores: meant for few epochs, and not registered.
@@ -27,8 +30,8 @@ class SignalLog(Score):
             (default: the first three with classes, else the loss).
         phase: ``train`` (online, default) or ``eval``.
 
-    Shapes: state by name ``[E, n + 1]`` float16 (a rounding error of at most 2^-11 of the value), NaN where a
-    sample was not visited.
+    Shapes: state by name ``[E, n + 1]`` float16, NaN where a sample was not visited. The rounding error is at most
+    2^-11 of the value, or 3e-8 where that is more; losses beyond 65,504 become 65,504.
 
     Raises:
         InputError: an unknown name.
@@ -54,7 +57,7 @@ class SignalLog(Score):
 
     def update(self, rows: Tensor, signals: Signals, epoch: int) -> None:
         for name in self._state:
-            getattr(self, name)[epoch, rows] = _signal(name, signals).half()
+            getattr(self, name)[epoch, rows] = _signal(name, signals).clamp(max=_LARGEST).half()
 
     def log(self) -> dict[str, Tensor]:
         """The trajectories by name ``[E, n]`` float16 on the CPU."""
@@ -73,7 +76,7 @@ def _signal(name: str, signals: Signals) -> Tensor:
         return required(signals.p_true)
     log_probs = required(signals.log_probs)
     if name == "entropy":
-        return -(log_probs.exp() * log_probs).sum(dim=1)
+        return entropy_of(log_probs)
     error: Tensor = torch.linalg.vector_norm(logit_gradient(log_probs, required(signals.targets)), dim=1)
     return error
 

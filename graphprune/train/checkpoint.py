@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import time
 import warnings
 from pathlib import Path
@@ -46,16 +45,9 @@ class Checkpoint:
             return None
         try:
             state: dict[str, Any] = torch.load(self.path, map_location="cpu", weights_only=True)
-        # What torch, its archive and its unpickler raise on a damaged file: worth as much as none, the run starts over.
-        except (
-            RuntimeError,
-            ValueError,
-            EOFError,
-            KeyError,
-            AttributeError,
-            TypeError,
-            pickle.UnpicklingError,
-        ) as error:
+        except (MemoryError, PermissionError):
+            raise
+        except Exception as error:  # a damaged file is worth as much as none: the training starts over
             warnings.warn(
                 f"{self.path} cannot be read ({type(error).__name__}); this training starts over",
                 stacklevel=2,

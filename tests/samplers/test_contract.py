@@ -283,7 +283,11 @@ def test_no_row_starves(name: str, loop: Any) -> None:
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "gstds"])
 def test_a_step_never_waits_for_the_device(name: str, loop: Any) -> None:
     """On the meta device there are no values: any read of one, or a tensor left on the host, raises."""
-    options = {"es": {"anneal": 0.0}, "eswp": {"anneal": 0.0}, "infobatch": {"scores": torch.rand(loop.n)}}
+    options = {
+        "es": {"anneal": 0.0},
+        "eswp": {"anneal": 0.0},
+        "infobatch": {"scores": torch.linspace(0, 1, loop.n)},
+    }
     sampler = loop.make(name, **options.get(name, {}))
     rows = sampler.order[:16].to("meta")
     losses, errors = torch.empty(16, device="meta"), torch.empty(16, 4, 3, device="meta")

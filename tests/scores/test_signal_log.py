@@ -59,3 +59,17 @@ def test_forecasts_keep_their_loss():
 def test_an_unknown_signal_is_named():
     with pytest.raises(InputError, match="no signal 'margin'"):
         Recorder({"log": SignalLog(names=("margin",))}, torch.arange(2), epochs=1, num_classes=2)
+
+
+def test_classes_without_probability_and_huge_losses_stay_finite(tools):
+    run = tools.make_run()
+    logits = run.logits[0].clone()
+    logits[:, 1] = -torch.inf
+    log = SignalLog(names=("entropy",))
+    recorder = Recorder({"log": log}, run.ids, epochs=1, num_classes=run.classes)
+    recorder.observe("train", run.ids, 0, logits=logits, targets=torch.zeros_like(run.targets))
+    assert log.log()["entropy"].isfinite().all()
+    losses = SignalLog(names=("loss",))
+    recorder = Recorder({"log": losses}, run.ids, epochs=1, num_classes=run.classes)
+    recorder.observe("train", run.ids, 0, loss=torch.full((run.n,), 1e6))
+    assert losses.log()["loss"].float().tolist() == [[65504.0] * run.n]
