@@ -11,11 +11,9 @@ from torch import Tensor
 
 from graphprune.errors import InputError
 from graphprune.extrapolate.base import Extrapolator, Inputs
+from graphprune.extrapolate.calibration import NORMAL_90
 from graphprune.registry import create, register
 from graphprune.rng import generator
-
-# Standard deviations to either side that hold 90 % of a normal distribution.
-_Z90 = 1.6449
 
 
 @register("extrapolator", "ensemble", source="graphprune", status="ours")
@@ -69,7 +67,7 @@ class Ensemble(Extrapolator):
             spread[held] = each.var(dim=0, correction=0)
         self.error_ = float(error.square().mean().sqrt())
         ratio = error.abs() / (spread + self.error_**2).sqrt().clamp(min=1e-12)
-        self.factor_ = float(torch.quantile(ratio, 0.9)) / _Z90
+        self.factor_ = float(torch.quantile(ratio, 0.9)) / NORMAL_90
         each = self._predictions(inputs, seed_rows, seed_scores)
         self.values_ = each.mean(dim=0)
         self.std_ = self.factor_ * (each.var(dim=0, correction=0) + self.error_**2).sqrt()

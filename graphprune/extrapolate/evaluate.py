@@ -13,13 +13,12 @@ import numpy.typing as npt
 
 from graphprune.errors import InputError
 from graphprune.extrapolate.bootstrap import Ranking, enough_blocks, pearson, percentiles, resamples
+from graphprune.extrapolate.calibration import calibration, class_bias, coverage90
 from graphprune.extrapolate.kendall import Kendall
 from graphprune.files import require_finite
 
 Array = npt.NDArray[np.float64]
 KEEPS = (0.1, 0.3, 0.5, 0.7)
-# Half width in standard deviations of a 90 % interval of the normal distribution.
-_Z90 = 1.6448536269514722
 
 
 @dataclass(frozen=True)
@@ -119,7 +118,7 @@ def evaluate(
         block=block,
         mse=float(np.mean((p - t) ** 2)) if n else None,
         overlap={f"{keep:g}": overlap(p, t, keep) for keep in KEEPS},
-        calibration=_calibration(p, t),
+        calibration=calibration(p, t),
         coverage90=None if std is None or not n else _coverage(p, t, std),
         class_bias=None if labels is None else _class_bias(p - t, labels),
         reason=reason,
@@ -314,25 +313,14 @@ def _undefined(n: int, **vectors: Array) -> str | None:
     return None
 
 
-def _calibration(p: Array, t: Array) -> list[dict[str, float]]:
-    parts = np.array_split(np.argsort(p, kind="stable"), 10)
-    return [
-        {"predicted": float(p[part].mean()), "truth": float(t[part].mean()), "n": len(part)}
-        for part in parts
-        if len(part)
-    ]
-
-
 def _coverage(p: Array, t: Array, std: npt.ArrayLike) -> float:
     spread = _vector(std, "std")
     _same_length(p, std=spread)
     if (spread < 0).any():
         raise InputError(f"std: {(spread < 0).sum()} values are negative; give standard deviations")
-    return float((np.abs(t - p) <= _Z90 * spread).mean())
+    return coverage90(p, t, spread)
 
 
 def _class_bias(errors: Array, labels: npt.ArrayLike) -> dict[str, float]:
-    classes, members = np.unique(np.asarray(labels), return_inverse=True)
-    _same_length(errors, labels=members)
-    bias = np.bincount(members, weights=errors, minlength=len(classes)) / np.bincount(members)
-    return {str(name): float(value) for name, value in zip(classes.tolist(), bias, strict=True)}
+    _same_length(errors, labels=np.asarray(labels))
+    return {name: mean for name, _, mean in class_bias(errors, labels)}

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from graphprune.errors import InputError
+from graphprune.extrapolate.calibration import calibration, class_bias, coverage90
 from graphprune.report.payload import draw_rows, pack, plot_text
 
 POINTS_DRAWN = 400_000
-NORMAL_90 = 1.6448536
 CLASSES_SHOWN = 100
 
 
@@ -40,45 +39,6 @@ def trust_payload(scatter: dict[str, dict[str, dict[str, Any]]], metrics: dict[s
     return scores
 
 
-def calibration(
-    predicted: npt.NDArray[Any], truth: npt.NDArray[Any], *, bins: int = 10
-) -> tuple[list[float], list[float]]:
-    """Mean prediction and mean truth in each of ``bins`` equal-count bins of the prediction, ``[bins]`` each.
-
-    Ties fall where a stable sort puts them; with fewer than ``bins`` samples each one is its own bin.
-    Cost: O(n log n).
-
-    >>> calibration(np.array([3.0, 1.0, 2.0, 4.0]), np.array([30.0, 10.0, 20.0, 40.0]), bins=2)
-    ([1.5, 3.5], [15.0, 35.0])
-    """
-    order = np.argsort(predicted, kind="stable")
-    parts = [part for part in np.array_split(order, bins) if len(part)]
-    return [float(predicted[part].mean()) for part in parts], [float(truth[part].mean()) for part in parts]
-
-
-def coverage(predicted: npt.NDArray[Any], truth: npt.NDArray[Any], std: npt.NDArray[Any]) -> float:
-    """Share of truths within the normal 90 % interval, predicted ± 1.645 std.
-
-    >>> coverage(np.zeros(2), np.array([1.0, 2.0]), np.ones(2))
-    0.5
-    """
-    return float((np.abs(truth - predicted) <= NORMAL_90 * std).mean())
-
-
-def class_bias(
-    predicted: npt.NDArray[Any], truth: npt.NDArray[Any], labels: npt.NDArray[Any]
-) -> list[tuple[str, int, float]]:
-    """Class, its count, and the mean of prediction minus truth in it; classes ascending.
-
-    >>> class_bias(np.array([1.0, 2.0, 3.0]), np.array([1.0, 1.0, 1.0]), np.array([0, 1, 1]))
-    [('0', 1, 0.0), ('1', 2, 1.5)]
-    """
-    names, codes = np.unique(labels, return_inverse=True)
-    counts = np.bincount(codes)
-    sums = np.bincount(codes, weights=np.asarray(predicted, float) - truth)
-    return [(str(n), int(c), float(s / c)) for n, c, s in zip(names, counts, sums, strict=True)]
-
-
 def _method(what: str, raw: dict[str, Any], agreement: dict[str, Any], limit: int) -> dict[str, Any]:
     predicted = np.asarray(raw["predicted"], dtype=np.float64).reshape(-1)
     columns = {name: raw.get(name) for name in ("truth", "std", "labels")}
@@ -94,14 +54,14 @@ def _method(what: str, raw: dict[str, Any], agreement: dict[str, Any], limit: in
     rows = draw_rows(len(predicted), limit)
     bins = calibration(predicted, truth)
     kind = str(raw.get("kind", "heldout"))
-    bias = None if labels is None else class_bias(predicted, truth, labels)[:CLASSES_SHOWN]
+    bias = None if labels is None else class_bias(predicted - truth, labels)[:CLASSES_SHOWN]
     return {
         "kind": kind,
         "n": len(predicted),
         "predicted": pack(predicted[rows]),
         "truth": pack(truth[rows]),
-        "calibration": {"predicted": bins[0], "truth": bins[1]},
-        "coverage": None if std is None or not len(std) else coverage(predicted, truth, std),
+        "calibration": {side: [each[side] for each in bins] for side in ("predicted", "truth")},
+        "coverage": None if std is None or not len(std) else coverage90(predicted, truth, std),
         "bias": None if bias is None else [{"name": plot_text(n), "n": c, "bias": b} for n, c, b in bias],
         "overlap": (agreement.get(kind) or {}).get("overlap") or {},
     }

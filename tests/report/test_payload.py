@@ -16,10 +16,11 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from graphprune.errors import InputError
+from graphprune.extrapolate.calibration import calibration, coverage90
 from graphprune.report.labels import label_places
 from graphprune.report.payload import draw_rows, embed_json, pack, pack_exact
 from graphprune.report.samples import SampleMap, samples_payload, sprite
-from graphprune.report.trust import calibration, coverage, trust_payload
+from graphprune.report.trust import trust_payload
 
 KINDS = {"u1": np.uint8, "i4": np.int32, "f4": np.float32, "f8": np.float64, "scaled": np.uint16}
 
@@ -82,13 +83,15 @@ def test_calibration_is_the_mean_by_decile() -> None:
     for size in sizes:
         part, ranked = ranked[:size], ranked[size:]
         expected.append([sum(p for p, _ in part) / size, sum(t for _, t in part) / size])
-    np.testing.assert_allclose(np.array(calibration(predicted, truth)).T, expected)
+    found = calibration(predicted, truth)
+    np.testing.assert_allclose([[each["predicted"], each["truth"]] for each in found], expected)
+    assert [each["n"] for each in found] == sizes
 
 
 def test_coverage_of_honest_errors_is_ninety_percent() -> None:
     random = np.random.default_rng(4)
     std = random.uniform(0.5, 2.0, 20_000)
-    assert coverage(np.zeros(20_000), std * random.standard_normal(20_000), std) == pytest.approx(
+    assert coverage90(np.zeros(20_000), std * random.standard_normal(20_000), std) == pytest.approx(
         0.9, abs=0.01
     )
 
