@@ -1,5 +1,7 @@
 """The same code on an accelerator (`make test-gpu`)."""
 
+import subprocess
+import sys
 from contextlib import suppress
 
 import numpy as np
@@ -9,10 +11,13 @@ import torch
 from graphprune.config import OptimisationConfig
 from graphprune.data.base import TensorSamples
 from graphprune.data.images import load_sklearn
+from graphprune.errors import InputError
+from graphprune.extrapolate.base import Inputs
 from graphprune.graph.knn import KNNGraph
 from graphprune.registry import create, get
 from graphprune.rng import isolated_rng
 from graphprune.scores.recorder import Recorder
+from graphprune.table import ScoreTable
 from graphprune.train.checkpoint import Checkpoint
 from graphprune.train.loop import evaluate_model, train_model
 from graphprune.train.paradigms.supervised import Supervised
@@ -111,3 +116,82 @@ def test_batches_from_pinned_host_memory_are_those_that_lie_on_the_device(worker
         found[placement] = list(samples.batches(order, device=CUDA, workers=workers))
     for ours, theirs in zip(found["host"], found["device"], strict=True):
         assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+
+
+def test_a_recorder_on_the_cpu_hears_a_training_on_the_device():
+    """Copies that nobody waits for are not read before they have arrived."""
+    draws = torch.Generator().manual_seed(0)
+    logits, targets = torch.randn(40, 64, 10, generator=draws), torch.arange(64) % 10
+    values = []
+    for device in ("cpu", CUDA):
+        recorder = Recorder({"aum": create("score", "aum")}, torch.arange(64), epochs=40, num_classes=10)
+        for epoch, shown in enumerate(logits):
+            recorder.observe(
+                recorder.phases[0],
+                torch.arange(64).to(device),
+                epoch,
+                logits=shown.to(device),
+                targets=targets.to(device),
+            )
+        values.append(recorder.values()["aum"])
+    torch.testing.assert_close(values[1], values[0])
+
+
+def test_samples_are_uploaded_once(monkeypatch):
+    """``cuda`` and ``cuda:0`` are one device, whoever asks."""
+    samples = TensorSamples(torch.zeros(100, 3), np.zeros(100, dtype=np.int64), placement="device")
+    order = [torch.arange(10)]
+    next(samples.batches(order, device=CUDA))
+    resident = samples._resident
+    next(samples.batches(order, device=torch.device("cuda", torch.cuda.current_device())))
+    assert samples._resident is resident
+
+
+def test_targets_that_are_no_classes_are_told_and_do_not_end_the_process():
+    recorder = Recorder(
+        {"aum": create("score", "aum")}, torch.arange(8), epochs=2, num_classes=3, device=CUDA
+    )
+    targets = torch.tensor([0, 1, 2, 0, 1, 2, -100, 7], device=CUDA)
+    recorder.observe(
+        recorder.phases[0], torch.arange(8), 0, logits=torch.zeros(8, 3, device=CUDA), targets=targets
+    )
+    with pytest.raises(InputError, match="2 observed targets lie outside"):
+        recorder.values()
+
+
+def test_library_functions_take_tensors_that_lie_on_the_device():
+    draws = np.random.default_rng(0)
+    points = torch.from_numpy(draws.normal(size=(400, 8)).astype(np.float32)).to(CUDA)
+    graph, labels = KNNGraph.build(points, k=10), torch.arange(400) % 4
+    inputs = Inputs(graph, points, labels=labels.to(CUDA))
+    seeds = np.arange(0, 400, 4)
+    for name in ("knn", "gcn", "class_mean"):
+        options = {"steps": 5} if name == "gcn" else {}
+        fitted = create("extrapolator", name, **options).fit(inputs, seeds, points[seeds, 0].cpu().numpy())
+        assert np.isfinite(fitted.predict()).all()
+    table = ScoreTable(np.arange(400), draws.normal(size=400), True)
+    for rule in ("moderate", "semdedup", "d2"):
+        kept = create("selection", rule).select(table, 0.25, labels=labels.numpy(), graph=graph)
+        assert len(kept) == 100
+
+
+def test_trainings_on_the_device_repeat_themselves():
+    data = load_sklearn("digits")
+    weights = []
+    for _ in range(2):
+        with isolated_rng(0, "model"):
+            model = get("model", "small_cnn").for_task(data.info, width=8, stages=2)
+        sampler = create("sampler", "random", n=len(data.train), epochs=2)
+        train_model(
+            model, data.train, Supervised(), sampler, OptimisationConfig(epochs=2), seed=0, device=CUDA
+        )
+        weights.append(torch.cat([p.detach().flatten().cpu() for p in model.parameters()]))
+    assert torch.equal(*weights)
+
+
+def test_a_run_on_the_cpu_does_not_wake_the_device():
+    code = (
+        "import torch\nfrom graphprune.ledger import Cost, measure\n"
+        "with measure(Cost()):\n    torch.ones(3).sum()\nassert not torch.cuda.is_initialized()"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
