@@ -7,7 +7,9 @@ from pathlib import Path
 
 from experiments.harness import run_sections
 from experiments.speed_scores.sections import SECTIONS
+from graphprune.process import prepare_process
 
 if __name__ == "__main__":
+    prepare_process()
     packages = ("torch", "numpy")
     run_sections(__doc__.splitlines()[0], SECTIONS, Path(__file__).parent, packages)
