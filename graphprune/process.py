@@ -11,14 +11,14 @@ _KEPT_AT_MOST, _LARGEST_REUSED = 1 << 30, 1 << 28
 
 
 def prepare_process() -> None:
-    """Sets what is measurably faster for a job on CPUs; every choice of the user's own environment stands.
+    """Sets what a job on CPUs does best with; every choice of the user's own environment stands.
 
     Call it before torch is imported. The command line does; a script of one's own may.
 
     * Idle OpenMP threads sleep: where others use the cores, too, spinning costs a factor of ten or more.
     * Freed memory is kept for the next step (up to 1 GiB, single blocks up to 256 MiB) rather than given back
-      to the system: otherwise the activations of each step may be page faults again (experiments/speed_trainer).
-      Linux with glibc only; other systems are left as they are.
+      to the system: otherwise the activations of each step may be page faults again, a hundred times as many in
+      experiments/speed_trainer. Linux with glibc only; other systems are left as they are.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if not any(name.startswith(("MALLOC_", "GLIBC_TUNABLES", "LD_PRELOAD")) for name in os.environ):

@@ -61,8 +61,8 @@ class Recorder:
             raise InputError(
                 "recorder: ids must be ascending, without repetition and at least one; sort them"
             )
-        # A copy to the CPU that nobody waits for would be read before it has arrived.
-        self._waits_nowhere = self.ids.device.type != "cpu"
+        # Copies to a device need nobody to wait; one to the CPU would be read before it has arrived.
+        self._on_device = self.ids.device.type != "cpu"
         self._rows_are_ids = bool(self.ids[0] == 0) and bool(self.ids[-1] == self.n - 1)
         self._last_visit = {phase: self._integers(-1) for phase in self.phases}
         self._position = self._integers(0)
@@ -160,26 +160,33 @@ class Recorder:
 
     def _rows(self, ids: Tensor) -> Tensor:
         """Rows ``[B]`` of ids ``[B]``; foreign ids are noted on the device and go to the spare row."""
-        ids = ids.to(device=self.ids.device, dtype=torch.int64, non_blocking=self._waits_nowhere)
+        ids = ids.to(device=self.ids.device, dtype=torch.int64, non_blocking=self._on_device)
         if self._rows_are_ids:
             rows, known = ids, (ids >= 0) & (ids < self.n)
         else:
             rows = torch.searchsorted(self.ids, ids).clamp_(max=self.n - 1)
             known = self.ids[rows] == ids
+        if not self._on_device and bool(known.all()):
+            return rows
         if self.others == "refuse":
             lowest = torch.where(known, _NONE, ids).amin()
             self._foreign = torch.stack([self._foreign[0] + (~known).sum(), self._foreign[1].minimum(lowest)])
-            if self.ids.device.type == "cpu":
-                self._refuse_foreign()
+            self._refuse_at_once()
         return torch.where(known, rows, self.n)
 
     def _known_classes(self, targets: Tensor, classes: int) -> Tensor:
         """``targets`` within the classes; others are noted, since indexing by them would end a process on CUDA."""
+        if not self._on_device and int(targets.min()) >= 0 and int(targets.max()) < classes:
+            return targets
         within = targets.clamp(0, classes - 1)
         self._strange = self._strange + (within != targets).sum()
-        if self.ids.device.type == "cpu":
-            self._refuse_foreign()
+        self._refuse_at_once()
         return within
+
+    def _refuse_at_once(self) -> None:
+        # Where looking at a result waits for nothing.
+        if not self._on_device:
+            self._refuse_foreign()
 
     def _refuse_foreign(self) -> None:
         if strange := int(self._strange):
@@ -231,7 +238,7 @@ class Recorder:
             if name == "targets" and value.is_floating_point():
                 raise InputError(f"recorder: targets are {value.dtype}; give class numbers as integers")
             dtype = torch.int64 if name == "targets" else torch.float32
-            signals[name] = value.to(self.ids.device, dtype, non_blocking=self._waits_nowhere)
+            signals[name] = value.to(self.ids.device, dtype, non_blocking=self._on_device)
         if "targets" in signals and self._num_classes is not None:
             signals["targets"] = self._known_classes(signals["targets"], self._num_classes)
         if derived:

@@ -34,7 +34,8 @@ def test_a_step_waits_for_no_result_and_shares_one_softmax(tools, contiguous, mo
     run.ids = torch.arange(run.n) if contiguous else run.ids
     scores = {name: create("score", name) for name in CLASS_SCORES}
     recorder = Recorder(scores, run.ids, epochs=run.epochs, num_classes=run.classes)
-    # Reads a result at once on the CPU, and on a device only when the epoch ends.
+    # As on a device, where results are read only when the epoch ends.
+    monkeypatch.setattr(recorder, "_on_device", True)
     monkeypatch.setattr(recorder, "_refuse_foreign", lambda: None)
     for epoch in range(12):
         with Operations() as operations:
