@@ -16,12 +16,9 @@ from graphprune.config import (
     Config,
     EmbeddingConfig,
     GraphConfig,
-    OptimisationConfig,
     OracleConfig,
     SeedsConfig,
     ShortRunConfig,
-    ShrinkPerturbConfig,
-    TrainingConfig,
 )
 from graphprune.config_data import (
     HubData,
@@ -32,6 +29,7 @@ from graphprune.config_data import (
     SensorsData,
     SklearnData,
 )
+from graphprune.config_training import OptimisationConfig, ShrinkPerturbConfig, TrainingConfig
 from graphprune.errors import InputError
 from graphprune.files import must_exist
 

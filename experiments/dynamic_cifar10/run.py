@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from experiments.harness import cpu_name
 from experiments.parallel import run_all
 from experiments.tables import append_lines, read_lines
-from graphprune.config import OptimisationConfig
+from graphprune.config_training import OptimisationConfig
 from graphprune.data.base import Data
 from graphprune.data.huggingface import load_parquet
 from graphprune.data.images import stratified

@@ -24,7 +24,7 @@ import torch
 
 from experiments.extrapolation_cifar10.traces import EPOCHS, background_of
 from experiments.parallel import run_all
-from graphprune.config import OptimisationConfig
+from graphprune.config_training import OptimisationConfig
 from graphprune.data.base import Data
 from graphprune.data.huggingface import load_parquet
 from graphprune.data.images import stratified

@@ -23,7 +23,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from experiments.harness import ROOT, medians, ratios
-from graphprune.config import OptimisationConfig
+from graphprune.config_training import OptimisationConfig
 from graphprune.data.base import TensorSamples
 from graphprune.process import prepare_process
 from graphprune.registry import create, get

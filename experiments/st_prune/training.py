@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from experiments.st_prune.settings import SETTINGS
-from graphprune.config import OptimisationConfig
+from graphprune.config_training import OptimisationConfig
 from graphprune.data.base import Data
 from graphprune.data.windows import WindowSamples, load_sensors
 from graphprune.graph.spatiotemporal import linked_windows

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from graphprune.config import OptimisationConfig
+from graphprune.config_training import OptimisationConfig
 from graphprune.ledger import Cost
 from graphprune.planning.measured import Measured, resident_mib, spread
 from graphprune.registry import create

@@ -9,8 +9,9 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
-from graphprune.config import Config, OptimisationConfig
+from graphprune.config import Config
 from graphprune.config_base import Method
+from graphprune.config_training import OptimisationConfig
 from graphprune.data.base import Data, Samples, TensorSamples
 from graphprune.errors import InputError
 from graphprune.registry import create

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from graphprune.config import OptimisationConfig
+from graphprune.config_training import OptimisationConfig
 from graphprune.extrapolate.base import Looks
 from graphprune.files import read_npy, write_npy
 from graphprune.scores.recorder import Recorder

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from graphprune.config import OptimisationConfig
+from graphprune.config_training import OptimisationConfig
 from graphprune.rng import derive_seed
 from graphprune.samplers.background import BackgroundSampler
 from graphprune.scores.group import Observer

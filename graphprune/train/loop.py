@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from graphprune.config import OptimisationConfig
+from graphprune.config_training import OptimisationConfig
 from graphprune.data.base import Batch, Samples
 from graphprune.devices import indexed, repeatable
 from graphprune.embed.module import FeatureTap, evaluation

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from graphprune.config import OptimisationConfig
 from graphprune.config_file import parse_config
+from graphprune.config_training import OptimisationConfig
 from graphprune.data import base
 from graphprune.data.base import TensorSamples
 from graphprune.data.load import load_data

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from graphprune.config import OptimisationConfig
+from graphprune.config_training import OptimisationConfig
 from graphprune.data.base import TensorSamples
 from graphprune.data.images import load_sklearn
 from graphprune.errors import InputError

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from graphprune.config import OptimisationConfig
 from graphprune.config_base import Method
 from graphprune.config_file import parse_config
+from graphprune.config_training import OptimisationConfig
 from graphprune.data.base import TensorSamples
 from graphprune.registry import create
 from graphprune.rng import isolated_rng

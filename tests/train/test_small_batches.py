@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from graphprune.config import OptimisationConfig
+from graphprune.config_training import OptimisationConfig
 from graphprune.data.base import TensorSamples
 from graphprune.errors import InputError
 from graphprune.registry import create, entries

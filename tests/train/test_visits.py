@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from graphprune.config import OptimisationConfig
+from graphprune.config_training import OptimisationConfig
 from graphprune.data.base import TensorSamples
 from graphprune.registry import create
 from graphprune.rng import isolated_rng
