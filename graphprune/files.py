@@ -9,7 +9,8 @@ import os
 import re
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -35,12 +36,28 @@ BROKEN_ARCHIVE = (
 )
 
 
+_guards: list[Callable[[Path], None]] = []
+
+
+@contextmanager
+def guarded(check: Callable[[Path], None]) -> Iterator[None]:
+    """Inside the block, in all threads, ``check(path)`` is called before `write_atomic` writes; it may refuse."""
+    _guards.append(check)
+    try:
+        yield
+    finally:
+        _guards.remove(check)
+
+
 def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
     """Lets ``write`` fill a temporary file in the same folder, flushes it to disk and renames it to ``path``.
 
     Raises:
-        InputError: the disk is full, or the place cannot be written; ``path`` is then as it was.
+        InputError: the disk is full, the place cannot be written, or a run would overwrite a file that is not its
+            own; ``path`` is then as it was.
     """
+    for check in _guards:
+        check(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -195,6 +212,36 @@ def must_exist(path: Path) -> Path:
     return path
 
 
+def refuse_unusable(path: Path | str) -> None:
+    """Refuses a path that is not valid UTF-8 (JSON, Parquet and reports cannot hold it) or has a null character.
+
+    Raises:
+        InputError: so it is.
+    """
+    try:
+        str(path).encode()
+        valid = "\0" not in str(path)
+    except UnicodeEncodeError:
+        valid = False
+    if not valid:
+        raise InputError(
+            f"the path {ascii(str(path))} is not valid UTF-8 text; rename it, or choose another one"
+        )
+
+
+def refuse_overwriting(out: Path, inputs: Iterable[Path | None]) -> None:
+    """Refuses an output file that is a folder, or that is one of the inputs.
+
+    Raises:
+        InputError: so it is.
+    """
+    if out.is_dir():
+        raise InputError(f"{out} is a folder; give the name of a file as --out")
+    for path in inputs:
+        if path is not None and out.exists() and path.exists() and out.samefile(path):
+            raise InputError(f"--out {out} would overwrite its own input; choose another file")
+
+
 def sha256(path: Path) -> str:
     """Hex digest of a file's content."""
     with path.open("rb") as handle:
@@ -202,9 +249,18 @@ def sha256(path: Path) -> str:
 
 
 def fingerprint(value: Any) -> str:
-    """Short stable hash of JSON-like data (keys sorted)."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
+    """Short stable hash of JSON-like data (keys sorted); arrays and tensors count with dtype, shape and content."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=_plain)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "detach"):
+        value = value.detach().cpu().numpy()
+    if isinstance(value, np.ndarray) and not value.dtype.hasobject:
+        content = hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()
+        return {"dtype": value.dtype.str, "shape": list(value.shape), "sha256": content}
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else str(value)
 
 
 def require_finite(array: npt.NDArray[Any], what: str, ids: npt.NDArray[np.int64] | None = None) -> None:

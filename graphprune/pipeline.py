@@ -23,6 +23,7 @@ def run(
     model: ModelFactory | None = None,
     paradigm: Paradigm | None = None,
     reporter: Reporter | None = None,
+    fresh: bool = False,
 ) -> dict[str, Any]:
     """Does the whole job, or what is left of it, and returns its metrics.
 
@@ -37,10 +38,14 @@ def run(
         paradigm: Your own losses and metric. A changed function leaves no trace that a resumed run could
             notice: give it another ``out``.
         reporter: Where progress goes (default: nowhere).
+        fresh: Replace the run in the folder. Its files are deleted once the config, the options and the data have
+            been checked and the new run has started; files that graphprune did not write stay.
 
     Raises:
-        InputError: anything the user can mend; the folder then holds only whole artifacts.
+        InputError: anything the user can mend, such as a folder with files that are not a run's, or another run in
+            a thread of this process; the folder then holds only whole artifacts.
     """
+    from graphprune.stages.provenance import write_provenance
     from graphprune.train.ranks import Ranks
 
     check_names(config)
@@ -48,9 +53,11 @@ def run(
     reporter = reporter if reporter and ranks.writes else Silent()
     path = Path(out) if out is not None else Path("runs") / config.name
     folder = RunFolder(path, on_event=reporter.event, team=ranks)
-    with folder.locked():
+    with folder.locked(fresh=fresh):
         job = open_job(config, folder, data=data, model=model, paradigm=paradigm, reporter=reporter)
         check_seeds(job)
+        with folder.begin():
+            write_provenance(job)
         return _run(job)
 
 
@@ -66,15 +73,24 @@ def open_job(
     """Loads the data and makes the job; the folder must be locked, and nothing is written to it."""
     from graphprune.data.load import load_data
     from graphprune.devices import resolve_device
+    from graphprune.embed.precomputed import read_embeddings
+    from graphprune.train.checkpoint import load_weights
+    from graphprune.train.optimizer import make_optimizers
+    from graphprune.train.paradigms.unsupervised import Unsupervised
     from graphprune.train.precision import check_precision
 
     loaded = data if data is not None else load_data(config.data)
     device = resolve_device(config.device)
     job = Job(config, loaded, folder, device, model, paradigm, reporter or Silent())
     # What does not fit the data must fail before anything is trained or written.
-    job.make_model("check")
-    for training in (config.seed_training, config.training):
+    untrained = job.make_model("check")
+    for training in (config.seed_training, config.training.optimisation()):
         check_precision(device, training.precision)
+        make_optimizers(untrained, training)
+        method = job.paradigm_for(training)
+        if isinstance(method, Unsupervised):
+            for file in method.embeddings:
+                read_embeddings(Path(file), len(loaded.train))
         if training.augment and not loaded.info.shows_images:
             raise InputError(
                 f"augment: {', '.join(training.augment)} is for images, and a sample of {loaded.name} is "
@@ -86,10 +102,12 @@ def open_job(
         for epochs in lengths:
             watching = create("score", score.name, **score.options)
             watching.start(1, epochs=int(epochs), num_classes=loaded.info.num_classes)
-    for path in (config.embedding.path, config.embedding.weights):
-        if path is not None:
-            must_exist(path)
-    if config.embedding.source == "statistics" and loaded.info.kind != "forecasting":
+    embedding = config.embedding
+    if embedding.source == "file" and embedding.path is not None:
+        read_embeddings(embedding.path, len(loaded.train))
+    if embedding.source == "reference" and embedding.weights is not None:
+        load_weights(job.make_model("check", method=embedding.model), embedding.weights)
+    if embedding.source == "statistics" and loaded.info.kind != "forecasting":
         raise InputError("embedding.source: statistics is for windows of sensor data; use seed_model")
     if config.graph.k >= len(loaded.train):
         raise InputError(
@@ -167,7 +185,6 @@ def _run(job: Job) -> dict[str, Any]:
     from graphprune.stages.graph import build_graph
     from graphprune.stages.labels import without_labels
     from graphprune.stages.methods import methods_of
-    from graphprune.stages.provenance import write_provenance
     from graphprune.stages.references import reference_forecasts
     from graphprune.stages.report import write_page, write_results
     from graphprune.stages.score import score_everything, score_seeds
@@ -176,7 +193,6 @@ def _run(job: Job) -> dict[str, Any]:
     from graphprune.stages.short_run import train_short_run
 
     config = job.config
-    write_provenance(job)
     scored = without_labels(job)
     draw_seeds(scored)
     score_seeds(scored)

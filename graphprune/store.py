@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -15,8 +15,13 @@ from filelock import FileLock, Timeout
 
 from graphprune import __version__
 from graphprune.errors import InputError
-from graphprune.files import fingerprint, is_temporary, sha256, write_json
+from graphprune.files import fingerprint, guarded, is_temporary, refuse_unusable, sha256, write_json
 from graphprune.ledger import Cost
+from graphprune.run_files import MARKER, RunFiles, read_record
+from graphprune.set_aside import ASIDE, discard, restore, set_aside
+
+# One run at a time in a process: trainings seed and draw from torch's global generator, which threads share.
+_RUNNING = threading.Lock()
 
 
 @dataclass
@@ -81,20 +86,45 @@ class RunFolder:
     def __init__(self, path: Path, *, on_event: OnEvent | None = None, team: Team | None = None) -> None:
         self.path, self.team = path, team or Alone()
         self._on_event = on_event
+        self.files = RunFiles(path)
+        self._fresh = False
         self._visited: list[str] = []
         self._hashes: dict[Path, tuple[tuple[int, ...], str]] = {}
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Holds the folder against a second run; clears what an interrupted one left half-written."""
+    def locked(self, *, fresh: bool = False) -> Iterator[None]:
+        """Holds the folder against a second run and clears what an interrupted one left half-written.
+
+        While it is held, `write_atomic` refuses to overwrite a file in it that graphprune did not write.
+
+        Args:
+            fresh: The run is going to `begin` anew in this folder.
+
+        Raises:
+            InputError: the folder holds other files than a run's, is in use, or cannot be written; another run is
+                under way in this process; with ``fresh``, it is a link, or holds the current or the home folder.
+        """
+        refuse_unusable(self.path)
+        self._fresh = fresh
         if not self.team.writes:
             self.team.wait()
             yield
             return
+        if fresh:
+            self._refuse_fresh()
+        with self._lock(), guarded(self.files.claim):
+            self.team.wait()
+            yield
+
+    @contextmanager
+    def _lock(self) -> Iterator[None]:
         if self.path.exists() and not self.path.is_dir():
             raise InputError(f"{self.path} is a file, not a folder; choose another --out")
         try:
             self.path.mkdir(parents=True, exist_ok=True)
+            # Where a lock file is, another run may be about to mark the folder: that one has to be asked first.
+            if not self.files.is_locked_once() and not (self.path / ASIDE / MARKER).is_file():
+                self.files.refuse_foreign()
             lock = FileLock(self.path / ".lock")
             lock.acquire(timeout=0)
         except Timeout as error:
@@ -106,14 +136,64 @@ class RunFolder:
                 f"{self.path} cannot be written ({error.strerror}); choose another --out"
             ) from error
         try:
-            if (self.path / ".stages").is_dir():
-                for leftover in self.path.rglob(".tmp-*"):
-                    if is_temporary(leftover):
-                        leftover.unlink(missing_ok=True)
-            self.team.wait()
-            yield
+            if not _RUNNING.acquire(blocking=False):
+                raise InputError(
+                    "another run is under way in this process, and both would draw from torch's global random "
+                    "generator; start one after the other, or each in a process of its own"
+                )
+            try:
+                self._recover()
+                yield
+            finally:
+                _RUNNING.release()
         finally:
             lock.release()
+
+    def _recover(self) -> None:
+        """Clears or undoes what an interrupted run left."""
+        discard(self.path, begun=True)
+        restore(self.path)
+        self.files.refresh()
+        self.files.refuse_foreign()
+        if self.files.is_run:
+            for leftover in self.path.rglob(".tmp-*"):
+                if is_temporary(leftover):
+                    leftover.unlink(missing_ok=True)
+
+    @contextmanager
+    def begin(self) -> Iterator[None]:
+        """Starts a run whose input was checked; the block writes its first files.
+
+        With ``fresh`` the former run is moved aside before the block and deleted after it. If the block does not
+        end, the former run is put back, now or by the next run on this folder.
+        """
+        self.team.wait()
+        if not self.team.writes:
+            yield
+            return
+        if not (self._fresh and self.files.is_run):
+            yield
+            return
+        self.files.mark()
+        try:
+            set_aside(self.files)
+            yield
+        except BaseException:
+            restore(self.path)
+            self.files.refresh()
+            raise
+        discard(self.path)
+
+    def _refuse_fresh(self) -> None:
+        if self.path.is_symlink():
+            raise InputError(
+                f"{self.path} is a symbolic link, which --fresh does not follow; give {self.path.resolve()} itself"
+            )
+        for place, what in ((Path.cwd(), "the current folder"), (Path.home(), "the home folder")):
+            if place.resolve().is_relative_to(self.path.resolve()):
+                raise InputError(
+                    f"--fresh does not delete in {self.path}, which is or holds {what}; choose another --out"
+                )
 
     def __truediv__(self, relative: str) -> Path:
         return self.path / relative
@@ -140,13 +220,14 @@ class RunFolder:
         )
         self._visited.append(stage)
         record_path = self._record_path(stage)
-        record = self._record(record_path) if self.team.writes else None
+        record = read_record(record_path) if self.team.writes else None
         stands = record is not None and record["key"] == key and self._intact(record["outputs"])
         if self.team.as_first(stands):
             self._tell("kept", stage)
             return False
         attempt = Attempt(self.path / ".stages" / "unfinished" / f"{key}.pt", writes=self.team.writes)
         if self.team.writes:
+            self.files.mark()
             record_path.unlink(missing_ok=True)
             self._tell("started", stage)
             self._finish(stage, key, attempt, work(attempt))
@@ -156,7 +237,10 @@ class RunFolder:
         return True
 
     def _finish(self, stage: str, key: str, attempt: Attempt, paths: Iterable[Path]) -> None:
-        outputs = {self._relative(path): self._hash(path) for path in paths}
+        outputs = {}
+        for path in paths:
+            outputs[self._relative(path)] = self._hash(path)
+            self.files.add(path)
         # After the paths: work that is a generator books its costs while they are drawn from it.
         costs = {name: cost.to_dict() for name, cost in attempt.costs.items()}
         record = {"key": key, "outputs": outputs, "costs": costs}
@@ -166,8 +250,23 @@ class RunFolder:
 
     def costs(self, stage: str) -> dict[str, Cost]:
         """What a finished stage cost, by ledger name."""
-        record = self._record(self._record_path(stage))
+        record = read_record(self._record_path(stage))
         return {} if record is None else {name: Cost(**cost) for name, cost in record["costs"].items()}
+
+    def outputs(self, stage: str) -> list[Path]:
+        """The files that a finished stage wrote, sorted; none if one of them is missing or altered.
+
+        Stages read what these say and nothing else that lies in the folder.
+        """
+        record = read_record(self._record_path(stage))
+        if record is None or not self._intact(record["outputs"]):
+            return []
+        return [self.path / name for name in sorted(record["outputs"])]
+
+    def remove(self, path: Path) -> None:
+        """Deletes an artifact of an earlier attempt, if there is one; `InputError` if graphprune did not write it."""
+        self.files.claim(path)
+        path.unlink(missing_ok=True)
 
     def ledger(self) -> dict[str, Cost]:
         """What every stage that this process asked for has cost, by ledger name."""
@@ -182,23 +281,13 @@ class RunFolder:
         """Appends one line to ``log.jsonl`` (the first process of a team does)."""
         if not self.team.writes:
             return
+        self.files.claim(self.path / "log.jsonl")
         line = json.dumps({"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "event": event, **fields})
         with (self.path / "log.jsonl").open("a") as handle:
             handle.write(line + "\n")
 
     def _record_path(self, stage: str) -> Path:
         return self.path / ".stages" / f"{stage}.json"
-
-    @staticmethod
-    def _record(path: Path) -> dict[str, Any] | None:
-        try:
-            record = json.loads(path.read_text())
-            # A record vouches for all else, so a damaged one counts as none.
-            if record.pop("digest", None) not in (None, fingerprint(record)):
-                return None
-            return record if {"key", "outputs", "costs"} <= record.keys() else None
-        except (OSError, ValueError, AttributeError, TypeError):
-            return None
 
     def _intact(self, outputs: dict[str, str]) -> bool:
         return all(
@@ -216,12 +305,3 @@ class RunFolder:
 
     def _relative(self, path: Path) -> str:
         return str(path.relative_to(self.path)) if path.is_relative_to(self.path) else str(path)
-
-
-def clear(path: Path) -> None:
-    """Deletes a run folder; a folder that is none is refused, so that a slip costs nothing."""
-    if not path.exists():
-        return
-    if not (path / ".stages").is_dir() and not (path / "config.yaml").is_file():
-        raise InputError(f"{path} is not a run folder, so it was not deleted; choose another --out")
-    shutil.rmtree(path)

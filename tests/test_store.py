@@ -6,7 +6,7 @@ import pytest
 
 from graphprune.errors import InputError
 from graphprune.ledger import Cost
-from graphprune.store import RunFolder, clear
+from graphprune.store import RunFolder
 
 
 def ensure(run: RunFolder, text: str = "a", *, inputs: list[Path] | None = None, fail: bool = False) -> bool:
@@ -63,7 +63,8 @@ def test_a_damaged_record_counts_as_none(run, record):
 
 
 def test_leftovers_are_cleared_and_a_second_run_is_refused(tmp_path):
-    (tmp_path / "run/.stages").mkdir(parents=True)
+    with RunFolder(tmp_path / "run").locked():
+        ensure(RunFolder(tmp_path / "run"))
     leftover, foreign = tmp_path / "run/.tmp-1-metrics.json", tmp_path / "run/.tmp-notes"
     for path in (leftover, foreign):
         path.write_text("half")
@@ -72,14 +73,6 @@ def test_leftovers_are_cleared_and_a_second_run_is_refused(tmp_path):
         assert foreign.exists()
         with pytest.raises(InputError, match="in use by another run"), RunFolder(tmp_path / "run").locked():
             pass
-
-
-def test_a_folder_that_is_no_run_keeps_all_its_files(tmp_path):
-    other = tmp_path / "work/.tmp-1-other.json"
-    other.parent.mkdir()
-    other.write_text("somebody else's")
-    with RunFolder(tmp_path).locked():
-        assert other.exists()
 
 
 def test_unfinished_checkpoints_belong_to_one_key(run):
@@ -96,18 +89,6 @@ def test_unfinished_checkpoints_belong_to_one_key(run):
     run.ensure("train", settings=2, inputs=[], work=work)
     assert seen[0] != seen[1]
     assert not seen[0].exists()
-
-
-def test_clear_deletes_run_folders_only(tmp_path):
-    (tmp_path / "precious").mkdir()
-    with pytest.raises(InputError, match="not a run folder"):
-        clear(tmp_path / "precious")
-    run = RunFolder(tmp_path / "run")
-    with run.locked():
-        ensure(run)
-    clear(tmp_path / "run")
-    assert not (tmp_path / "run").exists()
-    clear(tmp_path / "absent")
 
 
 def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path):

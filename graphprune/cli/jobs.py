@@ -26,7 +26,9 @@ def run(
     config: ConfigFile,
     overrides: SetOption = None,
     out: Annotated[Path | None, typer.Option("--out", help="Run folder (default: runs/<name>).")] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Delete the run folder first.")] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Replace the run in the folder, once the job is checked.")
+    ] = False,
     seed: SeedOption = None,
     device: DeviceOption = None,
     as_json: JsonOption = False,
@@ -36,16 +38,12 @@ def run(
     job = load(config, overrides, seed, device)
     from graphprune.console import ConsoleReporter, summary
     from graphprune.pipeline import run as run_job
-    from graphprune.store import clear
     from graphprune.train.ranks import Ranks
 
     folder = out or Path("runs") / job.name
-    first = Ranks.join(job.device).writes
-    if fresh and first:
-        clear(folder)
     with ConsoleReporter() as reporter:
-        metrics = run_job(job, folder, reporter=reporter)
-    if not first:
+        metrics = run_job(job, folder, reporter=reporter, fresh=fresh)
+    if not Ranks.current().writes:
         return
     if as_json:
         print_json(metrics)
@@ -88,7 +86,7 @@ def embed(
     from graphprune.stages.alone import embed_alone
 
     with ConsoleReporter() as reporter:
-        result = embed_alone(job, out, reporter)
+        result = embed_alone(job, out, reporter, source=config)
     print_json(result) if as_json else say(f"wrote {out}: {result['n']} x {result['dimensions']}")
 
 

@@ -17,10 +17,11 @@ from graphprune.config_file import load_config
 from graphprune.devices import resolve_device
 from graphprune.embed.precomputed import read_embeddings
 from graphprune.errors import InputError
-from graphprune.files import read_json, read_npy, read_npz, write_bytes, write_text
+from graphprune.files import read_json, read_npy, read_npz, refuse_overwriting, write_bytes, write_text
 from graphprune.graph.knn import KNNGraph
 from graphprune.interchange import read_ids, write_ids
 from graphprune.registry import create
+from graphprune.run_files import RunFiles
 from graphprune.select.base import Selection
 from graphprune.stages.job import Reporter
 from graphprune.store import RunFolder
@@ -33,8 +34,16 @@ if TYPE_CHECKING:
 Ids = npt.NDArray[np.int64]
 
 
-def embed_alone(config: Config, out: Path, reporter: Reporter) -> dict[str, Any]:
-    """Embeds the config's data in a run folder beside ``out`` and copies the embeddings there."""
+def embed_alone(
+    config: Config, out: Path, reporter: Reporter, *, source: Path | None = None
+) -> dict[str, Any]:
+    """Embeds the config's data in a run folder beside ``out`` and copies the embeddings there.
+
+    Args:
+        config: The job.
+        out: ``.npy`` file to write; the file ``source`` of the config and the files that it names are refused.
+        reporter: Progress.
+    """
     from graphprune.pipeline import check_names, open_job
     from graphprune.stages.embed import embed_data
     from graphprune.stages.labels import without_labels
@@ -44,9 +53,11 @@ def embed_alone(config: Config, out: Path, reporter: Reporter) -> dict[str, Any]
 
     check_names(config)
     folder = RunFolder(out.with_name(out.name + ".run"), on_event=reporter.event)
+    refuse_overwriting(out, [source, *_files_named_in(config.model_dump())])
     with folder.locked():
         job = open_job(config, folder, reporter=reporter)
-        write_provenance(job)
+        with folder.begin():
+            write_provenance(job)
         if config.embedding.source == "seed_model":
             job = without_labels(job)
             draw_seeds(job)
@@ -58,10 +69,20 @@ def embed_alone(config: Config, out: Path, reporter: Reporter) -> dict[str, Any]
     return {"n": n, "dimensions": dimensions, "out": str(out), "run": str(folder.path)}
 
 
+def _files_named_in(settings: Any) -> list[Path]:
+    """Existing files among the values of a config."""
+    if isinstance(settings, dict | list | tuple):
+        values = settings.values() if isinstance(settings, dict) else settings
+        return [path for value in values for path in _files_named_in(value)]
+    is_file = isinstance(settings, Path) or (isinstance(settings, str) and len(settings) < 4096)
+    return [Path(settings)] if is_file and Path(settings).is_file() else []
+
+
 def score_alone(trajectories: Path, name: str, out: Path, options: list[str]) -> dict[str, Any]:
     """Scores from users' own training logs."""
     from graphprune.scores.trajectories import scores_from_trajectories
 
+    refuse_overwriting(out, [trajectories])
     arrays = read_npz(trajectories)
     score = create("score", name, **parse_options(options))
     try:
@@ -93,10 +114,23 @@ def graph_alone(
     if options:
         raise InputError("graph has no further options; --k, --metric and --backend are all")
     where = resolve_device(device)
+    _refuse_other_files(out)
     points = read_embeddings(embeddings)
     graph = KNNGraph.build(points, k=k, metric=metric, backend=backend, device=where, seed=seed)
     graph.save(out)
     return read_json(out / "graph.json")  # type: ignore[no-any-return]
+
+
+def _refuse_other_files(folder: Path) -> None:
+    """Refuses a folder for a graph that is a file, or holds files but no graph that was saved there."""
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is a file, not a folder; choose another --out")
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return
+    path = folder / "graph.json"
+    facts = read_json(path) if path.is_file() else None
+    if not isinstance(facts, dict) or not {"k", "metric", "n", "recall"} <= facts.keys():
+        raise InputError(f"{folder} holds files that are not a graph of graphprune; choose another --out")
 
 
 def extrapolate_alone(
@@ -117,6 +151,7 @@ def extrapolate_alone(
     from graphprune.extrapolate.base import Inputs
     from graphprune.stages.extrapolate import fit_extrapolator
 
+    refuse_overwriting(out, [embeddings, seeds, labels, probes, short_run, ids])
     points = torch.from_numpy(np.array(read_embeddings(embeddings)))
     n = len(points)
     sample_ids, order = _sample_ids(ids, n)
@@ -182,6 +217,7 @@ def select_alone(
     seed: int,
 ) -> dict[str, Any]:
     """A selection from a file of scores."""
+    refuse_overwriting(out, [scores, labels, embeddings, ids])
     table = ScoreTable.from_parquet(scores)
     if ids is not None:
         sample_ids, order = _sample_ids(ids, len(table))
@@ -240,7 +276,8 @@ def train_alone(
             )
             inputs = () if scores is None else (scores,)
             arm = sampler_arm(job, sampler, method, table=table, inputs=inputs, warm=config.starts_warm())
-        write_provenance(job)
+        with folder.begin():
+            write_provenance(job)
         return write_results(job, [(arm, train_arm(job, arm))], {})
 
 
@@ -261,6 +298,8 @@ def report_alone(runs: list[Path], out: Path | None) -> Path:
     else:
         page = compare([read_report_input(run) for run in runs])
     path = out or runs[0] / ("report.html" if len(runs) == 1 else "comparison.html")
+    if out is None:
+        RunFiles(runs[0]).claim(path)
     write_text(path, page)
     return path
 

@@ -61,13 +61,13 @@ def load_embeddings(job: Job) -> npt.NDArray[Any]:
 def load_probes(job: Job) -> torch.Tensor | None:
     """The probes ``[1, N, C]``, if the run has any."""
     path = job.run / "probes.npy"
-    return torch.from_numpy(np.load(path, allow_pickle=False)) if path.exists() else None
+    return torch.from_numpy(np.load(path, allow_pickle=False)) if path in job.run.outputs("embed") else None
 
 
 def _embed(job: Job, cost: Cost) -> list[Path]:
     config, path = job.config.embedding, job.run / "embeddings.npy"
     probes = job.run / "probes.npy"
-    probes.unlink(missing_ok=True)
+    job.run.remove(probes)
     train = job.data.train
     if config.source == "file":
         assert config.path is not None

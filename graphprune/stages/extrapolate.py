@@ -71,9 +71,8 @@ def extrapolate(job: Job, inputs: Inputs, score: str, method: Method) -> None:
         attempt.costs.update({f"{name}/judge": judge, f"{name}/fit": cost, f"{name}/predict": predict})
         return [final, heldout]
 
-    graph = sorted((job.run / "graph").iterdir())
-    probes = [path for path in [job.run / "probes.npy"] if path.exists()]
-    short_run = sorted((job.run / "short_run").iterdir()) if job.config.short_run else []
+    probes = [path for path in job.run.outputs("embed") if path.name == "probes.npy"]
+    short_run = job.run.outputs("short_run") if job.config.short_run else []
     errors = [] if inputs.seed_errors is None else [job.run / "seed_errors.npy"]
     job.run.ensure(
         f"extrapolate/{score}/{method.name}",
@@ -86,7 +85,7 @@ def extrapolate(job: Job, inputs: Inputs, score: str, method: Method) -> None:
             score_path(job.run, score),
             job.run / "seeds.parquet",
             job.run / "embeddings.npy",
-            *graph,
+            *job.run.outputs("graph"),
             *probes,
             *short_run,
             *looks_paths(job),

@@ -14,6 +14,8 @@ from graphprune.stages.embed import load_embeddings
 from graphprune.stages.job import Job
 from graphprune.store import Attempt
 
+_FILES = ("indices.npy", "distances.npy", "weights.npy", "graph.json")
+
 
 def build_graph(job: Job) -> None:
     """Writes ``graph/``: ``indices.npy``, ``distances.npy``, ``graph.json`` and, for windows, ``weights.npy``."""
@@ -23,8 +25,8 @@ def build_graph(job: Job) -> None:
 
     def work(attempt: Attempt) -> Iterable[Path]:
         cost = attempt.costs["graph"] = Cost()
-        for stale in folder.glob("*"):
-            stale.unlink()
+        for name in _FILES:
+            job.run.remove(folder / name)
         with measure(cost):
             embeddings = load_embeddings(job)
             graph = KNNGraph.build(
@@ -37,7 +39,7 @@ def build_graph(job: Job) -> None:
             )
             graph = _with_links(job, graph)
             graph.save(folder)
-        return sorted(folder.iterdir())
+        return [folder / name for name in _FILES if (folder / name).is_file()]
 
     settings = {
         "graph": config.model_dump(mode="json"),

@@ -43,8 +43,8 @@ def select_samples(job: Job, arm: ArmConfig) -> None:
         return [path]
 
     settings = {"arm": arm.model_dump(mode="json"), "seed": seed, "data": job.data.fingerprint}
-    graph = sorted((job.run / "graph").iterdir())
-    job.run.ensure(f"select/{arm.name}", settings=settings, inputs=[source, *graph], work=work)
+    inputs = [source, *job.run.outputs("graph")]
+    job.run.ensure(f"select/{arm.name}", settings=settings, inputs=inputs, work=work)
 
 
 def selection_path(run: RunFolder, arm: str) -> Path:
