@@ -9,7 +9,7 @@ import os
 import re
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -210,36 +210,6 @@ def must_exist(path: Path) -> Path:
         kind = "is a folder, not a file" if path.is_dir() else "does not exist"
         raise InputError(f"{path} {kind}; check the path")
     return path
-
-
-def refuse_unusable(path: Path | str) -> None:
-    """Refuses a path that is not valid UTF-8 (JSON, Parquet and reports cannot hold it) or has a null character.
-
-    Raises:
-        InputError: so it is.
-    """
-    try:
-        str(path).encode()
-        valid = "\0" not in str(path)
-    except UnicodeEncodeError:
-        valid = False
-    if not valid:
-        raise InputError(
-            f"the path {ascii(str(path))} is not valid UTF-8 text; rename it, or choose another one"
-        )
-
-
-def refuse_overwriting(out: Path, inputs: Iterable[Path | None]) -> None:
-    """Refuses an output file that is a folder, or that is one of the inputs.
-
-    Raises:
-        InputError: so it is.
-    """
-    if out.is_dir():
-        raise InputError(f"{out} is a folder; give the name of a file as --out")
-    for path in inputs:
-        if path is not None and out.exists() and path.exists() and out.samefile(path):
-            raise InputError(f"--out {out} would overwrite its own input; choose another file")
 
 
 def sha256(path: Path) -> str:

@@ -15,8 +15,9 @@ from filelock import FileLock, Timeout
 
 from graphprune import __version__
 from graphprune.errors import InputError
-from graphprune.files import fingerprint, guarded, is_temporary, refuse_unusable, sha256, write_json
+from graphprune.files import fingerprint, guarded, is_temporary, sha256, write_json
 from graphprune.ledger import Cost
+from graphprune.paths import refuse_unusable
 from graphprune.run_files import MARKER, RunFiles, read_record
 from graphprune.set_aside import ASIDE, discard, restore, set_aside
 
@@ -245,7 +246,8 @@ class RunFolder:
         costs = {name: cost.to_dict() for name, cost in attempt.costs.items()}
         record = {"key": key, "outputs": outputs, "costs": costs}
         write_json(self._record_path(stage), {**record, "digest": fingerprint(record)})
-        attempt.checkpoint.unlink(missing_ok=True)
+        if not attempt.checkpoint.is_dir():
+            attempt.checkpoint.unlink(missing_ok=True)
         self._tell("finished", stage, sum(c.seconds for c in attempt.costs.values()))
 
     def costs(self, stage: str) -> dict[str, Cost]:

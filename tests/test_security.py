@@ -115,7 +115,7 @@ def test_pickles_in_arrays_and_checkpoints_are_not_opened(tmp_path):
     ):
         with pytest.raises(InputError):
             read(tmp_path / name)
-    with pytest.warns(UserWarning, match="cannot be read"):
+    with pytest.warns(UserWarning, match="cannot be used"):
         assert Checkpoint(tmp_path / "c.pt").load() is None
     assert not owned.exists()
 

@@ -14,6 +14,7 @@ from graphprune import __version__
 from graphprune.cli.options import DebugOption
 from graphprune.cli.output import say
 from graphprune.errors import InputError
+from graphprune.paths import refuse_unusable
 from graphprune.process import prepare_process
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -45,6 +46,8 @@ def _run() -> int:
     debug = "--debug" in sys.argv
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:
+        for argument in arguments:
+            refuse_unusable(argument)
         code = app(args=arguments or ["--help"], standalone_mode=False)
     except Exception as error:
         if debug:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +22,14 @@ from graphprune.cli.options import (
     load,
 )
 from graphprune.cli.output import print_json, say
+
+
+@contextmanager
+def _told_in_a_line() -> Iterator[None]:
+    """Inside the block a warning is one line on stderr."""
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_, **__: say(f"warning: {message}")
+        yield
 
 
 @app.command(epilog="Example: graphprune run configs/digits.yaml --set seeds.fraction=0.1 --out runs/ten")
@@ -41,7 +52,7 @@ def run(
     from graphprune.train.ranks import Ranks
 
     folder = out or Path("runs") / job.name
-    with ConsoleReporter() as reporter:
+    with ConsoleReporter() as reporter, _told_in_a_line():
         metrics = run_job(job, folder, reporter=reporter, fresh=fresh)
     if not Ranks.current().writes:
         return
@@ -85,7 +96,7 @@ def embed(
     from graphprune.console import ConsoleReporter
     from graphprune.stages.alone import embed_alone
 
-    with ConsoleReporter() as reporter:
+    with ConsoleReporter() as reporter, _told_in_a_line():
         result = embed_alone(job, out, reporter, source=config)
     print_json(result) if as_json else say(f"wrote {out}: {result['n']} x {result['dimensions']}")
 
@@ -113,7 +124,7 @@ def train(
     from graphprune.stages.alone import train_alone
     from graphprune.train.ranks import Ranks
 
-    with ConsoleReporter() as reporter:
+    with ConsoleReporter() as reporter, _told_in_a_line():
         metrics = train_alone(
             job, out, selection=selection, sampler=sampler, scores=scores, reporter=reporter
         )

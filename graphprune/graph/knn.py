@@ -309,3 +309,19 @@ def _table(path: Path, mmap: bool) -> Tensor:
         # Private writable pages: torch refuses read-only memory, and nothing reaches the file.
         array = np.memmap(path, array.dtype, "c", array.offset, array.shape)
     return torch.from_numpy(array)
+
+
+def refuse_other_files(folder: Path) -> None:
+    """Refuses a folder to save a graph in that is a file, or that holds files but no graph.
+
+    Raises:
+        InputError: so it is.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is a file, not a folder; choose another --out")
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return
+    path = folder / "graph.json"
+    facts = read_json(path) if path.is_file() else None
+    if not isinstance(facts, dict) or not {"k", "metric", "n", "recall"} <= facts.keys():
+        raise InputError(f"{folder} holds files that are not a graph of graphprune; choose another --out")

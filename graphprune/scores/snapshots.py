@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from graphprune.errors import InputError
 from graphprune.scores.base import Phase, Score
 from graphprune.scores.recorder import Recorder
 
@@ -54,6 +55,13 @@ class SnapshotRecorder(Recorder):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continues a recording with the same scores, ids and lengths."""
+        expected = {name: values.shape for name, values in self.values().items()}
+        for epoch, values in state["kept"].items():
+            if int(epoch) not in self.at or {name: value.shape for name, value in values.items()} != expected:
+                raise InputError(
+                    f"recorder: the scores kept after epoch {epoch} are not those of this recording; "
+                    "resume with the same scores"
+                )
         super().load_state_dict(state)
         self._kept = {int(epoch): dict(values) for epoch, values in state["kept"].items()}
         self._under_way = state["under_way"]

@@ -17,9 +17,10 @@ from graphprune.config_file import load_config
 from graphprune.devices import resolve_device
 from graphprune.embed.precomputed import read_embeddings
 from graphprune.errors import InputError
-from graphprune.files import read_json, read_npy, read_npz, refuse_overwriting, write_bytes, write_text
-from graphprune.graph.knn import KNNGraph
+from graphprune.files import read_json, read_npy, read_npz, write_bytes, write_text
+from graphprune.graph.knn import KNNGraph, refuse_other_files
 from graphprune.interchange import read_ids, write_ids
+from graphprune.paths import files_named_in, refuse_overwriting
 from graphprune.registry import create
 from graphprune.run_files import RunFiles
 from graphprune.select.base import Selection
@@ -53,7 +54,7 @@ def embed_alone(
 
     check_names(config)
     folder = RunFolder(out.with_name(out.name + ".run"), on_event=reporter.event)
-    refuse_overwriting(out, [source, *_files_named_in(config.model_dump())])
+    refuse_overwriting(out, [source, *files_named_in(config.model_dump())])
     with folder.locked():
         job = open_job(config, folder, reporter=reporter)
         with folder.begin():
@@ -67,15 +68,6 @@ def embed_alone(
     write_bytes(out, raw)
     n, dimensions = read_npy(out, mmap=True).shape
     return {"n": n, "dimensions": dimensions, "out": str(out), "run": str(folder.path)}
-
-
-def _files_named_in(settings: Any) -> list[Path]:
-    """Existing files among the values of a config."""
-    if isinstance(settings, dict | list | tuple):
-        values = settings.values() if isinstance(settings, dict) else settings
-        return [path for value in values for path in _files_named_in(value)]
-    is_file = isinstance(settings, Path) or (isinstance(settings, str) and len(settings) < 4096)
-    return [Path(settings)] if is_file and Path(settings).is_file() else []
 
 
 def score_alone(trajectories: Path, name: str, out: Path, options: list[str]) -> dict[str, Any]:
@@ -114,23 +106,11 @@ def graph_alone(
     if options:
         raise InputError("graph has no further options; --k, --metric and --backend are all")
     where = resolve_device(device)
-    _refuse_other_files(out)
+    refuse_other_files(out)
     points = read_embeddings(embeddings)
     graph = KNNGraph.build(points, k=k, metric=metric, backend=backend, device=where, seed=seed)
     graph.save(out)
     return read_json(out / "graph.json")  # type: ignore[no-any-return]
-
-
-def _refuse_other_files(folder: Path) -> None:
-    """Refuses a folder for a graph that is a file, or holds files but no graph that was saved there."""
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder} is a file, not a folder; choose another --out")
-    if not folder.is_dir() or not any(folder.iterdir()):
-        return
-    path = folder / "graph.json"
-    facts = read_json(path) if path.is_file() else None
-    if not isinstance(facts, dict) or not {"k", "metric", "n", "recall"} <= facts.keys():
-        raise InputError(f"{folder} holds files that are not a graph of graphprune; choose another --out")
 
 
 def extrapolate_alone(

@@ -20,7 +20,7 @@ from graphprune.store import RunFolder
 from graphprune.train.checkpoint import Checkpoint, save_weights
 from graphprune.train.evaluate import evaluate_model
 from graphprune.train.loop import train_model
-from graphprune.train.ranks import Ranks
+from graphprune.train.ranks import Ranks, check_whole
 from graphprune.train.tracking import JsonlTracker
 
 
@@ -45,7 +45,8 @@ def train_distributed(
     ``batch_size`` is that of all processes together, so the same config trains the same with any number of
     them (see `train_model` for what is equal). The first process writes ``model.safetensors``, ``result.json``,
     ``log.jsonl`` and, while it trains, ``checkpoint-<key>.pt``, from which the same call resumes (another config's
-    has another key; with a sampler of your own, its class and seed are what tells).
+    has another key; with a sampler of your own, its class, seed and first epoch tell). The folder is a run folder: one
+    with other files is refused.
     A whole job needs no Python: ``torchrun --nproc-per-node 2 -m graphprune run config.yaml``.
 
     Args:
@@ -60,8 +61,21 @@ def train_distributed(
         the same in all of them.
     """
     ranks = Ranks.join(config.device)
-    device, out = resolve_device(config.device), Path(out)
-    job = Job(config, data if data is not None else load_data(config.data), RunFolder(out), device)
+    folder = RunFolder(Path(out), team=ranks)
+    with folder.locked():
+        return _train(config, folder, ranks, method, sampler, data)
+
+
+def _train(
+    config: Config,
+    folder: RunFolder,
+    ranks: Ranks,
+    method: Method | None,
+    sampler: EpochSampler | None,
+    data: Data | None,
+) -> dict[str, Any]:
+    device = resolve_device(config.device)
+    job = Job(config, data if data is not None else load_data(config.data), folder, device)
     state, settings, n = config.training.random_states[0], config.training.optimisation(), len(job.data.train)
     if sampler is None:
         chosen = method or Method(name="random")
@@ -71,12 +85,14 @@ def train_distributed(
         sampler = create("sampler", chosen.name, n=n, epochs=settings.epochs, seed=seed, **options)
         steered = chosen.model_dump()
     else:
-        steered = {"sampler": type(sampler).__qualname__, "seed": sampler.seed}
+        check_whole(sampler)
+        steered = {"sampler": type(sampler).__qualname__, "seed": sampler.seed, "state": sampler.state_dict()}
     # A folder may hold what another config left; its checkpoint must not be gone on with.
-    identity = [job.data.fingerprint, job.model_settings, settings.key(), config.seed, state, str(steered)]
-    out.mkdir(parents=True, exist_ok=True)
+    identity = [job.data.fingerprint, job.model_settings, settings.key(), config.seed, state, steered]
+    if ranks.writes:
+        folder.files.claim(folder / "log.jsonl")
     model, paradigm = job.make_model("arm", state), job.paradigm_for(settings)
-    checkpoint = Checkpoint(out / f"checkpoint-{fingerprint(identity)[:12]}.pt")
+    checkpoint = Checkpoint(folder / f"checkpoint-{fingerprint(identity)[:12]}.pt")
     trained = train_model(
         model,
         job.data.train,
@@ -86,7 +102,7 @@ def train_distributed(
         seed=derive_seed(config.seed, "arm", state),
         device=device,
         checkpoint=checkpoint,
-        tracker=JsonlTracker(out / "log.jsonl", "train"),
+        tracker=JsonlTracker(folder / "log.jsonl", "train"),
     )
     value = evaluate_model(model, job.data.test, paradigm, device=device, precision=settings.precision)
     result = {
@@ -97,8 +113,8 @@ def train_distributed(
         "processes": ranks.size,
     }
     if ranks.writes:
-        save_weights(model, out / "model.safetensors")
-        write_json(out / "result.json", result)
+        save_weights(model, folder / "model.safetensors")
+        write_json(folder / "result.json", result)
         checkpoint.delete()
     ranks.wait()
     return result

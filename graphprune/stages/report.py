@@ -30,8 +30,7 @@ from graphprune.train.forecast_errors import Errors
 
 def write_results(job: Job, trained: Trained, references: dict[str, Errors]) -> dict[str, Any]:
     """Writes ``metrics.json`` and ``ledger.json`` (the first process of a team does); returns the metrics."""
-    seeds = job.run / "seeds.parquet"
-    n_seeds = len(read_seeds(job).ids) if seeds.exists() else 0
+    n_seeds = len(read_seeds(job).ids) if job.run.outputs("seeds") else 0
     ledger = job.run.ledger()
     if job.config.track:
         tracker = job.tracker("costs")

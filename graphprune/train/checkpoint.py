@@ -2,31 +2,44 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
+import math
+import os
 import time
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from graphprune import __version__
 from graphprune.errors import InputError
 from graphprune.files import must_exist, read_npz, write_atomic
 from graphprune.rng import generator
+
+_HEADER = f"graphprune checkpoint 1, version {__version__}, blake2b ".encode()
+_DIGEST_BYTES = 32
+CADENCE = "GRAPHPRUNE_CHECKPOINT_SECONDS"
 
 
 class Checkpoint:
     """Saves the state of a run now and then, and finds it again.
 
+    The file starts with a line that holds the format, the version of graphprune and the digest of all that follows.
+
     Args:
         path: The file; its folder is made.
-        every_seconds: Least time between two saves (0: at every opportunity). Results do not depend on it.
+        every_seconds: Least time between two saves (default: the environment variable
+            ``GRAPHPRUNE_CHECKPOINT_SECONDS``, or 30; 0: at every opportunity). Results do not depend on it.
     """
 
-    def __init__(self, path: Path, *, every_seconds: float = 30.0) -> None:
-        self.path, self.every_seconds = path, every_seconds
+    def __init__(self, path: Path, *, every_seconds: float | None = None) -> None:
+        self.path = path
+        self.every_seconds = _cadence() if every_seconds is None else every_seconds
         self._last = time.monotonic()
 
     @property
@@ -36,28 +49,95 @@ class Checkpoint:
 
     def save(self, state: dict[str, Any]) -> None:
         """Writes nested dicts and lists of tensors, numbers and strings."""
-        write_atomic(self.path, lambda p: torch.save(state, p))
+        if self.path.is_dir() and not self.path.is_symlink():
+            _move_away(self.path)
+
+        def write(temporary: Path) -> None:
+            with temporary.open("wb") as file:
+                file.write(_HEADER + b"0" * 2 * _DIGEST_BYTES + b"\n")
+                hashed = _Hashed(file)
+                torch.save(state, hashed)  # type: ignore[arg-type]
+                file.seek(len(_HEADER))
+                file.write(hashed.digest.hexdigest().encode())
+
+        write_atomic(self.path, write)
         self._last = time.monotonic()
 
     def load(self) -> dict[str, Any] | None:
-        """The saved state, or None if there is none that can be read."""
-        if not self.path.exists():
-            return None
+        """The saved state, or None if there is none, or none that is whole (then a warning says so)."""
         try:
-            state: dict[str, Any] = torch.load(self.path, map_location="cpu", weights_only=True)
+            return self.read()
         except (MemoryError, PermissionError):
             raise
-        except Exception as error:  # a damaged file is worth as much as none: the training starts over
-            warnings.warn(
-                f"{self.path} cannot be read ({type(error).__name__}); this training starts over",
-                stacklevel=2,
-            )
+        except Exception as error:  # a damaged file is worth as much as none
+            self.reject(error)
             return None
+
+    def read(self) -> dict[str, Any] | None:
+        """The saved state, or None if there is none.
+
+        Raises:
+            InputError, OSError: there is something else, or it was damaged since.
+        """
+        if not os.path.lexists(self.path):
+            return None
+        with self.path.open("rb") as file:
+            header, payload = file.readline(len(_HEADER) + 2 * _DIGEST_BYTES + 1), file.read()
+        if not header.startswith(_HEADER):
+            raise InputError("it is not a checkpoint of this version")
+        digest = hashlib.blake2b(payload, digest_size=_DIGEST_BYTES).hexdigest()
+        if header != _HEADER + digest.encode() + b"\n":
+            raise InputError("its digest does not match its content")
+        state = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+        if not isinstance(state, dict):
+            raise InputError(f"it holds a {type(state).__name__}")
         return state
+
+    def reject(self, error: Exception) -> None:
+        """Warns that the training cannot go on from the file."""
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        first = next(iter((reason or type(error).__name__).splitlines()), "")
+        warnings.warn(
+            f"{self.path} cannot be used ({first}); this training restarts from its beginning", stacklevel=3
+        )
 
     def delete(self) -> None:
         """Removes the file once the run's results are written."""
-        self.path.unlink(missing_ok=True)
+        if not self.path.is_dir():
+            self.path.unlink(missing_ok=True)
+
+
+class _Hashed:
+    """Passes on what is written to a file and hashes it."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file, self.digest = file, hashlib.blake2b(digest_size=_DIGEST_BYTES)
+
+    def write(self, content: bytes) -> int:
+        self.digest.update(content)
+        return self.file.write(content)
+
+    def flush(self) -> None:
+        self.file.flush()
+
+
+def _cadence() -> float:
+    text = os.environ.get(CADENCE, "30")
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < math.inf:
+        raise InputError(f"{CADENCE} is {text!r}; give seconds of at least 0, or leave it unset")
+    return seconds
+
+
+def _move_away(folder: Path) -> None:
+    """Renames a folder that lies where a checkpoint goes; what is in it is not graphprune's to delete."""
+    number = 1
+    while os.path.lexists(target := folder.with_name(f"{folder.name}.{number}")):
+        number += 1
+    os.rename(folder, target)
 
 
 def save_weights(model: nn.Module, path: Path) -> None:

@@ -15,7 +15,7 @@ from graphprune.devices import indexed, repeatable
 from graphprune.embed.module import FeatureTap, evaluation
 from graphprune.errors import InputError
 from graphprune.ledger import Cost, Stopwatch, measure
-from graphprune.rng import derive_seed, generator
+from graphprune.rng import derive_seed, generator, restored_rng
 from graphprune.samplers.base import EpochSampler
 from graphprune.scores.group import Observer
 from graphprune.train.augment import augment
@@ -25,6 +25,7 @@ from graphprune.train.optimizer import has_stalled
 from graphprune.train.paradigms.base import Noise, Paradigm
 from graphprune.train.precision import autocast, check_precision
 from graphprune.train.ranks import Ranks, check_whole, least_batch
+from graphprune.train.resume import check_state, refuse_other_place, resume
 from graphprune.train.stepper import Stepper
 from graphprune.train.tracking import Meter, Tracker
 
@@ -158,8 +159,8 @@ class _Loop:
         self.model.train()
         self.meter.start(self.result.cost)
         try:
-            forked = torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else [])
-            with forked, repeatable(self.device):
+            restored = restored_rng([self.device] if self.device.type == "cuda" else [])
+            with restored, repeatable(self.device):
                 while self.epoch < self.until and not self._has_stalled():
                     with measure(self.result.cost) as watch:
                         self._train_epoch(tap, watch)
@@ -182,10 +183,7 @@ class _Loop:
         if self.step_in_epoch == 0:
             self.sampler.set_epoch(self.epoch)
             self.loss_sum.zero_()
-        order = self.sampler.order
-        share = min(1.0, self.settings.epochs - self.epoch)
-        planned = order[: max(self._least_rows(order), round(share * len(order)))]
-        steps = self.sampler.steps(planned, self.settings.batch_size, least=self.least)
+        share, steps = min(1.0, self.settings.epochs - self.epoch), self._steps()
         left, accumulate = steps[self.step_in_epoch :], self.settings.accumulate
         for whole, batch in zip(left, self._batches(left), strict=True):
             group = self.step_in_epoch // accumulate * accumulate
@@ -204,6 +202,13 @@ class _Loop:
             self._report((self.epoch + share * self.step_in_epoch / len(steps)) / self.settings.epochs)
         # In one process the one host synchronisation of an epoch.
         self.result.losses.append(float(self.loss_sum) / len(steps))
+
+    def _steps(self) -> tuple[Tensor, ...]:
+        """The rows of every step of the epoch."""
+        order = self.sampler.order
+        share = min(1.0, self.settings.epochs - self.epoch)
+        planned = order[: max(self._least_rows(order), round(share * len(order)))]
+        return self.sampler.steps(planned, self.settings.batch_size, least=self.least)
 
     def _least_rows(self, order: Tensor) -> int:
         """How many rows make a step that batch norm can take, also at the end of a run that ends inside an epoch."""
@@ -313,9 +318,11 @@ class _Loop:
             self.tracker.log(self.epoch, {"loss": self.result.losses[-1], "lr": self.stepper.rate, **values})
 
     def _save_if_due(self) -> None:
-        if self.checkpoint is None or not self.ranks.writes or not self.checkpoint.due:
-            return
-        state: dict[str, Any] = {
+        if self.checkpoint is not None and self.ranks.writes and self.checkpoint.due:
+            self.checkpoint.save(self._state())
+
+    def _state(self) -> dict[str, Any]:
+        return {
             "epoch": self.epoch,
             "step_in_epoch": self.step_in_epoch,
             "model": self.bare.state_dict(),
@@ -328,21 +335,33 @@ class _Loop:
             "cost": self.result.cost.to_dict(),
             "evaluation_cost": self.result.evaluation_cost.to_dict(),
         }
-        self.checkpoint.save(state)
 
     def _resume(self) -> None:
-        state = self.checkpoint.load() if self.checkpoint else None
-        # The first process overwrites the file once it trains; until then all must have read it.
-        self.ranks.wait()
-        if state is None:
+        if self.checkpoint is None:
             return
+        resume(
+            self.checkpoint,
+            self.ranks,
+            self.device,
+            live=self._state,
+            check=lambda saved, live: check_state(saved, live, self.stepper.optimizers, self.until),
+            apply=self._apply,
+            check_place=self._check_place,
+        )
+
+    def _apply(self, state: dict[str, Any]) -> None:
         self.epoch, self.step_in_epoch = state["epoch"], state["step_in_epoch"]
+        self.sampler.load_state_dict(state["sampler"])
         self.bare.load_state_dict(state["model"])
         self.stepper.load_state_dict(state["stepper"])
-        self.sampler.load_state_dict(state["sampler"])
         if self.recorder:
             self.recorder.load_state_dict(state["recorder"])
         self.loss_sum.copy_(state["loss_sum"])
         self.visits.copy_(state["visits"])
         costs = Cost(**state["cost"]), Cost(**state["evaluation_cost"])
         self.result = TrainResult(*costs, state["losses"], self.visits)
+
+    def _check_place(self) -> None:
+        refuse_other_place(
+            self.sampler, self.epoch, self.step_in_epoch, self._steps, accumulate=self.settings.accumulate
+        )

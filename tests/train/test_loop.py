@@ -143,7 +143,7 @@ def test_a_damaged_checkpoint_starts_over(tmp_path):
     path.write_bytes(b"not a checkpoint")
     whole, again = make_model(), make_model()
     fit(whole)
-    with pytest.warns(UserWarning, match="cannot be read .* starts over"):
+    with pytest.warns(UserWarning, match="cannot be used .* restarts from its beginning"):
         fit(again, checkpoint=Checkpoint(path))
     assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), again.parameters(), strict=True))
 
