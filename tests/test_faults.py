@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from experiments.soak.faults import Soak
+from experiments.soak.saved import kills_after_saves
 from graphprune.errors import InputError
 from graphprune.files import write_atomic
 from graphprune.store import RunFolder
@@ -48,6 +49,17 @@ def test_two_runs_on_one_folder(soak):
 
 def test_files_from_the_future(soak):
     soak.future()
+
+
+def test_fresh_killed(soak):
+    found = soak.fresh_kills(2)
+    assert sum(found.values()) == 2
+
+
+def test_kills_after_saves_and_damaged_checkpoints(tmp_path):
+    longer = ["training.epochs=6", "arms=[]"]
+    found = kills_after_saves(Soak(HERE / "tiny.yaml", [*SMALLER, *longer], tmp_path), 2, cadence=0)
+    assert (found["resumed"], found["damaged"]["bit"]) == (1, 1)
 
 
 def test_a_corrupted_byte(soak):

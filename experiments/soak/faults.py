@@ -43,9 +43,9 @@ class Soak:
         self.seconds = time.monotonic() - start
         self.expected = artifacts(self.whole)
 
-    def start(self, out: Path, *, before: Callable[[], None] | None = None) -> Any:
+    def start(self, out: Path, *more: str, before: Callable[[], None] | None = None) -> Any:
         """Starts ``graphprune run`` in a child whose stderr goes to a file."""
-        arguments = ["run", str(self.config), "--out", str(out), "--json"]
+        arguments = ["run", str(self.config), "--out", str(out), "--json", *more]
         arguments += [part for override in self.overrides for part in ("--set", override)]
         process = FORK.Process(target=_main, args=(arguments, self.err(out), before))
         process.start()
@@ -185,6 +185,31 @@ class Soak:
         assert first.exitcode == 0
         self.check(out)
         return {"refused": 1}
+
+    def fresh_kills(self, rounds: int) -> dict[str, Any]:
+        """Kills ``--fresh`` early on: the same command without it ends with a whole run, of which nothing is left over.
+
+        A file of the user's in the folder survives.
+        """
+        old = new = 0
+        for number in range(rounds):
+            out = self.copy(f"fresh-{number}")
+            (out / "notes.txt").write_text("mine")
+            process = self.start(out, "--fresh")
+            # Most of the time the job is being checked or its first stages are being done.
+            process.join(timeout=self.draws.uniform(0, self.seconds / 4))
+            process.kill()
+            process.join()
+            kept = (out / "metrics.json").exists() or (out / ".graphprune-old/metrics.json").exists()
+            old, new = old + kept, new + (not kept)
+            code, said = self.finish(out)
+            assert code == 0, said
+            assert (out / "notes.txt").read_text() == "mine"
+            (out / "notes.txt").unlink()
+            compare(self.expected, out)
+            assert not list(out.glob(".graphprune-*"))
+            shutil.rmtree(out)
+        return {"old run kept": old, "new run kept": new}
 
     def future(self) -> dict[str, Any]:
         """All files come from the future, as after a clock was set back: nothing is redone or lost."""

@@ -22,6 +22,7 @@ import torch
 
 from experiments.soak.faults import Soak
 from experiments.soak.same_bytes import lazily, same_bytes, same_bytes_on_threads, with_workers
+from experiments.soak.saved import LONG, kills_after_saves
 from graphprune.config_data import ObjectData
 from graphprune.config_file import load_config
 from graphprune.data.load import load_data
@@ -32,13 +33,16 @@ Part = Callable[[], dict[str, Any]]
 
 def faults(arguments: argparse.Namespace, folder: Path) -> dict[str, Part]:
     """Every fault by its name in the summary; the undisturbed run they compare with is made for the first one."""
-    made: list[Soak] = []
+    made: dict[str, Soak] = {}
 
-    def soak() -> Soak:
-        if not made:
-            made.append(Soak(arguments.config, arguments.overrides, folder, seed=arguments.seed))
-            print(f"undisturbed: {made[0].seconds:.1f} s, {len(made[0].expected)} artifacts", flush=True)
-        return made[0]
+    def soak(name: str = "job", *more: str) -> Soak:
+        if name not in made:
+            place = folder / name
+            place.mkdir()
+            made[name] = Soak(arguments.config, [*arguments.overrides, *more], place, seed=arguments.seed)
+            told = f"{made[name].seconds:.1f} s, {len(made[name].expected)} artifacts"
+            print(f"undisturbed {name}: {told}", flush=True)
+        return made[name]
 
     return {
         "SIGKILL": lambda: soak().kills(arguments.rounds),
@@ -50,6 +54,8 @@ def faults(arguments: argparse.Namespace, folder: Path) -> dict[str, Part]:
         "two runs": lambda: soak().two_runs(),
         "files from the future": lambda: soak().future(),
         "one byte corrupted": lambda: soak().corruption(arguments.corrupted),
+        "kills after saves": lambda: kills_after_saves(soak("long", *LONG), arguments.rounds),
+        "--fresh killed": lambda: soak().fresh_kills(max(1, arguments.rounds // 2)),
     }
 
 
