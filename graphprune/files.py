@@ -82,9 +82,10 @@ def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def is_temporary(path: Path) -> bool:
-    """Whether a file is called as `write_atomic` calls what it has not finished."""
-    return re.match(r"\.tmp-\d+-", path.name) is not None
+def target_of_temporary(path: Path) -> Path | None:
+    """The file that `write_atomic` was going to write, if a file is called as what it has not finished."""
+    prefix = re.match(r"\.tmp-\d+-", path.name)
+    return path.with_name(path.name[prefix.end() :]) if prefix and prefix.end() < len(path.name) else None
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -134,6 +134,10 @@ class RunFiles:
         self._load()
         return self._names is not None and self._name(path) in self._names
 
+    def may_hold(self, path: Path) -> bool:
+        """Whether graphprune writes a file of this name: one on the list, or any in ``.stages``."""
+        return self.owns(path) or path.is_relative_to(self.folder / ".stages")
+
     def existing(self) -> list[str]:
         """Relative names of all existing files that graphprune wrote, the list itself last.
 

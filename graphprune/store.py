@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -15,7 +16,7 @@ from filelock import FileLock, Timeout
 
 from graphprune import __version__
 from graphprune.errors import InputError
-from graphprune.files import fingerprint, guarded, is_temporary, sha256, write_json
+from graphprune.files import fingerprint, guarded, sha256, target_of_temporary, write_json
 from graphprune.ledger import Cost
 from graphprune.paths import refuse_unusable
 from graphprune.run_files import MARKER, RunFiles, read_record
@@ -158,7 +159,8 @@ class RunFolder:
         self.files.refuse_foreign()
         if self.files.is_run:
             for leftover in self.path.rglob(".tmp-*"):
-                if is_temporary(leftover):
+                target = target_of_temporary(leftover)
+                if target is not None and self.files.may_hold(target):
                     leftover.unlink(missing_ok=True)
 
     @contextmanager
@@ -190,7 +192,9 @@ class RunFolder:
             raise InputError(
                 f"{self.path} is a symbolic link, which --fresh does not follow; give {self.path.resolve()} itself"
             )
-        for place, what in ((Path.cwd(), "the current folder"), (Path.home(), "the home folder")):
+        # An account without an entry and without HOME has no home folder, and "~" stays.
+        home = Path(os.path.expanduser("~"))
+        for place, what in ((Path.cwd(), "the current folder"), (home, "the home folder")):
             if place.resolve().is_relative_to(self.path.resolve()):
                 raise InputError(
                     f"--fresh does not delete in {self.path}, which is or holds {what}; choose another --out"

@@ -1,10 +1,14 @@
 """The run folder: what is kept, what is redone, what is never trusted."""
 
+import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 from graphprune.errors import InputError
+from graphprune.files import fingerprint
 from graphprune.ledger import Cost
 from graphprune.store import RunFolder
 
@@ -65,12 +69,15 @@ def test_a_damaged_record_counts_as_none(run, record):
 def test_leftovers_are_cleared_and_a_second_run_is_refused(tmp_path):
     with RunFolder(tmp_path / "run").locked():
         ensure(RunFolder(tmp_path / "run"))
-    leftover, foreign = tmp_path / "run/.tmp-1-metrics.json", tmp_path / "run/.tmp-notes"
-    for path in (leftover, foreign):
+    leftovers = [tmp_path / "run/.tmp-1-artifact", tmp_path / "run/.stages/.tmp-23-graph.json"]
+    theirs = [
+        tmp_path / f"run/{name}" for name in (".tmp-notes", ".tmp-1-notes", ".tmp-1-", ".tmp-x-artifact")
+    ]
+    for path in (*leftovers, *theirs):
         path.write_text("half")
     with RunFolder(tmp_path / "run").locked():
-        assert not leftover.exists()
-        assert foreign.exists()
+        assert not any(path.exists() for path in leftovers)
+        assert all(path.exists() for path in theirs)
         with pytest.raises(InputError, match="in use by another run"), RunFolder(tmp_path / "run").locked():
             pass
 
@@ -95,3 +102,38 @@ def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path):
     (tmp_path / "run").write_text("")
     with pytest.raises(InputError, match="is a file"), RunFolder(tmp_path / "run").locked():
         pass
+
+
+def test_only_intact_outputs_of_a_finished_stage_are_read(run):
+    assert run.outputs("stage") == []
+    ensure(run)
+    assert run.outputs("stage") == [run / "artifact"]
+    (run / "artifact").write_text("altered")
+    assert run.outputs("stage") == []
+
+
+def test_a_record_without_its_digest_counts_as_none(run):
+    ensure(run)
+    path = run / ".stages/stage.json"
+    record = json.loads(path.read_text())
+    del record["digest"]
+    path.write_text(json.dumps(record))
+    assert ensure(run)
+
+
+def test_arrays_in_a_key_count_with_dtype_shape_and_content():
+    x = np.arange(6000, dtype=np.int64)
+    other = x.copy()
+    other[3000] = -1
+    values = [
+        x,
+        other,
+        x.reshape(60, 100),
+        x.astype(np.int32),
+        x.view(np.float64),
+        torch.from_numpy(x).float(),
+        str(x),
+    ]
+    assert len({fingerprint({"option": value}) for value in values}) == len(values)
+    assert fingerprint({"option": x}) == fingerprint({"option": torch.from_numpy(x)})
+    assert fingerprint([np.float32(0.5), np.int64(3)]) == fingerprint([0.5, 3])

@@ -13,7 +13,6 @@ from graphprune.config_training import OptimisationConfig
 from graphprune.data.base import Batch, Samples
 from graphprune.devices import indexed, repeatable
 from graphprune.embed.module import FeatureTap, evaluation
-from graphprune.errors import InputError
 from graphprune.ledger import Cost, Stopwatch, measure
 from graphprune.rng import derive_seed, generator, restored_rng
 from graphprune.samplers.base import EpochSampler
@@ -24,7 +23,7 @@ from graphprune.train.evaluate import evaluate_model, gather_signals, record_eva
 from graphprune.train.optimizer import has_stalled
 from graphprune.train.paradigms.base import Noise, Paradigm
 from graphprune.train.precision import autocast, check_precision
-from graphprune.train.ranks import Ranks, check_whole, least_batch
+from graphprune.train.ranks import Ranks, check_whole, least_batch, least_rows
 from graphprune.train.resume import check_state, refuse_other_place, resume
 from graphprune.train.stepper import Stepper
 from graphprune.train.tracking import Meter, Tracker
@@ -207,18 +206,9 @@ class _Loop:
         """The rows of every step of the epoch."""
         order = self.sampler.order
         share = min(1.0, self.settings.epochs - self.epoch)
-        planned = order[: max(self._least_rows(order), round(share * len(order)))]
+        least = least_rows(self.bare, self.sampler, order, self.least)
+        planned = order[: max(least, round(share * len(order)))]
         return self.sampler.steps(planned, self.settings.batch_size, least=self.least)
-
-    def _least_rows(self, order: Tensor) -> int:
-        """How many rows make a step that batch norm can take, also at the end of a run that ends inside an epoch."""
-        rows = next((m for m in range(1, len(order) + 1) if self.sampler.kept_of(m) >= self.least), None)
-        if rows is None:
-            raise InputError(
-                f"{type(self.bare).__name__} has batch norm, which takes at least {self.least} samples in a step, "
-                f"and epoch {self.epoch} has {len(order)} to choose from; train on more, or without batch norm"
-            )
-        return rows
 
     def _batches(self, steps: tuple[Tensor, ...]) -> Iterator[Batch]:
         mine = (rows if self.ranks.size == 1 else rows[self.ranks.positions(len(rows))] for rows in steps)
@@ -346,7 +336,9 @@ class _Loop:
             live=self._state,
             check=lambda saved, live: check_state(saved, live, self.stepper.optimizers, self.until),
             apply=self._apply,
-            check_place=self._check_place,
+            check_place=lambda: refuse_other_place(
+                self.sampler, self.epoch, self.step_in_epoch, self._steps, accumulate=self.settings.accumulate
+            ),
         )
 
     def _apply(self, state: dict[str, Any]) -> None:
@@ -360,8 +352,3 @@ class _Loop:
         self.visits.copy_(state["visits"])
         costs = Cost(**state["cost"]), Cost(**state["evaluation_cost"])
         self.result = TrainResult(*costs, state["losses"], self.visits)
-
-    def _check_place(self) -> None:
-        refuse_other_place(
-            self.sampler, self.epoch, self.step_in_epoch, self._steps, accumulate=self.settings.accumulate
-        )

@@ -185,6 +185,21 @@ def least_batch(model: nn.Module, ranks: Ranks) -> int:
     return 2 if all(isinstance(layer, nn.SyncBatchNorm) for layer in layers) else 2 * ranks.size
 
 
+def least_rows(model: nn.Module, sampler: EpochSampler, order: Tensor, least: int) -> int:
+    """How many rows of an epoch's order make a step that batch norm can take, also where a run ends inside an epoch.
+
+    Raises:
+        InputError: the whole order does not.
+    """
+    rows = next((m for m in range(1, len(order) + 1) if sampler.kept_of(m) >= least), None)
+    if rows is None:
+        raise InputError(
+            f"{type(model).__name__} has batch norm, which takes at least {least} samples in a step, "
+            f"and epoch {sampler.epoch} has {len(order)} to choose from; train on more, or without batch norm"
+        )
+    return rows
+
+
 def check_whole(sampler: EpochSampler) -> None:
     """Refuses a sharded sampler, whose order would be dealt out twice.
 

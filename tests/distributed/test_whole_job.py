@@ -42,14 +42,19 @@ JOB = {
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory):
-    """The run folders of one process and of two, and what the two printed: a run, the same again, and one arm."""
+    """The run folders of one process and of two, and what the two printed: a run, the same again, anew, and one arm."""
     folder = tmp_path_factory.mktemp("whole")
     job, one, two = folder / "job.yaml", folder / "one", folder / "two"
     job.write_text(yaml.safe_dump(JOB))
     run(load_config(job), one)
     again = ["run", str(job), "--out", str(two), "--json"]
     selection = ["--selection", str(one / "selections/half.parquet")]
-    commands = [again, again, ["train", str(job), *selection, "--out", str(folder / "arm"), "--json"]]
+    commands = [
+        again,
+        again,
+        [*again, "--fresh"],
+        ["train", str(job), *selection, "--out", str(folder / "arm"), "--json"],
+    ]
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     started = subprocess.run(
         [*torchrun, str(Path(__file__).parent / "commands.py"), json.dumps(commands)],
@@ -71,7 +76,7 @@ def files(folder: Path) -> list[str]:
 def test_both_leave_the_same_files_and_each_result_is_printed_once(done):
     one, two, printed = done
     assert files(one) == files(two)
-    assert len(printed) == 3
+    assert len(printed) == 4
     assert printed[0].keys() == json.loads((two / "metrics.json").read_text()).keys()
     assert printed[1]["training"].keys() == printed[0]["training"].keys()
 
@@ -110,7 +115,7 @@ def test_each_stage_is_done_once_and_kept_when_the_command_comes_again(done):
 
 def test_a_single_arm_trains_in_two_processes(done):
     _, two, printed = done
-    (arm,) = printed[2]["training"].values()
+    (arm,) = printed[3]["training"].values()
     assert arm["backward_samples"] == 4 * 80
     written = {path.name for path in (two.parent / "arm/arms/selection").iterdir()}
     assert written == {"0.json", "0.safetensors", "0.visits.npy"}
