@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from graphprune.data.formats.common import clock, fill_clock
-from graphprune.data.formats.links import read_matrix
+from graphprune.data.formats.clocks import fill_clock
+from graphprune.data.formats.common import clock
+from graphprune.data.formats.links import read_links
 from graphprune.data.sensors import read_sensors
 from graphprune.data.windows import load_sensors, window_data
 from graphprune.errors import InputError
@@ -80,9 +81,10 @@ def test_nothing_pickled_is_opened(tmp_path):
     h5py = pytest.importorskip("h5py")
     path = write_frame(tmp_path / "a.h5")
     with h5py.File(path, "a") as file:
-        del file["df/axis0"]
-        pickled = file.create_dataset("df/axis0", (1,), dtype=h5py.vlen_dtype(np.uint8))
-        pickled[0] = np.frombuffer(pickle.dumps(["x"]), dtype=np.uint8)
+        for axis in ("axis0", "block0_items"):
+            del file[f"df/{axis}"]
+            pickled = file.create_dataset(f"df/{axis}", (1,), dtype=h5py.vlen_dtype(np.uint8))
+            pickled[0] = np.frombuffer(pickle.dumps(["x"]), dtype=np.uint8)
     series = read_sensors(path)
     assert series.sensor_ids == ("sensor_0", "sensor_1", "sensor_2", "sensor_3")
     assert "pickled" in series.faults[0]
@@ -288,19 +290,19 @@ def test_the_same_links_from_every_layout(tmp_path, layout):
             )
         case "bare.csv":
             path.write_text("".join(f"{i},{j},1\n" for i, j in np.argwhere(wanted)))
-    np.testing.assert_array_equal(read_matrix(path, IDS, absent=0), wanted)
+    np.testing.assert_array_equal(read_links(path, IDS, absent=0)[0], wanted)
 
 
 def test_faulty_links_are_refused(tmp_path):
     np.save(tmp_path / "a.npy", np.eye(3))
     with pytest.raises(InputError, match="has 4 sensors"):
-        read_matrix(tmp_path / "a.npy", IDS, absent=0)
+        read_links(tmp_path / "a.npy", IDS, absent=0)
     (tmp_path / "a.csv").write_text(f"from,to,cost\n{IDS[0]},99,1\n")
     with pytest.raises(InputError, match="sensor '99'"):
-        read_matrix(tmp_path / "a.csv", IDS, absent=0)
+        read_links(tmp_path / "a.csv", IDS, absent=0)
     np.savez(tmp_path / "a.npz", edge_index=np.array([[0, 9], [1, 1]]), edge_weight=np.ones(2))
     with pytest.raises(InputError, match=r"outside 0\.\.3"):
-        read_matrix(tmp_path / "a.npz", IDS, absent=0)
+        read_links(tmp_path / "a.npz", IDS, absent=0)
     series = write_frame(tmp_path / "a.h5")
     with pytest.raises(InputError, match="not both"):
         read_sensors(series, adjacency=tmp_path / "a.npy", distance=tmp_path / "a.npy")
