@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from graphprune.data.formats.common import Array, plain
+from graphprune.data.formats.common import Array, count, plain
 from graphprune.errors import InputError
 
 Faults = tuple[str, ...]
@@ -65,7 +65,7 @@ def matrix_by_name(
     picked = matrix[np.ix_(_places(rows, order, "row", path), _places(columns, order, "column", path))]
     strangers = len({*rows, *columns} - set(order))
     left_out = (
-        (f"{path.name}: {strangers:,} stations that the series lacks were left out",) if strangers else ()
+        (f"{path.name}: left out {count(strangers, 'station')} that the series lacks",) if strangers else ()
     )
     return picked, (*positional, *left_out)
 
@@ -110,10 +110,8 @@ def ends_by_name(
             f"as '{sensor_ids[0]}') or positions 0..{n - 1}"
         )
     if not kept.all():
-        unknown = len(used - place.keys())
-        faults = (
-            f"{path.name}: {(~kept).sum():,} links of {unknown:,} stations that the series lacks were left out",
-        )
+        links, stations = count(int((~kept).sum()), "link"), count(len(used - place.keys()), "station")
+        faults = (f"{path.name}: left out {links} of {stations} that the series lacks",)
     ends = [
         np.array([place[name] for name, keep in zip(end, kept, strict=True) if keep])
         for end in (source, target)

@@ -19,6 +19,9 @@ Kind = Literal["dates", "epoch", "index", "steps", "readings"]
 _MOST_MISSING = 0.5
 # Smaller numbers are no time since 1970 (this is March 1973 in seconds).
 EPOCH = 1e8
+# Shares of equal gaps from which on a column is a clock or an index, though a faulty one, and no readings.
+_STEADY_EPOCH = 0.5
+_STEADY = 0.9
 _UNITS = (("s", 1e11), ("ms", 1e14), ("us", 1e17), ("ns", 9.2e18))
 # YYYYMMDD, then hours, minutes and seconds.
 _DATE_DIGITS = (8, 10, 12, 14)
@@ -28,22 +31,25 @@ _WRITE = "write them as 2024-01-31 23:55"
 def column_kind(column: Array) -> Kind:
     """What a first column ``[T]`` holds.
 
-    ``dates``: dates or texts; ``epoch``: whole numbers since 1970 that ascend in multiples of one step; ``index``:
-    whole numbers that ascend by 1; ``steps``: other numbers in equal ascending steps; else ``readings``.
+    ``dates``: dates or texts; ``epoch``: whole numbers of the size of times since 1970, most of them one step apart;
+    ``index``: whole numbers that ascend by 1; ``steps``: other numbers that nearly all ascend by one step, such as an
+    index with a gap; else ``readings``.
     """
     if column.dtype.kind not in "iuf":
         return "dates" if column.dtype.kind in "MSU" else "readings"
     values = column.astype(np.float64)
     gaps = np.diff(values)
-    if len(values) < 3 or not np.isfinite(values).all() or (gaps <= 0).any():
+    if len(values) < 3 or np.isnan(gaps).all():
         return "readings"
-    equal = bool((gaps == gaps[0]).all())
-    whole = bool((values % 1 == 0).all())
-    if whole and values[0] >= EPOCH:
-        return "epoch" if equal or not (gaps % np.median(gaps)).any() else "readings"
-    if not equal:
+    step = float(np.nanmedian(gaps))
+    steady = float((gaps == step).mean())
+    whole = not (values[np.isfinite(values)] % 1).any()
+    if whole and np.nanmin(values) >= EPOCH and step and steady >= _STEADY_EPOCH:
+        return "epoch"
+    if step <= 0 or steady < _STEADY:
         return "readings"
-    return "index" if whole and gaps[0] == 1 and values[0] >= 0 and not _dates_in_digits(column) else "steps"
+    counted = whole and step == 1 and steady == 1 and values[0] >= 0
+    return "index" if counted and not _dates_in_digits(column) else "steps"
 
 
 def times(array: Array, path: Path, *, what: str = "time stamps", first_row: int = 0) -> Times:

@@ -90,6 +90,15 @@ def plain(name: object) -> str:
     return stem if dot and stem.isdigit() and not decimals.strip("0") else text
 
 
+def count(n: int, what: str) -> str:
+    """How many things, for reports.
+
+    >>> count(1, "link"), count(2000, "station")
+    ('1 link', '2,000 stations')
+    """
+    return f"{n:,} {what}{'' if n == 1 else 's'}"
+
+
 def with_channels(values: Array) -> Array:
     """``[T, N]`` as ``[T, N, 1]``, a view; other shapes unchanged."""
     return values[:, :, None] if values.ndim == 2 else values

@@ -55,11 +55,12 @@ def read_rows(path: Path, count: int, *, skip: int, texts: Sequence[int] = ()) -
                 strings_can_be_null=not texts, column_types={str(i): pa.string() for i in texts}
             ),
         )
-        return [_column(table.column(i)) for i in range(table.num_columns)]
+        if table.num_rows:
+            return [_column(table.column(i)) for i in range(table.num_columns)]
     except (OSError, pa.ArrowException, ValueError) as error:
-        if "Empty CSV" in str(error):
-            raise InputError(f"{path} holds no rows; write one per time step") from error
-        raise _unreadable(path, error) from error
+        if "Empty CSV" not in str(error):
+            raise _unreadable(path, error) from error
+    raise InputError(f"{path} holds no rows; write one per time step")
 
 
 def numeric(column: Array, name: str, path: Path, *, first_row: int) -> npt.NDArray[np.float32]:

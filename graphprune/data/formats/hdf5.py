@@ -15,6 +15,7 @@ from graphprune.data.sensors import SensorSeries
 from graphprune.errors import InputError
 
 T = TypeVar("T")
+Names = list[str] | None
 _FRAME = {"axis0", "axis1", "block0_items", "block0_values"}
 _PICKLED = "the file's sensor names are pickled and were not read"
 
@@ -54,10 +55,10 @@ def read(path: Path, *, missing: float | None, steps_per_day: int | None) -> Sen
     return _opened(path, series)
 
 
-def read_matrix(path: Path) -> tuple[Array, list[Any] | None, list[Any] | None]:
+def read_matrix(path: Path) -> tuple[Array, Names, Names]:
     """The one matrix of a file: values ``[R, K]`` and the names of its rows and columns, or None without names."""
 
-    def matrix(file: Any) -> tuple[Array, list[Any] | None, list[Any] | None]:
+    def matrix(file: Any) -> tuple[Array, Names, Names]:
         frames = [frame for frame in _frames(file) if not _over_time(frame)]
         bare: list[Any] = []
         file.visititems(lambda _, item: bare.append(item) if getattr(item, "ndim", 0) == 2 else None)
@@ -68,7 +69,9 @@ def read_matrix(path: Path) -> tuple[Array, list[Any] | None, list[Any] | None]:
         if not frames:
             return bare[0][:], None, None
         values, columns = _values(path, frames[0])
-        return values, _labels(frames[0]["axis1"]), columns
+        both = (_labels(frames[0]["axis1"]), columns)
+        rows, cols = (None if labels is None else list(names(labels, "sensor", 0, path)) for labels in both)
+        return values, rows, cols
 
     return _opened(path, matrix)
 

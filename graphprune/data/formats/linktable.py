@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from graphprune.data.formats.byname import Faults, ends_by_name, is_unnamed, matrix_by_name
-from graphprune.data.formats.common import Array, plain
+from graphprune.data.formats.common import Array, count, plain
 from graphprune.data.formats.csvfile import as_number, first_row, numeric, read_rows
 from graphprune.errors import InputError
 
@@ -53,14 +53,14 @@ def _read_matrix(path: Path, first: list[str], rows: int, sensor_ids: Sequence[s
 
 def _read_list(
     path: Path,
-    count: int,
+    width: int,
     places: tuple[int, int, int],
     sensor_ids: Sequence[str],
     absent: float,
     *,
     skip: int,
 ) -> tuple[Array, Faults]:
-    columns = read_rows(path, count, skip=skip, texts=places[:2])
+    columns = read_rows(path, width, skip=skip, texts=places[:2])
     source, target = ([plain(name) for name in columns[place].tolist()] for place in places[:2])
     value = numeric(columns[places[2]], "value", path, first_row=skip + 1)
     rows, cols, kept, faults = ends_by_name(source, target, sensor_ids, path)
@@ -69,7 +69,7 @@ def _read_list(
     matrix[rows, cols] = value
     again = int((~np.isclose(matrix[rows, cols], value, equal_nan=True)).sum())
     repeated = (
-        (f"{path.name}: {again:,} links are listed again with another value; the last counts",)
+        (f"{path.name}: {count(again, 'link')} repeated with another value; the last counts",)
         if again
         else ()
     )
@@ -98,7 +98,7 @@ def _is_list(first: Sequence[str], rows: int, sensor_ids: Sequence[str], path: P
         case 2, 2:
             return cells[1] in ids
         case 2, 3:
-            return set(cells[1:]) != ids
+            return bool(first[0]) and set(cells[1:]) != ids
         case 3, 3:
             return texts
         case 3, 4:

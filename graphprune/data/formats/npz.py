@@ -53,7 +53,7 @@ def read(path: Path, *, missing: float | None, steps_per_day: int | None) -> Sen
             )
         if {"mean", "std"} <= arrays.keys():
             return _large_st(path, arrays, missing)
-        return _pems(path, arrays["data"], missing, steps_per_day or _PEMS_STEPS_PER_DAY)
+        return _pems(path, arrays, missing, steps_per_day or _PEMS_STEPS_PER_DAY)
     raise InputError(f"{path} has no array 'values' [time, sensor, channel] but {sorted(arrays)}; rename it")
 
 
@@ -139,8 +139,8 @@ def _positions(arrays: Mapping[str, Array], path: Path) -> Array | None:
     return np.stack([latitude, longitude], axis=1)
 
 
-def _pems(path: Path, data: Array, missing: float | None, steps_per_day: int) -> SensorSeries:
-    values = _readings(data, "data", path)
+def _pems(path: Path, arrays: Mapping[str, Array], missing: float | None, steps_per_day: int) -> SensorSeries:
+    values = _readings(arrays["data"], "data", path)
     _, sensors, channels = values.shape
     faults = ["the file tells no date: weekdays are counted from a Monday"]
     stations = _station_list(path.with_suffix(".txt"))
@@ -156,7 +156,7 @@ def _pems(path: Path, data: Array, missing: float | None, steps_per_day: int) ->
         sensor_ids=names(stations or [str(i) for i in range(sensors)], "sensor", sensors, path),
         channels=_PEMS_CHANNELS[:channels] if channels <= 3 else names(None, "channel", channels, path),
         missing=missing,
-        faults=tuple(faults),
+        faults=(*faults, *_unused(arrays)),
     )
 
 

@@ -95,13 +95,22 @@ def _clock(
             stamps = times(columns[0], path, what=f"times in {what}", first_row=top)
             return (header and header[1:]), columns[1:], stamps
         if kind != "index":
-            start = ", ".join(f"{value:g}" for value in columns[0][:3])
             raise InputError(
-                f"{path}: {what} holds {start}, ...: neither dates, whole numbers since 1970, nor an index that counts "
-                "the rows one by one; write dates such as 2024-01-31 23:55, or drop the column"
+                f"{path}: {what} holds {_beginning(columns[0], top)}: neither dates, whole numbers since 1970, nor an "
+                "index that counts the rows one by one; write dates such as 2024-01-31 23:55, or drop the column"
             )
         header, columns = (header and header[1:]), columns[1:]
     return header, columns, None
+
+
+def _beginning(column: Array, top: int) -> str:
+    """The first values of a column, and the row in which they stop to ascend in equal steps."""
+    shown = ", ".join(f"{value:g}" for value in column[:3])
+    gaps = np.diff(column.astype(np.float64))
+    other = np.flatnonzero(gaps != gaps[:1])
+    return f"{shown}, ..." + (
+        f" (then {column[other[0] + 1]:g} in row {top + other[0] + 1})" if len(other) else ""
+    )
 
 
 def _like_dates(column: Array) -> bool:
