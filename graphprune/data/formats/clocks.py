@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from graphprune.data.formats.common import Array, Times, clock_or_refuse
+from graphprune.data.formats.common import Array, Times, clock_or_refuse, plain
 from graphprune.data.formats.large import room, row_blocks
 from graphprune.errors import InputError
 
@@ -38,7 +38,9 @@ def column_kind(column: Array) -> Kind:
     if column.dtype.kind not in "iuf":
         return "dates" if column.dtype.kind in "MSU" else "readings"
     values = column.astype(np.float64)
-    gaps = np.diff(values)
+    with np.errstate(invalid="ignore", over="ignore"):  # infinite and huge readings
+        gaps = np.diff(values)
+    gaps[~np.isfinite(gaps)] = np.nan
     if len(values) < 3 or np.isnan(gaps).all():
         return "readings"
     step = float(np.nanmedian(gaps))
@@ -157,11 +159,16 @@ def from_parts(parts: dict[str, Array], path: Path, *, first_row: int = 0) -> Ti
         if column is None:
             continue
         numeric = column.dtype.kind in "iuf"
-        bad = ~((column >= least) & (column <= most) & (column % 1 == 0)) if numeric else np.array([True])
+        bad = (
+            ~((column >= least) & (column <= most) & (column == np.round(column)))
+            if numeric
+            else np.array([True])
+        )
         if bad.any():
             row = int(np.argmax(bad))
             raise InputError(
-                f"{path} row {first_row + row}: {name} is '{column[row]}'; write whole numbers from {least} to {most}"
+                f"{path} row {first_row + row}: {name} is '{plain(column[row])[:40]}'; write whole numbers from "
+                f"{least} to {most}"
             )
         whole[name] = column.astype(np.int64)
     months = ((whole["year"] - 1970) * 12 + whole["month"] - 1).astype("datetime64[M]")
@@ -216,7 +223,7 @@ def _from_texts(array: Array, path: Path, what: str, first_row: int) -> Array:
     parsed = _parsed(texts)
     if parsed is None:
         bad = next((i for i, text in enumerate(texts) if _parsed([text]) is None), None)
-        fault = "mix times with and without a zone" if bad is None else f"hold '{texts[bad][:40]}'"
+        fault = "mix times with and without a zone" if bad is None else f"hold '{plain(texts[bad])[:40]}'"
         row = "" if bad is None else f" in row {first_row + bad}, which is no ISO date"
         raise InputError(f"{path}: {what} {fault}{row}; {_WRITE}")
     stamps: Array = pa.array(parsed).to_numpy(zero_copy_only=False)

@@ -80,12 +80,12 @@ def names(values: Array | Sequence[Any] | None, prefix: str, count: int, path: P
 
 
 def plain(name: object) -> str:
-    """A name without spaces around it or ``.0`` behind a whole number, as files write the same name.
+    """A name on one line, without spaces around it or ``.0`` behind a whole number, as files write the same name.
 
     >>> plain(773869.0), plain(" 773869.0 "), plain("007")
     ('773869', '773869', '007')
     """
-    text = str(name).strip()
+    text = " ".join(str(name).split())
     stem, dot, decimals = text.partition(".")
     return stem if dot and stem.isdigit() and not decimals.strip("0") else text
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from graphprune.data.formats.clocks import column_kind, is_date
-from graphprune.data.formats.common import Array, numbers
+from graphprune.data.formats.common import Array, numbers, plain
 from graphprune.errors import InputError
 
 _SEPARATORS = {";": "semicolons", "\t": "tabs"}
@@ -20,10 +20,10 @@ _SHOWN = 4
 
 
 def first_row(path: Path) -> list[str]:
-    """Cells of the first row, without spaces around them."""
+    """Cells of the first row, each on one line and without spaces around it."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as handle:
-            cells = [cell.strip() for cell in next(csv.reader(handle), [])]
+            cells = [" ".join(cell.split()) for cell in next(csv.reader(handle), [])]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise _unreadable(path, error) from error
     if not cells:
@@ -67,9 +67,10 @@ def numeric(column: Array, name: str, path: Path, *, first_row: int) -> npt.NDAr
     """A column as float32, or an `InputError` that names the row of the first cell that is no number."""
     if column.dtype.kind == "U":
         row = next((i for i, cell in enumerate(column.tolist()) if cell and as_number(cell) is None), 0)
+        held = plain(column[row])[:40]
         raise InputError(
-            f"{path} row {first_row + row}: column '{name}' holds '{column[row][:40]}' instead of a number; leave "
-            "missing readings empty"
+            f"{path} row {first_row + row}: column '{name}' holds '{held}' instead of a number; leave missing readings "
+            "empty"
         )
     if column.dtype.kind == "M":
         raise InputError(

@@ -105,7 +105,7 @@ def _unused(arrays: Mapping[str, Array]) -> tuple[str, ...]:
         meant = _ALIASES.get(key.lower()) or (close[0] if close else None)
         if meant is not None and meant not in arrays:
             reports.append(f"the array '{key}' was not read; should it be called '{meant}'?")
-    if ("lat" in arrays) != ("lon" in arrays) and not reports:
+    if ("lat" in arrays) != ("lon" in arrays):
         reports.append("the sensors have no positions: give both lat and lon")
     return tuple(reports)
 
