@@ -71,6 +71,10 @@ def test_names_beside_matrices_in_archives(tmp_path):
         np.testing.assert_array_equal(read_links(path, IDS, absent=0)[0], WANTED)
     np.savez(path, sensor_ids=COLUMNS, **both)
     np.testing.assert_array_equal(read_links(path, IDS, absent=np.inf)[0], WANTED * 5)
+    np.savez(path, adjacency=WANTED, channels=["speed"], mask=np.ones(9))
+    np.testing.assert_array_equal(read_links(path, IDS, absent=0)[0], WANTED)
+    with pytest.raises(InputError, match="give one matrix .* called 'distance_km'"):
+        read_links(path, IDS, absent=np.inf)
     np.savez(path, one=WANTED, two=WANTED)
     with pytest.raises(
         InputError, match=r"one \[4, 4\], two \[4, 4\]; give one matrix \[N, N\], called 'adjacency'"

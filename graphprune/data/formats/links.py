@@ -63,26 +63,35 @@ def read_links(
 def _from_arrays(
     arrays: Mapping[str, Array], sensor_ids: Sequence[str], absent: float, path: Path
 ) -> tuple[Array, Faults]:
-    named = [key for key, a in arrays.items() if a.ndim == 1 and (a.dtype.kind in "US" or key in _NAME_KEYS)]
-    if len(named) > 1 and "sensor_ids" in named:
-        named = ["sensor_ids"]
-    if len(named) > 1:
-        raise InputError(f"{path} has several lists of names ({', '.join(named)}); call one 'sensor_ids'")
-    labels = names(arrays[named[0]], "sensor", 0, path) if named else None
-    rest = {key: array for key, array in arrays.items() if key not in named}
-    coordinates = _coordinates(rest)
-    if coordinates is not None:
-        matrix = _scatter(*coordinates, len(labels or sensor_ids), absent, path)
-        return matrix_by_name(matrix, labels, labels, sensor_ids, path)
-    square = [
-        key for key, a in rest.items() if a.ndim == 2 and a.shape[0] == a.shape[1] and a.dtype.kind in "fiub"
-    ]
-    if len(square) > 1:
-        square = [key for key in _MATRIX_KEYS[absent] if key in square][:1]
-    if len(square) != 1:
+    rest = {
+        key: array for key, array in arrays.items() if key not in _NAME_KEYS and array.dtype.kind not in "US"
+    }
+    edges = _coordinates(rest)
+    wanted, other = (
+        _MATRIX_KEYS[absent],
+        {*_MATRIX_KEYS[0.0], *_MATRIX_KEYS[np.inf]} - {*_MATRIX_KEYS[absent]},
+    )
+    square = [key for key, a in rest.items() if a.ndim == 2 and a.shape[0] == a.shape[1] and key not in other]
+    if edges is None and len(square) > 1:
+        square = [key for key in wanted if key in square][:1]
+    if edges is None and len(square) != 1:
         found = ", ".join(f"{key} {list(a.shape)}" for key, a in arrays.items()) or "nothing"
-        raise InputError(f"{path} holds {found}; give one matrix [N, N], called '{_MATRIX_KEYS[absent][0]}'")
-    return matrix_by_name(rest[square[0]], labels, labels, sensor_ids, path)
+        raise InputError(f"{path} holds {found}; give one matrix [N, N], called '{wanted[0]}'")
+    labels = _labels(arrays, None if edges is not None else len(rest[square[0]]), path)
+    matrix = rest[square[0]] if edges is None else _scatter(*edges, len(labels or sensor_ids), absent, path)
+    return matrix_by_name(matrix, labels, labels, sensor_ids, path)
+
+
+def _labels(arrays: Mapping[str, Array], size: int | None, path: Path) -> tuple[str, ...] | None:
+    """The names beside a matrix of ``size`` sensors: an array that is called so, or the one array of so many texts."""
+    found = [key for key in arrays if key in _NAME_KEYS] or [
+        key for key, a in arrays.items() if a.ndim == 1 and a.dtype.kind in "US" and size in (None, len(a))
+    ]
+    if "sensor_ids" in found:
+        found = ["sensor_ids"]
+    if len(found) > 1:
+        raise InputError(f"{path} has several lists of names ({', '.join(found)}); call one 'sensor_ids'")
+    return names(arrays[found[0]], "sensor", 0, path) if found else None
 
 
 def _coordinates(arrays: Mapping[str, Array]) -> tuple[Array, Array, Array] | None:
