@@ -271,6 +271,43 @@ def test_basicts_folder_in_parts(tmp_path):
         read_sensors(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("facts", "message"),
+    [
+        ({"shape": [60, 4]}, "check desc.json's shape"),
+        ({"shape": "60,4,1"}, "check desc.json's shape"),
+        ({"feature_description": ["speed", "time of day"]}, "for 1 channels; describe each"),
+        ({"frequency (minutes)": None}, "tells no 'frequency \\(minutes\\)'"),
+        ({"frequency (minutes)": "often"}, "'frequency \\(minutes\\)' is 'often'"),
+        ({"frequency (minutes)": 10080}, "at most 1440"),
+        ({"frequency (minutes)": 7}, "must divide 86,400"),
+    ],
+)
+def test_faulty_descriptions_of_basicts_are_refused(tmp_path, facts, message):
+    VALUES.tofile(tmp_path / "data.dat")
+    sound = {"shape": [60, 4, 1], "frequency (minutes)": 5}
+    (tmp_path / "desc.json").write_text(json.dumps(sound | facts))
+    with pytest.raises(InputError, match=message):
+        read_sensors(tmp_path)
+    (tmp_path / "desc.json").write_text(json.dumps(sound))
+    assert read_sensors(tmp_path, steps_per_day=288).steps_per_day == 288
+    with pytest.raises(InputError, match="its clock has 288 steps per day but steps_per_day is 96"):
+        read_sensors(tmp_path, steps_per_day=96)
+
+
+@pytest.mark.parametrize(
+    "stamps", [np.zeros((2, 1)), np.zeros((0, 2)), np.full((1, 2), np.nan), np.float32(1)]
+)
+def test_faulty_time_stamps_of_basicts_are_refused(tmp_path, stamps):
+    facts = {"frequency (minutes)": 15, "timestamps_description": ["time of day", "day of week"]}
+    (tmp_path / "meta.json").write_text(json.dumps(facts))
+    for part in ("train", "val", "test"):
+        np.save(tmp_path / f"{part}_data.npy", VALUES)
+    np.save(tmp_path / "train_timestamps.npy", stamps)
+    with pytest.raises(InputError, match="meta.json describes 2 columns|must be fractions below 1"):
+        read_sensors(tmp_path)
+
+
 @pytest.mark.parametrize("layout", ["npy", "npz", "plain.csv", "whole.csv", "list.csv", "bare.csv"])
 def test_the_same_links_from_every_layout(tmp_path, layout):
     wanted = np.array([[0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0], [1, 0, 0, 0]], dtype=np.float32)
