@@ -108,9 +108,20 @@ class SensorsData(Strict):
     missing: Annotated[float | None, Field(description="A value that stands for 'missing', besides NaN.")] = (
         None
     )
-    steps_per_day: Annotated[int | None, Field(ge=1, description="For files without time stamps.")] = None
-    adjacency: Annotated[Path | None, Field(description="File of link strengths between sensors.")] = None
-    distance: Annotated[Path | None, Field(description="File of distances between sensors.")] = None
+    steps_per_day: Annotated[
+        int | None,
+        Field(ge=1, description="For files without time stamps; beside a clock it must agree with it."),
+    ] = None
+    adjacency: Annotated[
+        Path | None,
+        Field(
+            description="File of link strengths, joined to the sensors by name where both files have names, else by"
+            " position."
+        ),
+    ] = None
+    distance: Annotated[
+        Path | None, Field(description="File of distances between sensors, joined as `adjacency` is.")
+    ] = None
     test_fraction: Annotated[Fraction, Field(description="Held out for testing: the last windows.")] = 0.2
     limit: Annotated[int | None, Field(ge=4, description="Use only the first so many time steps.")] = None
     faults: Annotated[

@@ -34,8 +34,10 @@ def link_strengths(
         distances = np.asarray(distance_km, dtype=np.float64)
         apart = ~np.eye(len(distances), dtype=bool) & np.isfinite(distances)
         sigma = float(distances[apart].std()) if apart.any() else 0.0
-        # Equal distances carry no information: all links are equally strong.
-        kernel = np.exp(-((distances / sigma) ** 2)) if sigma > 0 else np.ones_like(distances)
+        # Equal distances carry no information: all links are equally strong. No distance is no link.
+        kernel = (
+            np.exp(-((distances / sigma) ** 2)) if sigma > 0 else np.isfinite(distances).astype(np.float64)
+        )
         strengths = _clean(np.where(kernel >= WEAKEST_KERNEL, kernel, 0))
     elif correlation is not None:
         strengths = _clean(correlation)

@@ -1,8 +1,8 @@
-"""What is computed once over a series before its windows are used: standardisation and the calendar."""
+"""What is computed once over a series before its windows are used: standardization and the calendar."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,9 @@ from torch import Tensor
 
 from graphprune.data.sensors import SensorSeries
 from graphprune.errors import InputError
+
+# Squares of larger readings overflow float32, and so would losses. Fill values (1e20, 9.97e36) lie beyond.
+_LARGEST = 1e18
 
 
 class Scaler(NamedTuple):
@@ -26,13 +29,14 @@ def fit_scaler(series: SensorSeries, stop: int, target: int = 0) -> tuple[Scaler
     Standard deviations have ddof 0. Sums are in float64 and over blocks of time, so that one pass suffices.
 
     Raises:
-        InputError: a channel holds no reading or an infinite one.
+        InputError: a channel holds no reading or one that `refuse_infinite` refuses.
     """
     channels = len(series.channels)
     count, mean, spread = np.zeros(channels), np.zeros(channels), np.zeros(channels)
     gaps = False
     for start in range(0, stop, series.steps_per_block()):
         block = series.block(start, min(stop, start + series.steps_per_block())).astype(np.float64)
+        refuse_infinite(series, block, start)
         seen = ~np.isnan(block)
         gaps |= not seen[:, :, target].all()
         n = seen.sum(axis=(0, 1))
@@ -44,13 +48,26 @@ def fit_scaler(series: SensorSeries, stop: int, target: int = 0) -> tuple[Scaler
         count += n
     std = np.sqrt(spread / np.maximum(count, 1))
     for i, name in enumerate(series.channels):
-        if not count[i] or not np.isfinite(std[i]):
-            fault = "infinite values" if count[i] else "no reading"
+        if not count[i]:
             raise InputError(
-                f"{series.name}: channel '{name}' holds {fault} in the training part; drop or repair it"
+                f"{series.name}: channel '{name}' holds no reading in the training part; drop or repair it"
             )
     std[std == 0] = 1
     return Scaler(torch.from_numpy(mean).float(), torch.from_numpy(std).float()), gaps
+
+
+def refuse_infinite(series: SensorSeries, block: npt.NDArray[Any], start: int) -> None:
+    """Refuses readings ``[t, N, C]`` of steps from ``start`` on that are infinite or beyond 1e18, and says where."""
+    bad = np.abs(block) > _LARGEST
+    if not bad.any():
+        return
+    step, sensor, channel = np.argwhere(bad)[0]
+    value = float(series.values[start + step, sensor, channel])
+    raise InputError(
+        f"{series.name}: sensor '{series.sensor_ids[sensor]}' (channel '{series.channels[channel]}') holds {value:g} "
+        f"at {series.timestamps[start + step]} (step {start + step}); repair it, or set data.missing if it stands "
+        "for missing readings"
+    )
 
 
 def calendar(timestamps: npt.NDArray[np.datetime64]) -> npt.NDArray[np.float32]:

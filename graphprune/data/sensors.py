@@ -43,17 +43,19 @@ class SensorSeries:
         name: For reports.
         values: ``[T, N, C]`` floating, NaN where missing; may be a memory map, which is then read in parts.
         timestamps: ``[T]`` ``datetime64[s]``, equidistant.
-        sensor_ids: N names.
-        channels: C names.
+        sensor_ids: N different names.
+        channels: C different names.
         missing: A value that also means missing (a sentinel such as 0), or None.
         adjacency: Link strengths ``[N, N]`` float32, or None.
-        distance_km: Distances ``[N, N]`` float32 (in kilometres where the file tells), or None.
+        distance_km: Distances ``[N, N]`` float32 (in kilometers where the file tells), infinite where there is no
+            link, or None.
         correlation: ``[N, N]`` float32, or None.
         positions: Latitude and longitude ``[N, 2]`` in degrees, for maps, or None.
         faults: What a reader of any figure must know.
 
     Raises:
-        InputError: shapes disagree, the clock is not equidistant, a sensor holds no reading at all.
+        InputError: shapes disagree, names repeat, the clock is not equidistant, a link is infinite, a sensor holds no
+            reading at all.
     """
 
     name: str
@@ -69,7 +71,7 @@ class SensorSeries:
     faults: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.values.ndim != 3 or not np.issubdtype(self.values.dtype, np.floating):
+        if self.values.ndim != 3 or self.values.dtype not in (np.float16, np.float32, np.float64):
             found = f"{self.values.dtype} {list(self.values.shape)}"
             raise InputError(f"{self.name}: values are {found}; give floating [time, sensor, channel]")
         steps, sensors, channels = self.values.shape
@@ -85,12 +87,13 @@ class SensorSeries:
         for what, (found_length, wanted) in lengths.items():
             if found_length != wanted:
                 raise InputError(f"{self.name}: {found_length} {what} for {wanted} in values; give one each")
-        for what in ("adjacency", "distance_km", "correlation"):
-            matrix = getattr(self, what)
-            if matrix is not None and matrix.shape != (sensors, sensors):
-                raise InputError(f"{self.name}: {what} is {list(matrix.shape)}; give [{sensors}, {sensors}]")
-        if self.positions is not None and self.positions.shape != (sensors, 2):
-            raise InputError(f"{self.name}: positions are {list(self.positions.shape)}; give [{sensors}, 2]")
+        for what in ("sensor_ids", "channels"):
+            found = getattr(self, what)
+            if len(set(found)) < len(found):
+                again = next(name for i, name in enumerate(found) if name in found[:i])
+                raise InputError(f"{self.name}: {what} repeat '{again}'; give each another name")
+        self._refuse_bad_links()
+        self._refuse_bad_missing()
         gaps = np.diff(self.timestamps.astype("datetime64[s]"))
         if len(gaps) and not (gaps == gaps[0]).all():
             at = self.timestamps[1 + int(np.argmax(gaps != gaps[0]))]
@@ -123,7 +126,8 @@ class SensorSeries:
 
     def block(self, start: int, stop: int) -> npt.NDArray[np.float32]:
         """Readings of steps ``start..stop-1`` as a ``[., N, C]`` float32 copy, NaN where missing."""
-        values = np.array(self.values[start:stop], dtype=np.float32)
+        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, which is refused
+            values = np.array(self.values[start:stop], dtype=np.float32)
         if self.missing is not None:
             values[values == np.float32(self.missing)] = np.nan
         return values
@@ -153,6 +157,38 @@ class SensorSeries:
                 f"{self.name}: channel {index} does not exist; there are {len(self.channels)}, from 0"
             )
         return index
+
+    def _refuse_bad_links(self) -> None:
+        n = self.n_sensors
+        for what in ("adjacency", "distance_km", "correlation"):
+            matrix = getattr(self, what)
+            if matrix is None:
+                continue
+            if matrix.shape != (n, n):
+                raise InputError(f"{self.name}: {what} is {list(matrix.shape)}; give [{n}, {n}]")
+            bad, allowed = (
+                (matrix < 0, "from 0 on (infinite where there is no link)")
+                if what == "distance_km"
+                else (np.isinf(matrix), "finite (0 where there is no link)")
+            )
+            if bad.any():
+                row, column = np.argwhere(bad)[0]
+                ends = f"'{self.sensor_ids[row]}' to '{self.sensor_ids[column]}'"
+                raise InputError(
+                    f"{self.name}: {what} from {ends} is {matrix[row, column]:g}; it must be {allowed}"
+                )
+        if self.positions is not None and self.positions.shape != (n, 2):
+            raise InputError(f"{self.name}: positions are {list(self.positions.shape)}; give [{n}, 2]")
+        if self.positions is not None and not np.isfinite(self.positions).all():
+            row = int(np.argmin(np.isfinite(self.positions).all(axis=1)))
+            raise InputError(
+                f"{self.name}: sensor '{self.sensor_ids[row]}' has no finite position; give all or none"
+            )
+
+    def _refuse_bad_missing(self) -> None:
+        largest = float(np.finfo(np.float32).max)
+        if self.missing is not None and largest < abs(self.missing) < np.inf:
+            raise InputError(f"{self.name}: missing is {self.missing:g}; float32 holds up to {largest:g}")
 
     def _refuse_silent_sensors(self) -> None:
         silent = np.ones(self.n_sensors, dtype=bool)
@@ -185,9 +221,10 @@ def read_sensors(
             PEMS-BAY, LargeST by year, tsl), ``.csv`` (a row per time, a column per sensor: UrbanEV,
             ST-EVCDP), ``.npy``, or a folder of BasicTS.
         missing: Sentinel that means missing, besides NaN; it holds for all channels.
-        steps_per_day: Readings per day, for files without time stamps.
+        steps_per_day: Readings per day, for files without time stamps; beside a clock it must agree with it.
         adjacency: File of link strengths; or
-        distance: file of distances, in any unit: see `graphprune.data.formats.links.read_matrix`.
+        distance: file of distances, in any unit: see `graphprune.data.formats.links.read_links`. Links are joined to
+            the sensors by name where both files have names, else by position.
 
     Raises:
         InputError: the file is absent, truncated, a pickle, of another layout or inconsistent.
@@ -202,24 +239,36 @@ def read_sensors(
         raise InputError(f"{path}: sensor files end in {', '.join(sorted(_FORMATS))}; convert it to .npz")
     reader = import_module(f"graphprune.data.formats.{_FORMATS[suffix]}")
     series: SensorSeries = reader.read(path, missing=missing, steps_per_day=steps_per_day)
-    return with_links(series, adjacency, distance)
+    return with_links(checked_clock(series, steps_per_day), adjacency, distance)
+
+
+def checked_clock(series: SensorSeries, steps_per_day: int | None) -> SensorSeries:
+    """The series itself, or an `InputError` if its clock disagrees with a given number of steps per day."""
+    if steps_per_day is not None and len(series) > 1 and series.steps_per_day != steps_per_day:
+        raise InputError(
+            f"{series.name}: its clock has {series.steps_per_day} steps per day but steps_per_day is {steps_per_day}; "
+            "drop steps_per_day, or correct the clock"
+        )
+    return series
 
 
 def with_links(
     series: SensorSeries, adjacency: Path | str | None = None, distance: Path | str | None = None
 ) -> SensorSeries:
-    """The series with the links of a file in place of its own."""
+    """The series with the links of a file in place of its own, joined by name where there are names."""
     if adjacency is None and distance is None:
         return series
     if adjacency is not None and distance is not None:
         raise InputError("sensor data take an adjacency or a distance file, not both; drop one")
-    from graphprune.data.formats.links import read_matrix
+    from graphprune.data.formats.links import read_links
 
     if adjacency is not None:
-        strengths = read_matrix(adjacency, series.sensor_ids, absent=0)
-        return replace(series, adjacency=strengths, distance_km=None, correlation=None)
-    lengths = read_matrix(distance or "", series.sensor_ids, absent=np.inf)
-    return replace(series, adjacency=None, distance_km=lengths, correlation=None)
+        strengths, faults = read_links(adjacency, series.sensor_ids, absent=0)
+        linked = replace(series, adjacency=strengths, distance_km=None, correlation=None)
+    else:
+        lengths, faults = read_links(distance or "", series.sensor_ids, absent=np.inf)
+        linked = replace(series, adjacency=None, distance_km=lengths, correlation=None)
+    return replace(linked, faults=(*series.faults, *faults))
 
 
 def embedded(name: str) -> SensorSeries:

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from graphprune.data.base import Batch, Data, Samples, TaskInfo
-from graphprune.data.scaling import Scaler, calendar, fit_scaler
-from graphprune.data.sensors import SensorSeries, embedded, read_sensors, with_links
+from graphprune.data.scaling import Scaler, calendar, fit_scaler, refuse_infinite
+from graphprune.data.sensors import SensorSeries, checked_clock, embedded, read_sensors, with_links
 from graphprune.data.timesplit import split_windows
 from graphprune.devices import indexed
 from graphprune.errors import InputError
@@ -134,20 +134,30 @@ class WindowSamples(Samples):
         return torch.split(torch.arange(len(self)), size or max(1, _BLOCK_VALUES // (self.span * self.nodes)))
 
     def digest(self) -> bytes:
-        """Hash of what the samples are: ids, window lengths, scaling, clock, links and the readings they span."""
+        """Hash of what the samples are: ids, window lengths, names, scaling, clock, links and the readings they span.
+
+        Every array is hashed with its name, dtype and shape.
+        """
+        series = self.series
         settings = (self.window, self.horizon, self.delay, self.granularity, self.target, self.features)
-        digest = hashlib.blake2b(repr(settings).encode())
-        digest.update(self.ids.tobytes())
-        digest.update(self.scaler.mean.numpy().tobytes() + self.scaler.std.numpy().tobytes())
-        digest.update(self.series.timestamps.tobytes())
-        if (links := self.series.links) is not None:
-            digest.update(links.tobytes())
+        digest = hashlib.blake2b(repr((settings, series.sensor_ids, series.channels)).encode())
+        arrays = {
+            "ids": self.ids,
+            "mean": self.scaler.mean.numpy(),
+            "std": self.scaler.std.numpy(),
+            "timestamps": series.timestamps,
+            "links": series.links,
+        }
+        for name, array in arrays.items():
+            if array is not None:
+                digest.update(f"{name}|{array.dtype.str}|{array.shape}|".encode())
+                digest.update(array.tobytes())
         if len(self.ids):
             first, stop = int(self.starts[0]), int(self.starts[-1]) + self.span
-            for start in range(first, stop, self.series.steps_per_block()):
-                digest.update(
-                    self.series.block(start, min(stop, start + self.series.steps_per_block())).tobytes()
-                )
+            for start in range(first, stop, series.steps_per_block()):
+                block = series.block(start, min(stop, start + series.steps_per_block()))
+                digest.update(f"values|{block.dtype.str}|{block.shape}|".encode())
+                digest.update(block.tobytes())
         return digest.digest()
 
     def _on(self, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -217,17 +227,21 @@ def load_sensors(
         missing: A value that means missing, besides NaN.
         test_fraction: The last part of the time, held out for testing (default: 0.2).
         limit: Use only the first so many time steps.
-        steps_per_day: For files without time stamps.
-        adjacency: File of link strengths between sensors; or
+        steps_per_day: For files without time stamps; beside a clock it must agree with it.
+        adjacency: File of link strengths between sensors, joined by name where both files have names; or
         distance: file of their distances.
         faults: Known faults of the data, printed beside every figure.
 
     Raises:
-        InputError: bad file or arguments; windows longer than the series; no reading to forecast.
+        InputError: bad file or arguments; windows longer than the series; no reading to forecast; infinite readings.
     """
     if (path is None) == (name is None):
         raise InputError("sensor data need either a path or the name of an embedded series; give exactly one")
-    series = embedded(name) if name is not None else read_sensors(path or "", steps_per_day=steps_per_day)
+    series = (
+        checked_clock(embedded(name), steps_per_day)
+        if name is not None
+        else read_sensors(path or "", steps_per_day=steps_per_day)
+    )
     series = with_links(series, adjacency, distance)
     if missing is not None:
         series = replace(series, missing=missing)
@@ -267,7 +281,7 @@ def window_data(
     )
     train_stop = int(starts[0][-1]) + window + delay + horizon
     scaler, gaps = fit_scaler(series, train_stop, channel)
-    _refuse_unread(series, int(starts[1][0]), channel)
+    _check_rest(series, train_stop, int(starts[1][0]), channel)
     features = (
         *((OBSERVED,) if gaps else ()),
         *_covered(series, train_stop),
@@ -308,11 +322,15 @@ def _covered(series: SensorSeries, train_stop: int) -> tuple[str, ...]:
     return tuple(name for name, new in zip((TIME_OF_DAY, DAY_OF_WEEK), unseen, strict=True) if not len(new))
 
 
-def _refuse_unread(series: SensorSeries, test_start: int, target: int) -> None:
-    for start in range(test_start, len(series), series.steps_per_block()):
-        if not np.isnan(series.block(start, start + series.steps_per_block())[:, :, target]).all():
-            return
-    raise InputError(
-        f"{series.name}: channel '{series.channels[target]}' holds no reading in the test part; "
-        "choose another target or test_fraction"
-    )
+def _check_rest(series: SensorSeries, train_stop: int, test_start: int, target: int) -> None:
+    """Refuses infinite readings behind the training part, and a test part without any reading to forecast."""
+    read = False
+    for start in range(train_stop, len(series), series.steps_per_block()):
+        block = series.block(start, start + series.steps_per_block())
+        refuse_infinite(series, block, start)
+        read |= not np.isnan(block[max(0, test_start - start) :, :, target]).all()
+    if not read:
+        raise InputError(
+            f"{series.name}: channel '{series.channels[target]}' holds no reading in the test part; "
+            "choose another target or test_fraction"
+        )

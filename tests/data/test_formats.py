@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from graphprune.data.formats.common import clock, fill_clock
-from graphprune.data.formats.links import read_matrix
+from graphprune.data.formats.clocks import fill_clock
+from graphprune.data.formats.common import clock
+from graphprune.data.formats.links import read_links
 from graphprune.data.sensors import read_sensors
 from graphprune.data.windows import load_sensors, window_data
 from graphprune.errors import InputError
@@ -80,9 +81,10 @@ def test_nothing_pickled_is_opened(tmp_path):
     h5py = pytest.importorskip("h5py")
     path = write_frame(tmp_path / "a.h5")
     with h5py.File(path, "a") as file:
-        del file["df/axis0"]
-        pickled = file.create_dataset("df/axis0", (1,), dtype=h5py.vlen_dtype(np.uint8))
-        pickled[0] = np.frombuffer(pickle.dumps(["x"]), dtype=np.uint8)
+        for axis in ("axis0", "block0_items"):
+            del file[f"df/{axis}"]
+            pickled = file.create_dataset(f"df/{axis}", (1,), dtype=h5py.vlen_dtype(np.uint8))
+            pickled[0] = np.frombuffer(pickle.dumps(["x"]), dtype=np.uint8)
     series = read_sensors(path)
     assert series.sensor_ids == ("sensor_0", "sensor_1", "sensor_2", "sensor_3")
     assert "pickled" in series.faults[0]
@@ -269,6 +271,43 @@ def test_basicts_folder_in_parts(tmp_path):
         read_sensors(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("facts", "message"),
+    [
+        ({"shape": [60, 4]}, "check desc.json's shape"),
+        ({"shape": "60,4,1"}, "check desc.json's shape"),
+        ({"feature_description": ["speed", "time of day"]}, "for 1 channels; describe each"),
+        ({"frequency (minutes)": None}, "tells no 'frequency \\(minutes\\)'"),
+        ({"frequency (minutes)": "often"}, "'frequency \\(minutes\\)' is 'often'"),
+        ({"frequency (minutes)": 10080}, "at most 1440"),
+        ({"frequency (minutes)": 7}, "must divide 86,400"),
+    ],
+)
+def test_faulty_descriptions_of_basicts_are_refused(tmp_path, facts, message):
+    VALUES.tofile(tmp_path / "data.dat")
+    sound = {"shape": [60, 4, 1], "frequency (minutes)": 5}
+    (tmp_path / "desc.json").write_text(json.dumps(sound | facts))
+    with pytest.raises(InputError, match=message):
+        read_sensors(tmp_path)
+    (tmp_path / "desc.json").write_text(json.dumps(sound))
+    assert read_sensors(tmp_path, steps_per_day=288).steps_per_day == 288
+    with pytest.raises(InputError, match="its clock has 288 steps per day but steps_per_day is 96"):
+        read_sensors(tmp_path, steps_per_day=96)
+
+
+@pytest.mark.parametrize(
+    "stamps", [np.zeros((2, 1)), np.zeros((0, 2)), np.full((1, 2), np.nan), np.float32(1)]
+)
+def test_faulty_time_stamps_of_basicts_are_refused(tmp_path, stamps):
+    facts = {"frequency (minutes)": 15, "timestamps_description": ["time of day", "day of week"]}
+    (tmp_path / "meta.json").write_text(json.dumps(facts))
+    for part in ("train", "val", "test"):
+        np.save(tmp_path / f"{part}_data.npy", VALUES)
+    np.save(tmp_path / "train_timestamps.npy", stamps)
+    with pytest.raises(InputError, match="meta.json describes 2 columns|must be fractions below 1"):
+        read_sensors(tmp_path)
+
+
 @pytest.mark.parametrize("layout", ["npy", "npz", "plain.csv", "whole.csv", "list.csv", "bare.csv"])
 def test_the_same_links_from_every_layout(tmp_path, layout):
     wanted = np.array([[0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0], [1, 0, 0, 0]], dtype=np.float32)
@@ -288,19 +327,19 @@ def test_the_same_links_from_every_layout(tmp_path, layout):
             )
         case "bare.csv":
             path.write_text("".join(f"{i},{j},1\n" for i, j in np.argwhere(wanted)))
-    np.testing.assert_array_equal(read_matrix(path, IDS, absent=0), wanted)
+    np.testing.assert_array_equal(read_links(path, IDS, absent=0)[0], wanted)
 
 
 def test_faulty_links_are_refused(tmp_path):
     np.save(tmp_path / "a.npy", np.eye(3))
     with pytest.raises(InputError, match="has 4 sensors"):
-        read_matrix(tmp_path / "a.npy", IDS, absent=0)
+        read_links(tmp_path / "a.npy", IDS, absent=0)
     (tmp_path / "a.csv").write_text(f"from,to,cost\n{IDS[0]},99,1\n")
     with pytest.raises(InputError, match="sensor '99'"):
-        read_matrix(tmp_path / "a.csv", IDS, absent=0)
+        read_links(tmp_path / "a.csv", IDS, absent=0)
     np.savez(tmp_path / "a.npz", edge_index=np.array([[0, 9], [1, 1]]), edge_weight=np.ones(2))
     with pytest.raises(InputError, match=r"outside 0\.\.3"):
-        read_matrix(tmp_path / "a.npz", IDS, absent=0)
+        read_links(tmp_path / "a.npz", IDS, absent=0)
     series = write_frame(tmp_path / "a.h5")
     with pytest.raises(InputError, match="not both"):
         read_sensors(series, adjacency=tmp_path / "a.npy", distance=tmp_path / "a.npy")

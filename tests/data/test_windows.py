@@ -146,6 +146,32 @@ def test_nothing_to_forecast_is_refused():
         window_data(base)
 
 
+@pytest.mark.parametrize("step", [100, 191, 239])  # in the training part, between the parts, in the test part
+@pytest.mark.parametrize(
+    ("value", "shown"), [(np.inf, "inf"), (-np.inf, "-inf"), (1e300, "1e\\+300"), (1e20, "1e\\+20")]
+)
+@pytest.mark.filterwarnings("error")
+def test_infinite_readings_are_refused_with_their_place(step, value, shown):
+    base = series(gaps=False)
+    values = base.values.astype(np.float64)
+    values[step, 2, 1] = value
+    time = str(base.timestamps[step])
+    message = rf"toy: sensor 'c' \(channel 'v'\) holds {shown} at {time} \(step {step}\); repair it"
+    with pytest.raises(InputError, match=message):
+        window_data(replace(base, values=values), window=12, horizon=12, stride=7)
+    # Fill values of other formats are gaps once they are named.
+    if value != 1e300:
+        data = window_data(replace(base, values=values, missing=value), window=12, horizon=12, stride=7)
+        assert data.info.target_std == pytest.approx(
+            window_data(base, window=12, horizon=12, stride=7).info.target_std
+        )
+
+
+def test_a_sentinel_beyond_float32_is_refused():
+    with pytest.raises(InputError, match="missing is 1e\\+39; float32 holds up to 3.40282e\\+38"):
+        series(missing=1e39, gaps=False)
+
+
 def test_fingerprint_follows_content_and_settings():
     one, two = window_data(series()), window_data(series())
     assert one.fingerprint == two.fingerprint
@@ -155,6 +181,12 @@ def test_fingerprint_follows_content_and_settings():
     assert window_data(series(), delay=1).fingerprint != one.fingerprint
     later = replace(series(), timestamps=series().timestamps + np.timedelta64(1, "D"))
     assert window_data(later).fingerprint != one.fingerprint
+    for names in ({"sensor_ids": ("a", "b", "z")}, {"channels": ("u", "z")}):
+        assert window_data(replace(series(), **names)).fingerprint != one.fingerprint
+    # The same bytes as other sensors and channels.
+    flat = series(sensors=4, channels=1, gaps=False)
+    folded = replace(flat, values=flat.values.reshape(240, 2, 2), sensor_ids=("a", "b"), channels=("u", "v"))
+    assert window_data(folded).train.digest() != window_data(flat).train.digest()
     linked = replace(series(), adjacency=1 - np.eye(3, dtype=np.float32))
     assert window_data(linked).fingerprint != one.fingerprint
 

@@ -6,12 +6,21 @@ Versions 0.x write ``desc.json`` and ``data.dat``, 1.x ``meta.json`` and ``train
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from graphprune.data.formats.common import Array, clock, names, numbers, with_channels, without_calendar
+from graphprune.data.formats.common import (
+    Array,
+    clock,
+    names,
+    numbers,
+    whole_steps,
+    with_channels,
+    without_calendar,
+)
 from graphprune.data.formats.large import room, row_blocks
 from graphprune.data.sensors import SensorSeries
 from graphprune.errors import InputError
@@ -31,16 +40,17 @@ def read(path: Path, *, missing: float | None, steps_per_day: int | None) -> Sen
 
 def _with_dat(path: Path, missing: float | None, steps_per_day: int | None) -> SensorSeries:
     facts = _facts(path / "desc.json")
-    shape = tuple(facts.get("shape", ()))
+    shape = facts.get("shape")
     data = must_exist(path / "data.dat")
-    if len(shape) != 3 or data.stat().st_size != 4 * int(np.prod(shape)):
-        size = data.stat().st_size
-        raise InputError(
-            f"{data} has {size} bytes, which is not float32 {list(shape)}; check desc.json's shape"
-        )
-    values: Array = np.memmap(data, dtype=np.float32, mode="c", shape=shape)
+    size = data.stat().st_size
+    whole = isinstance(shape, list) and len(shape) == 3 and all(type(n) is int and n > 0 for n in shape)
+    if not isinstance(shape, list) or not whole or size != 4 * math.prod(shape):
+        raise InputError(f"{data} has {size} bytes, which is not float32 {shape}; check desc.json's shape")
+    values: Array = np.memmap(data, dtype=np.float32, mode="c", shape=tuple(shape))
     described = facts.get("feature_description")
-    channels = names(described if described and len(described) == shape[2] else None, "channel", shape[2])
+    if described is not None and (not isinstance(described, list) or len(described) != shape[2]):
+        raise InputError(f"{path / 'desc.json'} describes {described} for {shape[2]} channels; describe each")
+    channels = names([str(name) for name in described or ()] or None, "channel", shape[2], path)
     first = {name.lower(): float(values[0, 0, i]) for i, name in enumerate(channels)}
     readings, kept = without_calendar(values, channels)
     return _series(path, facts, readings, kept, first, missing, steps_per_day)
@@ -54,19 +64,30 @@ def _with_parts(path: Path, missing: float | None, steps_per_day: int | None) ->
         raise InputError(f"{path}: the parts are {shapes}; they must be [time, sensor] of the same sensors")
     joined = room((sum(map(len, parts)), *parts[0].shape[1:]), near=path / "meta.json")
     start = 0
-    for part in parts:
-        numbers(part[:0], "data", path)
-        for rows in row_blocks(part):
-            joined[start + rows.start : start + rows.stop] = part[rows]
-        start += len(part)
+    with np.errstate(over="ignore"):
+        for part in parts:
+            numbers(part[:0], "data", path)
+            for rows in row_blocks(part):
+                joined[start + rows.start : start + rows.stop] = part[rows]
+            start += len(part)
     values = with_channels(joined)
-    first: dict[str, float] = {}
-    stamps = path / "train_timestamps.npy"
-    if stamps.is_file():
-        described = facts.get("timestamps_description", [])
-        first = {name.lower(): float(v) for name, v in zip(described, read_npy(stamps)[0], strict=False)}
-    channels = names(None, "channel", values.shape[2])
-    return _series(path, facts, values, channels, first, missing, steps_per_day)
+    channels = names(None, "channel", values.shape[2], path)
+    return _series(path, facts, values, channels, _first_stamps(path, facts), missing, steps_per_day)
+
+
+def _first_stamps(path: Path, facts: dict[str, Any]) -> dict[str, float]:
+    """Calendar of the first time step by name, empty where the folder has none."""
+    file = path / "train_timestamps.npy"
+    if not file.is_file():
+        return {}
+    stamps, described = read_npy(file), facts.get("timestamps_description")
+    count = len(described) if isinstance(described, list) else 0
+    if stamps.ndim != 2 or not len(stamps) or stamps.shape[1] != count or stamps.dtype.kind not in "fiu":
+        found = f"{stamps.dtype} {list(stamps.shape)}"
+        raise InputError(
+            f"{file} is {found} but meta.json describes {count} columns (timestamps_description)"
+        )
+    return {str(name).lower(): float(value) for name, value in zip(described or (), stamps[0], strict=True)}
 
 
 def _series(
@@ -79,19 +100,25 @@ def _series(
     steps_per_day: int | None,
 ) -> SensorSeries:
     minutes = facts.get("frequency (minutes)")
-    if steps_per_day is None and not minutes:
+    if minutes is None and steps_per_day is None:
         raise InputError(f"{path}: the description tells no 'frequency (minutes)'; set steps_per_day")
-    per_day = steps_per_day or round(1440 / float(minutes or 1440))
+    if minutes is not None and not (isinstance(minutes, int | float) and 0 < minutes <= 1440):
+        raise InputError(
+            f"{path}: 'frequency (minutes)' is {minutes!r}; give a number above 0 and at most 1440"
+        )
+    time_of_day, weekday = (first.get(name, 0.0) for name in ("time of day", "day of week"))
+    if not (0 <= time_of_day < 1 and 0 <= weekday < 1):
+        raise InputError(
+            f"{path}: time of day {time_of_day:g} and day of week {weekday:g} must be fractions below 1"
+        )
+    per_day = 1440 / minutes if minutes else steps_per_day or 1
     return SensorSeries(
         name=str(facts.get("name", path.name)),
         values=values,
         timestamps=clock(
-            len(values),
-            per_day,
-            time_of_day=first.get("time of day", 0.0),
-            weekday=round(7 * first.get("day of week", 0.0)),
+            len(values), whole_steps(per_day, path), time_of_day=time_of_day, weekday=round(7 * weekday)
         ),
-        sensor_ids=names(None, "sensor", values.shape[1]),
+        sensor_ids=names(None, "sensor", values.shape[1], path),
         channels=channels,
         missing=missing,
     )

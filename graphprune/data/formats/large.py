@@ -55,8 +55,9 @@ def as_float32(array: Array, *, near: Path) -> Array:
     if array.dtype == np.float32:
         return array
     copy = room(array.shape, near=near)
-    for rows in row_blocks(array):
-        copy[rows] = array[rows]
+    with np.errstate(over="ignore"):
+        for rows in row_blocks(array):
+            copy[rows] = array[rows]
     return copy
 
 
@@ -100,5 +101,6 @@ def _unpacked(member: IO[bytes], size: int, path: Path) -> Array:
         data = member.read(count * row)
         if len(data) < count * row:
             raise EOFError("it is truncated")
-        array[rows] = np.frombuffer(data, dtype=dtype).reshape(count, *shape[1:])
+        with np.errstate(over="ignore"):
+            array[rows] = np.frombuffer(data, dtype=dtype).reshape(count, *shape[1:])
     return array

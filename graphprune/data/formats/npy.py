@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
-from graphprune.data.formats.common import clock_or_refuse, names, numbers, times, with_channels
+from graphprune.data.formats.clocks import fill_clock, stamps_or_clock
+from graphprune.data.formats.common import names, numbers, with_channels
 from graphprune.data.formats.large import as_float32
 from graphprune.data.sensors import SensorSeries
 from graphprune.errors import InputError
@@ -18,23 +20,26 @@ def read(path: Path, *, missing: float | None, steps_per_day: int | None) -> Sen
     stored = read_npy(path, mmap=True)
     if stored.ndim not in (2, 3):
         raise InputError(f"{path} is {list(stored.shape)}; give [time, sensor] or [time, sensor, channel]")
-    if stored.dtype.kind == "f" and stored.dtype.isnative and isinstance(stored, np.memmap):
+    kind = stored.dtype
+    if kind.kind == "f" and kind.isnative and kind.itemsize <= 8 and isinstance(stored, np.memmap):
         # Private pages: torch wants writable memory, and nothing reaches the file.
-        values = with_channels(np.memmap(path, stored.dtype, "c", stored.offset, stored.shape))
+        order: Literal["C", "F"] = "C" if stored.flags.c_contiguous else "F"
+        values = with_channels(np.memmap(path, kind, "c", stored.offset, tuple(stored.shape), order))
     else:
         numbers(stored[:0], "values", path)
         values = with_channels(as_float32(stored, near=path))
     beside = path.with_name(f"{path.stem}_timestamps.npy")
-    stamps = (
-        times(read_npy(beside), beside)
-        if beside.is_file()
-        else clock_or_refuse(path, len(values), steps_per_day)
+    stamps = read_npy(beside) if beside.is_file() else None
+    steps = len(values)
+    values, clock, faults = fill_clock(
+        values, stamps_or_clock(stamps, path, steps, steps_per_day, where=beside), path
     )
     return SensorSeries(
         name=path.stem,
         values=values,
-        timestamps=stamps,
-        sensor_ids=names(None, "sensor", values.shape[1]),
-        channels=names(None, "channel", values.shape[2]),
+        timestamps=clock,
+        sensor_ids=names(None, "sensor", values.shape[1], path),
+        channels=names(None, "channel", values.shape[2], path),
         missing=missing,
+        faults=faults,
     )

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
+from graphprune.data.formats.clocks import fill_clock, stamps_or_clock
 from graphprune.data.formats.common import (
     Array,
     clock,
     clock_or_refuse,
-    fill_clock,
+    link_matrix,
     names,
     numbers,
-    times,
+    whole_steps,
     with_channels,
 )
 from graphprune.data.formats.large import read_arrays, row_blocks
@@ -23,6 +25,19 @@ from graphprune.errors import InputError
 
 _PEMS_CHANNELS = ("flow", "occupancy", "speed")
 _PEMS_STEPS_PER_DAY = 288
+_LINKS = ("adjacency", "distance_km", "correlation")
+_BESIDE = ("mask", "timestamps", "sensor_ids", "channels", *_LINKS, "lat", "lon")
+# Other names that people give to our arrays.
+_ALIASES = {
+    "adj": "adjacency",
+    "dist": "distance_km",
+    "corr": "correlation",
+    "time": "timestamps",
+    "t": "timestamps",
+}
+_ALIASES |= {"date": "timestamps", "dates": "timestamps", "clock": "timestamps", "ids": "sensor_ids"}
+_ALIASES |= {"sensors": "sensor_ids", "stations": "sensor_ids", "names": "sensor_ids", "features": "channels"}
+_ALIASES |= {"latitude": "lat", "longitude": "lon", "lng": "lon", "long": "lon", "observed": "mask"}
 
 
 def read(path: Path, *, missing: float | None, steps_per_day: int | None) -> SensorSeries:
@@ -30,45 +45,89 @@ def read(path: Path, *, missing: float | None, steps_per_day: int | None) -> Sen
     arrays = read_arrays(path)
     if "values" in arrays:
         return _own(path, arrays, missing, steps_per_day)
-    if {"data", "mean", "std"} <= arrays.keys():
-        return _large_st(path, arrays, missing)
     if "data" in arrays:
-        return _pems(path, arrays["data"], missing, steps_per_day or _PEMS_STEPS_PER_DAY)
+        beside = sorted(arrays.keys() & {*_BESIDE})
+        if beside:
+            raise InputError(
+                f"{path}: {', '.join(beside)} beside 'data' cannot be used; rename 'data' to 'values'"
+            )
+        if {"mean", "std"} <= arrays.keys():
+            return _large_st(path, arrays, missing)
+        return _pems(path, arrays, missing, steps_per_day or _PEMS_STEPS_PER_DAY)
     raise InputError(f"{path} has no array 'values' [time, sensor, channel] but {sorted(arrays)}; rename it")
 
 
 def _own(
     path: Path, arrays: Mapping[str, Array], missing: float | None, steps_per_day: int | None
 ) -> SensorSeries:
-    values = with_channels(numbers(arrays["values"], "values", path))
+    unused = _unused(arrays)
+    values = _readings(arrays["values"], "values", path)
     if "mask" in arrays:
-        mask = with_channels(arrays["mask"].astype(bool))
-        if mask.ndim != 3 or any(m not in (1, v) for m, v in zip(mask.shape, values.shape, strict=False)):
-            shapes = f"mask is {list(mask.shape)} but values {list(values.shape)}"
-            raise InputError(f"{path}: {shapes}; give the same shape")
-        for rows in row_blocks(values):
-            values[rows] = np.where(mask[rows], values[rows], np.nan)
-    given = arrays.get("timestamps")
-    stamps = clock_or_refuse(path, len(values), steps_per_day) if given is None else times(given, path)
+        _apply_mask(values, arrays["mask"], path)
+    if "timestamps" not in arrays and steps_per_day is None and unused:
+        raise InputError(
+            f"{path} has no time stamps ({unused[0]}); rename it or set steps_per_day (288 for 5 minutes)"
+        )
+    stamps = stamps_or_clock(arrays.get("timestamps"), path, len(values), steps_per_day)
     values, stamps, faults = fill_clock(values, stamps, path)
-    sensors, channels = values.shape[1:] if values.ndim == 3 else (0, 0)
-    links = {
-        what: numbers(arrays[what], what, path) if what in arrays else None
-        for what in ("adjacency", "distance_km", "correlation")
-    }
+    links = {what: link_matrix(arrays[what], what, path) if what in arrays else None for what in _LINKS}
     return SensorSeries(
         name=path.stem,
         values=values,
         timestamps=stamps,
         positions=_positions(arrays, path),
-        sensor_ids=names(arrays.get("sensor_ids"), "sensor", sensors),
-        channels=names(arrays.get("channels"), "channel", channels),
+        sensor_ids=names(arrays.get("sensor_ids"), "sensor", values.shape[1], path),
+        channels=names(arrays.get("channels"), "channel", values.shape[2], path),
         missing=missing,
         adjacency=links["adjacency"],
         distance_km=links["distance_km"],
         correlation=links["correlation"],
-        faults=faults,
+        faults=(*faults, *unused),
     )
+
+
+def _readings(array: Array, what: str, path: Path) -> Array:
+    """``[T, N, C]`` float32 from ``[T, N]`` or ``[T, N, C]``."""
+    if array.ndim not in (2, 3):
+        raise InputError(
+            f"{path}: '{what}' is {list(array.shape)}; give [time, sensor] or [time, sensor, channel]"
+        )
+    if not array.size:
+        raise InputError(f"{path}: '{what}' {list(array.shape)} is empty; give at least one of each")
+    return with_channels(numbers(array, what, path))
+
+
+def _unused(arrays: Mapping[str, Array]) -> tuple[str, ...]:
+    """Reports of arrays that are not read although their names are close to those of arrays that would be."""
+    reports = []
+    for key in sorted(arrays.keys() - {"values", *_BESIDE}):
+        close = difflib.get_close_matches(key.lower(), _BESIDE, n=1, cutoff=0.75)
+        meant = _ALIASES.get(key.lower()) or (close[0] if close else None)
+        if meant is not None and meant not in arrays:
+            reports.append(f"the array '{key}' was not read; should it be called '{meant}'?")
+    if ("lat" in arrays) != ("lon" in arrays):
+        reports.append("the sensors have no positions: give both lat and lon")
+    return tuple(reports)
+
+
+def _apply_mask(values: Array, mask: Array, path: Path) -> None:
+    """NaN where ``mask``, which may lack channels or repeat over them, is false."""
+    given = list(mask.shape)
+    mask = with_channels(mask)
+    if mask.ndim != 3 or any(m not in (1, v) for m, v in zip(mask.shape, values.shape, strict=True)):
+        raise InputError(f"{path}: mask is {given} but values {list(values.shape)}; give the same shape")
+    if mask.dtype.kind not in "biuf":
+        raise InputError(
+            f"{path}: mask holds {mask.dtype}; give true (or 1) where a reading was observed, else false"
+        )
+    mask = np.broadcast_to(mask, (len(values), *mask.shape[1:]))
+    for rows in row_blocks(values):
+        block = mask[rows]
+        if mask.dtype.kind != "b" and not ((block == 0) | (block == 1)).all():
+            raise InputError(
+                f"{path}: mask holds other values than 0 and 1; give 1 where a reading was observed"
+            )
+        values[rows] = np.where(block == 1, values[rows], np.nan)
 
 
 def _positions(arrays: Mapping[str, Array], path: Path) -> Array | None:
@@ -80,43 +139,80 @@ def _positions(arrays: Mapping[str, Array], path: Path) -> Array | None:
     return np.stack([latitude, longitude], axis=1)
 
 
-def _pems(path: Path, data: Array, missing: float | None, steps_per_day: int) -> SensorSeries:
-    values = with_channels(numbers(data, "data", path))
-    if values.ndim != 3:
-        raise InputError(f"{path}: 'data' is {list(values.shape)}; it must be [time, sensor, channel]")
+def _pems(path: Path, arrays: Mapping[str, Array], missing: float | None, steps_per_day: int) -> SensorSeries:
+    values = _readings(arrays["data"], "data", path)
     _, sensors, channels = values.shape
-    # PEMS03 numbers its sensors by station; the list lies beside the readings.
-    listed = path.with_suffix(".txt")
-    stations = listed.read_text().split() if listed.is_file() else []
+    faults = ["the file tells no date: weekdays are counted from a Monday"]
+    stations = _station_list(path.with_suffix(".txt"))
+    if stations is not None and len(stations) != sensors:
+        faults.append(
+            f"{path.stem}.txt was not read: it lists {len(stations):,} stations for {sensors:,} sensors"
+        )
+        stations = None
     return SensorSeries(
         name=path.stem,
         values=values,
         timestamps=clock_or_refuse(path, len(values), steps_per_day),
-        sensor_ids=names(stations if len(stations) == sensors else range(sensors), "sensor", sensors),
-        channels=_PEMS_CHANNELS[:channels] if channels <= 3 else names(None, "channel", channels),
+        sensor_ids=names(stations or [str(i) for i in range(sensors)], "sensor", sensors, path),
+        channels=_PEMS_CHANNELS[:channels] if channels <= 3 else names(None, "channel", channels, path),
         missing=missing,
-        faults=("the file tells no date: weekdays are counted from a Monday",),
+        faults=(*faults, *_unused(arrays)),
     )
+
+
+def _station_list(path: Path) -> list[str] | None:
+    """PEMS03 numbers its sensors by station; the list lies beside the readings."""
+    try:
+        return path.read_text(encoding="utf-8-sig").split() if path.is_file() else None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{path} is not a list of stations ({error}); write one name per line, or remove it"
+        ) from error
 
 
 def _large_st(path: Path, arrays: Mapping[str, Array], missing: float | None) -> SensorSeries:
     data = numbers(arrays["data"], "data", path)
-    if data.ndim != 3 or data.shape[2] < 3 or len(data) < 2:
+    if data.ndim != 3 or data.shape[2] < 3 or len(data) < 2 or not data.shape[1]:
         raise InputError(
             f"{path}: 'data' is {list(data.shape)}; it must be [time, sensor, flow + time + weekday]"
         )
-    steps_per_day = round(1 / abs(float((data[1, 0, 1] - data[0, 0, 1]) % 1)))
-    stamps = clock(
-        len(data), steps_per_day, time_of_day=float(data[0, 0, 1]), weekday=round(float(data[0, 0, 2]) * 7)
-    )
-    flow, mean, std = data[:, :, :1], float(arrays["mean"]), float(arrays["std"])
-    for rows in row_blocks(data):
-        flow[rows] = flow[rows] * std + mean
+    mean, std = (_number(arrays[what], what, path) for what in ("mean", "std"))
+    if std <= 0:
+        raise InputError(f"{path}: 'std' is {std:g}; it must be above 0")
+    stamps = _large_st_clock(data[:, 0, 1].astype(np.float64), float(data[0, 0, 2]), path)
+    flow = data[:, :, :1]
+    with np.errstate(over="ignore"):
+        for rows in row_blocks(data):
+            flow[rows] = flow[rows] * std + mean
     return SensorSeries(
         name=path.parent.name if path.stem == "his" else path.stem,
         values=flow,
         timestamps=stamps,
-        sensor_ids=names(None, "sensor", data.shape[1]),
+        sensor_ids=names(None, "sensor", data.shape[1], path),
         channels=("flow",),
         missing=missing,
     )
+
+
+def _large_st_clock(of_day: Array, weekday: float, path: Path) -> Array:
+    """The clock from the time of day ``[T]`` as a fraction and the first day of the week as a fraction."""
+    step = float((of_day[1] - of_day[0]) % 1)
+    if not (np.isfinite(of_day).all() and 0 < step < 1 and 0 <= of_day[0] < 1 and 0 <= weekday < 1):
+        raise InputError(
+            f"{path}: channel 1 of 'data' must be the time of day and channel 2 the day of the week, both from 0 to 1 "
+            f"(they begin with {of_day[0]:g}, {of_day[1]:g} and {weekday:g}); give 'values' and 'timestamps' instead"
+        )
+    steps_per_day = whole_steps(round(1 / step), path)
+    drift = (of_day - of_day[0] - np.arange(len(of_day)) / steps_per_day + 0.5) % 1 - 0.5
+    if (np.abs(drift) > 0.5 / steps_per_day).any():
+        at = int(np.argmax(np.abs(drift) > 0.5 / steps_per_day))
+        raise InputError(
+            f"{path}: the time of day jumps in row {at}; write rows at equal distances, NaN where missing"
+        )
+    return clock(len(of_day), steps_per_day, time_of_day=float(of_day[0]), weekday=round(weekday * 7))
+
+
+def _number(array: Array, what: str, path: Path) -> float:
+    if array.size != 1 or array.dtype.kind not in "fiu" or not np.isfinite(array).all():
+        raise InputError(f"{path}: '{what}' is {array.dtype} {list(array.shape)}; give one finite number")
+    return float(array.reshape(()))

@@ -2,117 +2,126 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from graphprune.data.formats.common import Array, Times, clock_or_refuse, fill_clock, names, numbers, times
+from graphprune.data.formats.clocks import EPOCH, column_kind, fill_clock, from_parts, is_date, times
+from graphprune.data.formats.common import Array, Times, clock_or_refuse, names
+from graphprune.data.formats.csvfile import as_number, first_row, names_in_first_row, numeric, read_rows
 from graphprune.data.sensors import SensorSeries
 from graphprune.errors import InputError
 
-_INDEX_NAMES = ("", "time", "timestamp", "timestamps", "date", "datetime", "index", "unnamed: 0")
-_CLOCK_PARTS = ("year", "month", "day", "hour", "minute", "second")
+# A first column that is called so is a clock or an index, or the file is refused.
+_INDEX_NAMES = {"", "index", "unnamed: 0", "id", "row", "step", "t", "time", "timestamp", "timestamps", "ts"}
+_INDEX_NAMES |= {
+    "date",
+    "datetime",
+    "date_time",
+    "datetime_utc",
+    "time_utc",
+    "utc",
+    "epoch",
+    "unix",
+    "unix_time",
+}
+_INDEX_NAMES |= {"unixtime", "epoch_time", "epoch_ms", "timestamp_ms", "timestamp_utc", "local_time"}
 
 
 def read(path: Path, *, missing: float | None, steps_per_day: int | None) -> SensorSeries:
-    """One channel, named after the file; the first column may hold the time. Empty cells are missing.
+    """One channel, named after the file. Empty cells are missing; files without a header get numbered sensors.
 
-    The clock may also stand in ``time.csv`` beside it: ``year, month, day, hour, minute, second`` (ST-EVCDP).
+    The first column may be a clock (dates, or whole numbers since 1970), a running index, which is dropped, or an index
+    with a clock behind it. The clock may also be in ``time.csv`` beside the file: ``year, month, day, hour, minute,
+    second`` (ST-EVCDP).
     """
-    header, columns = read_columns(path)
-    stamps: Times | None = None
-    if header is not None and (
-        header[0].strip().lower() in _INDEX_NAMES or columns[0].dtype.kind not in "fiu"
-    ):
-        if columns[0].dtype.kind not in "fiu":
-            stamps = times(columns[0], path)
-        header, columns = header[1:], columns[1:]
+    header, columns, faults = _table(path)
+    top = 1 if header is None else 2
+    header, columns, stamps = _clock(header, columns, path, top)
     if not columns:
         raise InputError(f"{path} has no column of readings; write one column per sensor")
+    steps = len(columns[0])
     if stamps is None and (beside := path.with_name("time.csv")).is_file() and beside != path:
-        stamps = _clock_parts(beside)
+        stamps = _time_table(beside)
+        if len(stamps) != steps:
+            raise InputError(
+                f"{beside} has {len(stamps)} rows and {path.name} {steps}; give one time per row"
+            )
     if stamps is None:
-        stamps = clock_or_refuse(path, len(columns[0]), steps_per_day)
+        stamps = clock_or_refuse(path, steps, steps_per_day)
+    sensors = names(header, "sensor", len(columns), path)
+    for name, column in zip(sensors, columns, strict=True):
+        if column.dtype.kind in "iuf" and column[0] >= EPOCH and column_kind(column) == "epoch":
+            raise InputError(f"{path}: column '{name}' is a clock; write it as the first column")
     values = np.stack(
-        [numbers(c, h, path) for c, h in zip(columns, names(header, "sensor", len(columns)), strict=True)], 1
+        [numeric(column, name, path, first_row=top) for name, column in zip(sensors, columns, strict=True)], 1
     )
-    values, stamps, faults = fill_clock(values, stamps, path)
+    values, stamps, filled = fill_clock(values, stamps, path, first_row=top)
     return SensorSeries(
         name=path.stem,
         values=values[:, :, None],
         timestamps=stamps,
-        sensor_ids=names(header, "sensor", len(columns)),
+        sensor_ids=sensors,
         channels=(path.stem,),
         missing=missing,
-        faults=faults,
+        faults=(*faults, *filled),
     )
 
 
-def read_columns(path: Path) -> tuple[list[str] | None, list[Array]]:
-    """Header (None where the first row holds numbers with decimals) and columns: numbers, dates or texts."""
-    import pyarrow as pa
-    from pyarrow import csv as pacsv
-
+def _table(path: Path) -> tuple[list[str] | None, list[Array], tuple[str, ...]]:
+    """Header (None without), columns, and what to report where the header was a guess."""
+    first = first_row(path)
     try:
-        with path.open(newline="", encoding="utf-8-sig") as handle:
-            first = next(csv.reader(handle), [])
-        if not first:
-            raise InputError(f"{path} begins with an empty line; begin with the names of the columns")
-        headless = (
-            bool(first) and all(_is_number(cell) for cell in first) and any("." in cell for cell in first)
-        )
-        table = pacsv.read_csv(
-            path,
-            read_options=pacsv.ReadOptions(
-                skip_rows=0 if headless else 1, column_names=[str(i) for i in range(len(first))]
-            ),
-            convert_options=pacsv.ConvertOptions(strings_can_be_null=True),
-        )
-        columns = [_column(table.column(i)) for i in range(table.num_columns)]
-    except (pa.ArrowInvalid, UnicodeDecodeError, csv.Error) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(
-            f"{path} is not a readable table ({reason}); write comma-separated columns"
-        ) from error
-    if not table.num_rows:
-        raise InputError(f"{path} holds no rows; write one per time step")
-    return None if headless else first, columns
+        columns = read_rows(path, len(first), skip=1)
+    except InputError:
+        if any(as_number(cell) is None and not is_date(cell) for cell in first):
+            raise
+        columns = []
+    named, faults = names_in_first_row(first, columns) if columns else (False, ())
+    return (first, columns, faults) if named else (None, read_rows(path, len(first), skip=0), faults)
 
 
-def _column(column: Any) -> Array:
-    import pyarrow as pa
+def _clock(
+    header: list[str] | None, columns: list[Array], path: Path, top: int
+) -> tuple[list[str] | None, list[Array], Times | None]:
+    """Header and columns behind a clock or running index, and the clock if there is one."""
+    for place in ("first", "second"):
+        kind = column_kind(columns[0]) if columns else "readings"
+        known = bool(header) and (header or [""])[0].lower() in _INDEX_NAMES
+        if (kind == "readings" and not known) or (place == "second" and kind not in ("dates", "epoch")):
+            break
+        what = f"the {place} column" + (f" '{header[0]}'" if header else "")
+        if kind in ("dates", "epoch") or (kind != "index" and _like_dates(columns[0])):
+            stamps = times(columns[0], path, what=f"times in {what}", first_row=top)
+            return (header and header[1:]), columns[1:], stamps
+        if kind != "index":
+            raise InputError(
+                f"{path}: {what} holds {_beginning(columns[0], top)}: neither dates, whole numbers since 1970, nor an "
+                "index that counts the rows one by one; write dates such as 2024-01-31 23:55, or drop the column"
+            )
+        header, columns = (header and header[1:]), columns[1:]
+    return header, columns, None
 
-    if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
-        return np.asarray(column.to_numpy()).astype("datetime64[s]")
-    if pa.types.is_null(column.type):
-        return np.full(len(column), np.nan, dtype=np.float32)
-    values = np.asarray(column.to_numpy())
-    return values.astype(np.str_) if values.dtype == object else values
 
-
-def _clock_parts(path: Path) -> Times:
-    header, columns = read_columns(path)
-    parts = dict(zip([name.strip().lower() for name in header or []], columns, strict=False))
-    if not {"year", "month", "day"} <= parts.keys():
-        raise InputError(f"{path} has no columns {', '.join(_CLOCK_PARTS)}; name them so")
-    whole = {name: parts[name].astype(np.int64) for name in _CLOCK_PARTS if name in parts}
-    months = (whole["year"] - 1970) * 12 + whole["month"] - 1
-    days = months.astype("datetime64[M]").astype("datetime64[D]") + (whole["day"] - 1).astype(
-        "timedelta64[D]"
+def _beginning(column: Array, top: int) -> str:
+    """The first values of a column, and the row in which they stop to ascend in equal steps."""
+    shown = ", ".join(f"{value:g}" for value in column[:3])
+    gaps = np.diff(column.astype(np.float64))
+    other = np.flatnonzero(gaps != gaps[:1])
+    return f"{shown}, ..." + (
+        f" (then {column[other[0] + 1]:g} in row {top + other[0] + 1})" if len(other) else ""
     )
-    seconds = sum(
-        (whole[n] * scale for n, scale in (("hour", 3600), ("minute", 60), ("second", 1)) if n in whole),
-        start=np.zeros(len(months), dtype=np.int64),
-    )
-    stamps: Times = days.astype("datetime64[s]") + seconds.astype("timedelta64[s]")
-    return stamps
 
 
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
+def _like_dates(column: Array) -> bool:
+    """Whether numbers are as large as 20240131 or seconds since 1970: rather a faulty clock than an index."""
+    return bool((column >= 19_000_101).any())
+
+
+def _time_table(path: Path) -> Times:
+    first = first_row(path)
+    columns = read_rows(path, len(first), skip=1)
+    parts = dict(zip([name.lower() for name in first], columns, strict=True))
+    if len(columns) and "year" not in parts and columns[0].dtype.kind == "M":
+        return times(columns[0], path, first_row=2)
+    return from_parts(parts, path, first_row=2)
