@@ -55,6 +55,7 @@ class JESTSampler(EpochSampler):
         self.keep, self.draw, self.chunks = check_keep(keep), draw, chunks
         known = check_scores(reference_losses, n, "reference_losses")
         self.reference_losses = None if known is None else known.float()
+        self._takes_pairs = known is None
 
     @property
     def chosen_share(self) -> float:

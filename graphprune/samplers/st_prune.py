@@ -47,6 +47,7 @@ class STPruneSampler(EpochSampler):
     """
 
     _learned = ("level", "spatial", "temporal")
+    _infinite_if_unseen = ("level",)
 
     def __init__(
         self,
