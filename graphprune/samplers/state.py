@@ -50,9 +50,9 @@ def _read(sampler: EpochSampler, state: Any) -> SavedState:
     needed = ("sampler", "n", "rows", "loss_weights", "epoch", "step", "consumed", *sampler._learned)
     if missing := sorted(set(needed) - state.keys()):
         raise _MisfitError(f"lacks {missing[0]}")
-    if state["sampler"] != type(sampler).__name__:
+    if not isinstance(state["sampler"], str) or state["sampler"] != type(sampler).__name__:
         raise _MisfitError(f"was saved by {state['sampler']!r}")
-    if state["n"] != sampler.n:
+    if not isinstance(state["n"], Integral) or state["n"] != sampler.n:
         raise _MisfitError(f"is of {state['n']} samples, not {sampler.n}")
     learned = {name: _tensor(state, name, torch.float32, sampler.n) for name in sampler._learned}
     for name, values in learned.items():
