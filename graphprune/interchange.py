@@ -154,8 +154,11 @@ def read_ids(path: Path | str) -> Selection:
     ids = []
     for number, line in enumerate(lines, start=1):
         text = line.strip()
-        if text and not re.fullmatch(r"-?[0-9]{1,19}", text):
-            raise InputError(f"{path}: line {number} is {text[:40]!r}; every line must be one integer id")
+        whole = re.fullmatch(r"-?[0-9]{1,19}", text) and -(2**63) <= int(text) < 2**63
+        if text and not whole:
+            raise InputError(
+                f"{path}: line {number} is {text[:40]!r}; every line must be one integer id (int64)"
+            )
         if text:
             ids.append(int(text))
     try:

@@ -80,7 +80,8 @@ def sampler_trainer(
         )
 
     class SamplerTrainer(Trainer):  # type: ignore[misc]
-        # Optimizer steps before the current epoch and in it, for the learning rate.
+        _signature_columns: Any
+        # The current epoch, and the optimizer steps before it and in it, for the learning rate.
         _epoch, _before, _updates = 0, 0, 1
 
         def get_train_dataloader(self) -> EpochLoader:
