@@ -38,7 +38,9 @@ def to_pandas(table: ScoreTable) -> pandas.DataFrame:
 
 def from_pandas(frame: pandas.DataFrame) -> ScoreTable:
     """The table of a frame with ``sample_id``, ``value`` and, if there, ``std`` and ``source``, its index ignored."""
-    arrow = pa.Table.from_pandas(frame, preserve_index=False)
+    plain = frame.copy(deep=False)
+    plain.attrs = {}  # Arrow would warn about what it cannot store
+    arrow = pa.Table.from_pandas(plain, preserve_index=False)
     return ScoreTable.from_arrow(arrow, "data frame", metadata=dict(frame.attrs))
 
 
