@@ -5,6 +5,7 @@ Every function imports its library when it is called, and says how to install it
 
 from __future__ import annotations
 
+import re
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ import pyarrow as pa
 from graphprune.errors import InputError
 from graphprune.files import must_exist, write_text
 from graphprune.select.base import Selection
-from graphprune.table import ScoreTable, locate
+from graphprune.table import ScoreTable, integer_column, locate, numeric_column, require_ids
 
 if TYPE_CHECKING:
     import datasets
@@ -37,7 +38,9 @@ def to_pandas(table: ScoreTable) -> pandas.DataFrame:
 
 def from_pandas(frame: pandas.DataFrame) -> ScoreTable:
     """The table of a frame with ``sample_id``, ``value`` and, if there, ``std`` and ``source``, its index ignored."""
-    arrow = pa.Table.from_pandas(frame, preserve_index=False)
+    plain = frame.copy(deep=False)
+    plain.attrs = {}  # Arrow would warn about what it cannot store
+    arrow = pa.Table.from_pandas(plain, preserve_index=False)
     return ScoreTable.from_arrow(arrow, "data frame", metadata=dict(frame.attrs))
 
 
@@ -93,15 +96,20 @@ def from_dataset(dataset: datasets.Dataset, *, column: str = "score", ids: str |
         dataset: The data set.
         column: Name of the scores.
         ids: Name of the column of sample ids (default: row i has id i).
+
+    Raises:
+        InputError: a column is missing, scores are not finite numbers, or ids are not unique int64.
     """
     for name in (column, *([] if ids is None else [ids])):
         if name not in dataset.column_names:
             raise InputError(
                 f"the data set has no column '{name}' (it has {', '.join(dataset.column_names)})"
             )
-    values = np.asarray(dataset.with_format("numpy")[:][column], dtype=np.float32)
-    names = np.arange(len(values)) if ids is None else np.asarray(dataset.with_format("numpy")[:][ids])
-    return ScoreTable(names.astype(np.int64), values, np.ones(len(values), dtype=bool))
+    # As Arrow: the NumPy format of data sets would round float64 to float32.
+    table = dataset.select_columns([column] if ids is None else [column, ids]).with_format("arrow")[:]
+    values = numeric_column(table, column, "the data set")
+    names = np.arange(len(table)) if ids is None else integer_column(table, ids, "the data set")
+    return ScoreTable(names, values, np.ones(len(table), dtype=bool))
 
 
 def as_subset(selection: Selection, dataset: Dataset[Any], *, ids: Ids | None = None) -> Subset[Any]:
@@ -128,7 +136,13 @@ def as_dataset(
 
 
 def write_ids(selection: Selection, path: Path | str) -> None:
-    """The kept ids as text, one on each line; weights are left out."""
+    """The kept ids as text, one on each line.
+
+    Raises:
+        InputError: the selection has weights other than 1, which the text would lose.
+    """
+    if (selection.weights != 1).any():
+        raise InputError(f"{path} would lose the weights of the selection; write .parquet, .csv or .jsonl")
     write_text(Path(path), "".join(f"{one}\n" for one in selection.ids.tolist()))
 
 
@@ -136,20 +150,31 @@ def read_ids(path: Path | str) -> Selection:
     """A selection from a text file with one id on each line, all weights 1."""
     path = Path(path)
     try:
-        lines = must_exist(path).read_text().split()
-        ids = np.sort(np.array([int(line) for line in lines], dtype=np.int64))
-    except (ValueError, OverflowError) as error:
-        raise InputError(f"{path}: every line must be one integer id ({error})") from error
+        lines = must_exist(path).read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 text ({error}); write one id on each line") from error
+    ids = []
+    for number, line in enumerate(lines, start=1):
+        text = line.strip()
+        whole = re.fullmatch(r"-?[0-9]{1,19}", text) and -(2**63) <= int(text) < 2**63
+        if text and not whole:
+            raise InputError(
+                f"{path}: line {number} is {text[:40]!r}; every line must be one integer id (int64)"
+            )
+        if text:
+            ids.append(int(text))
     try:
-        return Selection(ids, np.ones(len(ids), dtype=np.float32))
+        return Selection(np.sort(require_ids(ids, "ids")), np.ones(len(ids), dtype=np.float32))
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
 
 
 def _positions(selection: Selection, n: int, ids: Ids | None) -> Ids:
-    known = np.arange(n, dtype=np.int64) if ids is None else np.asarray(ids, dtype=np.int64)
+    known = np.arange(n, dtype=np.int64) if ids is None else require_ids(ids, "ids of the data set")
     if len(known) != n:
         raise InputError(f"{len(known)} ids for a data set of {n} samples; give one each")
+    if len(np.unique(known)) != n:
+        raise InputError("some ids of the data set occur more than once; ids must be unique")
     order = np.argsort(known, kind="stable")
     return order[locate(known[order], selection.ids, "selection")]
 

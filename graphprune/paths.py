@@ -9,6 +9,9 @@ from typing import Any
 
 from graphprune.errors import InputError
 
+# What a file with such a suffix would hold: a folder of that name is a mistake.
+_FILES = (".parquet", ".csv", ".jsonl", ".json", ".txt", ".npy", ".npz", ".safetensors", ".html")
+
 
 def refuse_unusable(path: Path | str) -> None:
     """Refuses a path that is not valid UTF-8 (JSON, Parquet and reports cannot hold it) or has a null character.
@@ -27,17 +30,28 @@ def refuse_unusable(path: Path | str) -> None:
         )
 
 
-def refuse_overwriting(out: Path, inputs: Iterable[Path | None]) -> None:
-    """Refuses an output file that is a folder, or that is one of the inputs.
+def check_out(out: Path, suffixes: tuple[str, ...], *, inputs: Iterable[Path | None] = ()) -> None:
+    """Refuses an output path before anything is computed.
+
+    Args:
+        out: Where a file will be written, or a folder if there are no ``suffixes``.
+        suffixes: Those of the formats that can be written.
+        inputs: Files that the command reads, which it must not overwrite.
 
     Raises:
-        InputError: so it is.
+        InputError: another suffix, a folder in place of a file (or the reverse), or one of the inputs.
     """
-    if out.is_dir():
-        raise InputError(f"{out} is a folder; give the name of a file as --out")
+    if suffixes:
+        check_suffix(out, suffixes, "writes")
+        if out.is_dir():
+            raise InputError(f"--out {out} is a folder; give the path of a file")
+    elif out.suffix.lower() in _FILES or (out.exists() and not out.is_dir()):
+        raise InputError(
+            f"--out {out} names a file, but this command writes a folder; give the path of a folder"
+        )
     for path in inputs:
         if path is not None and out.exists() and path.exists() and out.samefile(path):
-            raise InputError(f"--out {out} would overwrite its own input; choose another file")
+            raise InputError(f"--out {out} would overwrite this command's input; choose another path")
 
 
 def files_named_in(settings: Any) -> list[Path]:
@@ -46,3 +60,18 @@ def files_named_in(settings: Any) -> list[Path]:
         values = settings.values() if isinstance(settings, dict) else settings
         return [path for value in values for path in files_named_in(value)]
     return [Path(settings)] if isinstance(settings, str | Path) and os.path.isfile(settings) else []
+
+
+def check_suffix(path: Path, suffixes: tuple[str, ...], does: str) -> str:
+    """The suffix in lower case, if it is one of those; ``does`` is what the command does with it, for the message.
+
+    Raises:
+        InputError: another suffix.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in suffixes:
+        known = " or ".join([", ".join(suffixes[:-1]), suffixes[-1]] if len(suffixes) > 1 else suffixes)
+        raise InputError(
+            f"{path} has the suffix '{path.suffix}'; the suffix decides the format, and this command {does} {known}"
+        )
+    return suffix

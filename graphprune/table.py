@@ -18,6 +18,10 @@ from graphprune.files import must_exist, refuse_inflation, require_finite, write
 from graphprune.registry import DIRECTION
 
 METADATA_KEY = b"graphprune"
+# Squares of larger scores, and sums of them, would overflow float64.
+_LARGEST = np.float64(1e150)
+
+Scores = npt.NDArray[np.floating[Any]]  # float32 or float64
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,15 +30,18 @@ class ScoreTable:
 
     Args:
         ids: Sample ids ``[N]`` int64, unique, in any order (stored ascending).
-        values: Scores ``[N]`` float32, finite; a larger value always means "keep".
+        values: Scores ``[N]``, finite; a larger value always means "keep". Stored as float32 where that holds
+            them exactly and as float64 otherwise, so that their order is never lost.
         measured: ``[N]`` bool, True where the score was measured and False where it was predicted.
             A single bool stands for all.
-        std: Standard deviations of the predictions ``[N]`` float32, or None.
+        std: Standard deviations of the predictions ``[N]``, stored like ``values``, or None.
         metadata: Where the scores come from (``score``, ``fingerprint`` of the data set, ``embedding``,
-            ``graph``, ``seed``, ``versions``); absent keys mean unknown.
+            ``graph``, ``seed``, ``versions``); absent keys mean unknown. Stored as JSON: other objects, such as
+            dates, become text.
 
     Raises:
-        InputError: lengths or types do not fit, an id stands twice, a value is NaN or infinite.
+        InputError: lengths or types do not fit, an id is not an int64 or occurs twice, a value is NaN, infinite
+            or beyond 1e150.
 
     >>> table = ScoreTable([2, 0], [0.5, 0.25], True)
     >>> table.ids.tolist(), table.values.tolist()
@@ -42,20 +49,20 @@ class ScoreTable:
     """
 
     ids: npt.NDArray[np.int64]
-    values: npt.NDArray[np.float32]
+    values: Scores
     measured: npt.NDArray[np.bool_]
-    std: npt.NDArray[np.float32] | None = None
+    std: Scores | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        ids = require_ids(self.ids, "score table: ids").reshape(-1)
+        ids = require_ids(self.ids, "score table: ids")
         measured = np.asarray(self.measured)
         if measured.dtype != np.bool_:
             raise InputError(f"score table: measured is {measured.dtype}; give True or False")
         columns = {
-            "values": np.asarray(self.values, dtype=np.float32).reshape(-1),
+            "values": require_numbers(self.values, "score table: values"),
             "measured": np.full(ids.shape, measured) if measured.ndim == 0 else measured.reshape(-1),
-            "std": None if self.std is None else np.asarray(self.std, dtype=np.float32).reshape(-1),
+            "std": None if self.std is None else require_numbers(self.std, "score table: std"),
         }
         for name, column in columns.items():
             if column is not None and len(column) != len(ids):
@@ -64,16 +71,19 @@ class ScoreTable:
         ids = ids[order]
         if len(ids) and (repeated := ids[1:] == ids[:-1]).any():
             raise InputError(
-                f"score table: {int(repeated.sum())} ids stand more than once, the first is "
+                f"score table: {int(repeated.sum())} ids occur more than once, the first is "
                 f"{int(ids[1:][repeated][0])}; keep one row per sample_id"
             )
         object.__setattr__(self, "ids", ids)
         for name, column in columns.items():
             object.__setattr__(self, name, None if column is None else np.ascontiguousarray(column[order]))
+        object.__setattr__(self, "metadata", json_metadata(self.metadata))
         require_finite(self.values, "score table", ids)
-        if self.std is not None and not (self.std >= 0).all():
+        if np.abs(self.values).max(initial=0.0) > _LARGEST:
+            raise InputError(f"score table: some values lie beyond {_LARGEST:g}; rescale them")
+        if self.std is not None and not ((self.std >= 0) & (self.std <= _LARGEST)).all():
             raise InputError(
-                "score table: std holds NaN or negative values; give standard deviations or None"
+                "score table: std holds NaN, infinite or negative values; give standard deviations or None"
             )
 
     def __len__(self) -> int:
@@ -121,10 +131,10 @@ class ScoreTable:
             raise InputError(f"{what}: source must be 'measured' or 'predicted', not {min(unknown)!r}")
         std = None
         if "std" in table.column_names and table["std"].null_count < len(table):
-            std = numeric_column(table, "std", what).astype(np.float32)
+            std = numeric_column(table, "std", what)
         if metadata is None:
             metadata = read_metadata(table, what)
-        values = numeric_column(table, "value", what).astype(np.float32)
+        values = numeric_column(table, "value", what)
         ids = integer_column(table, "sample_id", what)
         measured = source is None or np.array([s == "measured" for s in source], dtype=bool)
         try:
@@ -154,16 +164,91 @@ def require_same_data(mine: Mapping[str, Any], other: Mapping[str, Any]) -> None
 
 
 def require_ids(ids: npt.ArrayLike, what: str) -> npt.NDArray[np.int64]:
-    """Ids as int64, or an `InputError` that calls them ``what``: fractions and texts are no ids."""
-    array = np.asarray(ids)
+    """Ids ``[N]`` as int64, or an `InputError` that calls them ``what``.
+
+    Everything else is refused, also floats with whole values, texts, booleans, masked values, and unsigned
+    integers that int64 does not hold.
+    """
+    array = _vector(ids, what)
     if array.size and array.dtype.kind not in "iu":
-        raise InputError(f"{what} are {array.dtype}; give integers")
+        raise InputError(f"{what} are {array.dtype}; give integers (int64)")
+    if array.dtype == np.uint64 and (array > np.iinfo(np.int64).max).any():
+        raise InputError(f"{what} hold {array.max()}, which int64 cannot; give smaller ids")
     return array.astype(np.int64, copy=False)
+
+
+def require_numbers(values: npt.ArrayLike, what: str) -> Scores:
+    """Numbers ``[N]`` as float32 where that holds all of them exactly, else as float64.
+
+    Raises:
+        InputError: not a vector of numbers, or numbers that not even float64 holds.
+    """
+    array = _vector(values, what)
+    if array.size and array.dtype.kind not in "fiu":
+        raise InputError(f"{what} are {array.dtype}; give numbers, one per id")
+    if array.dtype == np.float32:
+        return array
+    with np.errstate(all="ignore"):
+        wide = array.astype(np.float64)
+        narrow = wide.astype(np.float32)
+        exact = array.dtype.itemsize < 8 or np.array_equal(wide.astype(array.dtype), array, equal_nan=True)
+    if not exact:
+        raise InputError(
+            f"{what} are {array.dtype} with more digits than float64 holds; rescale or rank them"
+        )
+    return narrow if np.array_equal(narrow, wide, equal_nan=True) else wide
+
+
+def float32_scores(scores: npt.ArrayLike, what: str) -> npt.NDArray[np.float32]:
+    """Scores as float32, for methods that compute in it.
+
+    Raises:
+        InputError: they overflow, or more than 1 % of the distinct ones become equal.
+    """
+    exact = require_numbers(scores, what)
+    with np.errstate(over="ignore"):
+        narrow = exact.astype(np.float32)
+    if exact.dtype == np.float32:
+        return narrow
+    distinct, left = len(np.unique(exact)), len(np.unique(narrow))
+    if np.isfinite(exact).all() and (left < 0.99 * distinct or not np.isfinite(narrow).all()):
+        raise InputError(
+            f"{what}: float32, in which this method computes, tells only {left} of {distinct} distinct scores apart; "
+            "subtract their mean and divide by their standard deviation, or give ranks"
+        )
+    return narrow
+
+
+def json_metadata(metadata: Mapping[Any, Any]) -> dict[str, Any]:
+    """Metadata as JSON can store them; other objects, such as dates, become text."""
+
+    def stored(value: Any) -> Any:
+        try:
+            return json.loads(json.dumps(value, default=str, skipkeys=True))
+        except (ValueError, TypeError, RecursionError):
+            return f"<{type(value).__name__}>"
+
+    return {str(key): stored(value) for key, value in metadata.items()}
+
+
+def _vector(values: npt.ArrayLike, what: str) -> npt.NDArray[Any]:
+    if np.ma.is_masked(values):
+        raise InputError(f"{what} have masked entries; drop these rows")
+    try:
+        array = np.asarray(values)
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(
+            f"{what} cannot be read as an array ({reason}); give one number per sample [N]"
+        ) from error
+    if array.ndim != 1:
+        raise InputError(f"{what} have shape {list(array.shape)}; give one number per sample [N]")
+    return array
 
 
 def locate(known: npt.NDArray[np.int64], wanted: npt.NDArray[np.int64], what: str) -> npt.NDArray[np.int64]:
     """Positions of ``wanted`` ids in the ascending ``known`` ones; absent ids are an `InputError`."""
-    wanted = require_ids(wanted, what)
+    known, wanted = require_ids(known, f"{what}: known ids"), require_ids(wanted, what)
     rows = np.searchsorted(known, wanted)
     found = (
         known[np.minimum(rows, max(len(known) - 1, 0))] == wanted
@@ -219,7 +304,12 @@ def numeric_column(table: pa.Table, name: str, path: Path | str) -> npt.NDArray[
     kind = table.schema.field(name).type
     if not (pa.types.is_floating(kind) or pa.types.is_integer(kind)):
         raise InputError(f"{path}: column '{name}' is {kind}; it must be numbers")
-    return np.asarray(table[name].cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
+    try:
+        return np.asarray(table[name].cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
+    except pa.ArrowInvalid as error:
+        raise InputError(
+            f"{path}: column '{name}' holds integers that float64 does not hold exactly; rescale or rank them"
+        ) from error
 
 
 def integer_column(table: pa.Table, name: str, path: Path | str) -> npt.NDArray[np.int64]:

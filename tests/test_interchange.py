@@ -1,6 +1,7 @@
 """Score tables and selections go to other tools and come back as they were."""
 
 import builtins
+import datetime
 import sys
 
 import numpy as np
@@ -102,7 +103,11 @@ def test_a_selection_is_a_subset_and_a_text_file(tmp_path):
     ic.write_ids(kept, tmp_path / "k.txt")
     assert (tmp_path / "k.txt").read_text() == "2\n5\n"
     assert ic.read_ids(tmp_path / "k.txt").ids.tolist() == [2, 5]
-    for wrong, word in (("2\nx\n", "one integer"), ("2\n2\n", "repetition"), ("", "keeps no sample")):
+    for wrong, word in (
+        ("2\nx\n", "line 2 is .x.; every line must be one integer"),
+        ("2\n2\n", "repetition"),
+        ("", "keeps no sample"),
+    ):
         (tmp_path / "w.txt").write_text(wrong)
         with pytest.raises(InputError, match=word):
             ic.read_ids(tmp_path / "w.txt")
@@ -162,3 +167,42 @@ def test_an_absent_library_is_named_with_what_installs_it(table, monkeypatch, pa
     monkeypatch.setattr(builtins, "__import__", absent)
     with pytest.raises(InputError, match=rf"{package} is not installed; .*graphprune\[interchange\]"):
         call(table)
+
+
+def test_a_frame_with_foreign_attrs_can_be_written(tmp_path):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"sample_id": [0, 1], "value": [0.1, 0.2]})
+    frame.attrs = {"made": datetime.date(2024, 1, 1)}
+    ic.from_pandas(frame).to_parquet(tmp_path / "x.parquet")
+    assert ScoreTable.from_parquet(tmp_path / "x.parquet").metadata["made"] == "2024-01-01"
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars", "datasets"])
+def test_scores_from_everywhere_keep_their_order_and_refuse_other_ids(library):
+    package = pytest.importorskip(library)
+    close = (1 - 1e-9 * np.arange(200)[::-1]).tolist()
+
+    def read(ids):
+        columns = {"sample_id": ids, "value": close[: len(ids)]}
+        if library == "datasets":
+            return ic.from_dataset(package.Dataset.from_dict(columns), column="value", ids="sample_id")
+        return getattr(ic, f"from_{library}")(package.DataFrame(columns))
+
+    assert read(list(range(200))).values.tolist() == close
+    for ids in ([10.5, 11.5], [10.0, 11.0], ["a", "b"], [True, False], [1, None]):
+        with pytest.raises(InputError, match="column 'sample_id' is .*; it must be integers"):
+            read(ids)
+    with pytest.raises(InputError, match="more than once"):
+        read([1, 1])
+
+
+def test_ids_of_a_data_set_are_checked():
+    kept = Selection(np.array([1]), np.ones(1, np.float32))
+    data = TensorDataset(torch.arange(2))
+    for ids, message in (
+        ([0.5, 1.5], "give integers"),
+        ([1, 1], "more than once"),
+        ([1], "1 ids for a data set of 2"),
+    ):
+        with pytest.raises(InputError, match=message):
+            ic.as_subset(kept, data, ids=np.array(ids))

@@ -448,7 +448,7 @@ def test_no_command_writes_over_its_own_input(run, files):
     ):
         code, _, err = run(*command, "--out", out)
         assert (code, err.count("\n")) == (2, 1), err
-        assert "would overwrite its own input" in err
+        assert "would overwrite this command's input" in err
     assert run("select", f / "TRUTH.parquet", "--keep", "0.5", "--rule", "top", "--out", f)[0] == 2
     assert contents(f) == before
 

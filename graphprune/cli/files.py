@@ -14,10 +14,18 @@ from graphprune.cli.options import (
     IdsOption,
     JsonOption,
     MethodOption,
-    OutFile,
     SeedOption,
 )
 from graphprune.cli.output import print_json, say
+
+ScoresOut = Annotated[
+    Path,
+    typer.Option("--out", help="Scores to write: .parquet, .csv or .jsonl.", show_default=False),
+]
+SelectionOut = Annotated[
+    Path,
+    typer.Option("--out", help="Selection to write: .parquet, .csv, .jsonl or .txt.", show_default=False),
+]
 
 
 @app.command(
@@ -29,7 +37,7 @@ def score(
         typer.Option("--trajectories", help="npz: probs [E,N,C] or p_true [E,N], labels [N], optional ids."),
     ],
     name: Annotated[str, typer.Option("--score", help="Name of the score.")],
-    out: OutFile,
+    out: ScoresOut,
     options: MethodOption = None,
     seed: SeedOption = None,
     as_json: JsonOption = False,
@@ -82,7 +90,7 @@ def extrapolate(
     embeddings: Embeddings,
     seeds: Annotated[Path, typer.Option("--seeds", help="Measured scores: sample_id, value.")],
     method: Annotated[str, typer.Option("--method", help="Name of the extrapolator.")],
-    out: OutFile,
+    out: ScoresOut,
     labels: Annotated[Path | None, typer.Option("--labels", help="Class labels [N] .npy.")] = None,
     probes: Annotated[
         Path | None, typer.Option("--probes", help="npz: probs [P,N,C] out-of-sample class probabilities.")
@@ -145,7 +153,7 @@ def select(
     scores: Annotated[Path, typer.Argument(help="Scores of all samples.", show_default=False)],
     keep: Annotated[float, typer.Option("--keep", help="Fraction of all samples to keep.")],
     rule: Annotated[str, typer.Option("--rule", help="Name of the selection rule.")],
-    out: OutFile,
+    out: SelectionOut,
     labels: Annotated[Path | None, typer.Option("--labels", help="Class labels [N] .npy.")] = None,
     graph_folder: Annotated[Path | None, typer.Option("--graph", help="Folder of graphprune graph.")] = None,
     embeddings: Annotated[Path | None, typer.Option("--embeddings", help="[N, D] .npy.")] = None,

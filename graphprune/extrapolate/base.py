@@ -14,7 +14,7 @@ from torch import Tensor
 
 from graphprune.errors import InputError
 from graphprune.graph.knn import KNNGraph
-from graphprune.table import locate, require_ids
+from graphprune.table import float32_scores, locate, require_ids
 
 # What brings an optional input, for the error of a method that lacks it.
 _REMEDY = {
@@ -160,14 +160,14 @@ class Extrapolator(ABC):
         return 2
 
     def fit(
-        self, inputs: Inputs, seed_ids: npt.NDArray[np.int64], seed_scores: npt.NDArray[np.float32]
+        self, inputs: Inputs, seed_ids: npt.NDArray[np.int64], seed_scores: npt.NDArray[np.floating[Any]]
     ) -> Self:
         """Learns from ``seed_ids [M]`` and ``seed_scores [M]``; raises `InputError` on bad ids or scores."""
         for name in self.requires:
             if getattr(inputs, name) is None:
                 raise InputError(f"{type(self).__name__} needs {name}; {_REMEDY[name]}")
         seed_ids = require_ids(seed_ids, "seed ids")
-        scores = np.asarray(seed_scores, dtype=np.float32)
+        scores = float32_scores(seed_scores, "seed scores")
         if len(seed_ids) != len(scores):
             raise InputError(f"{len(seed_ids)} seed ids but {len(scores)} seed scores; give one each")
         unique, counts = np.unique(seed_ids, return_counts=True)

@@ -25,6 +25,8 @@ class BackgroundSampler(EpochSampler):
     Cost: O(n) an epoch.
     """
 
+    _repeats = True
+
     def __init__(self, n: int, *, seeds: Tensor, background: float, epochs: float = 1, seed: int = 0) -> None:
         super().__init__(n, epochs=epochs, seed=seed)
         if background < 0:

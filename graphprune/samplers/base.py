@@ -14,7 +14,16 @@ from torch.utils.data import Sampler
 
 from graphprune.errors import InputError
 from graphprune.rng import generator
+from graphprune.samplers.checks import (
+    check_epoch,
+    check_errors,
+    check_features,
+    check_losses,
+    check_plan,
+    check_rows,
+)
 from graphprune.samplers.exchange import gather_rows
+from graphprune.samplers.state import read_state
 from graphprune.select.base import count_kept
 from graphprune.table import ScoreTable
 
@@ -57,6 +66,12 @@ class EpochSampler(Sampler[int]):
     requires: ClassVar[tuple[str, ...]] = ()
     # Per-row state learned from training, ``[n]`` float32: saved, and exchanged between ranks.
     _learned: ClassVar[tuple[str, ...]] = ()
+    # Those of them in which inf says that a row was not seen yet.
+    _infinite_if_unseen: ClassVar[tuple[str, ...]] = ()
+    # Whether an epoch may hold a row twice.
+    _repeats: ClassVar[bool] = False
+    # Whether ``choose`` also takes losses ``[B, B]`` of pairs.
+    _takes_pairs: bool = False
 
     needs_losses: bool = False
     needs_errors: bool = False
@@ -64,8 +79,7 @@ class EpochSampler(Sampler[int]):
     needs_forward: bool = True
 
     def __init__(self, n: int, *, epochs: float, seed: int = 0) -> None:
-        if n < 1:
-            raise InputError("a sampler needs at least one sample")
+        check_plan(n, epochs)
         self.n, self.epochs, self.seed = n, epochs, seed
         self.epoch, self.step = 0, 0
         self.rank, self.world_size = 0, 1
@@ -90,6 +104,7 @@ class EpochSampler(Sampler[int]):
 
     def set_epoch(self, epoch: int) -> None:
         """Fixes the order of an epoch; ``len`` is then its true length. The epoch under way is left alone."""
+        check_epoch(epoch)
         if self._rows is not None and epoch == self.epoch:
             return
         self.synchronise()
@@ -107,11 +122,16 @@ class EpochSampler(Sampler[int]):
         even = len(rows) - len(rows) % self.world_size
         return rows[self.rank : even : self.world_size]
 
+    @property
+    def remaining(self) -> Tensor:
+        """The part of ``order`` behind the rows that a loaded state calls consumed."""
+        return self.order[self._consumed :]
+
     def __len__(self) -> int:
-        return len(self.order) - self._consumed
+        return len(self.remaining)
 
     def __iter__(self) -> Iterator[int]:
-        return iter(self.order[self._consumed :].tolist())
+        return iter(self.remaining.tolist())
 
     @property
     def chosen_share(self) -> float:
@@ -147,9 +167,17 @@ class EpochSampler(Sampler[int]):
 
         Args:
             rows: ``[B]`` int64.
-            losses: ``[B]`` from a forward pass, or None if ``needs_forward`` is False.
+            losses: ``[B]`` floating point from a forward pass, or None if ``needs_forward`` is False.
             features: ``[B, H]`` penultimate features, or None unless ``needs_features``.
+
+        Raises:
+            InputError: rows, losses or features of another shape or type.
         """
+        check_rows(rows)
+        if losses is not None:
+            check_losses(losses, len(rows), pairs=self._takes_pairs)
+        if features is not None:
+            check_features(features, len(rows))
         if not self.chooses:
             return torch.arange(len(rows), device=rows.device)
         if self.needs_forward and losses is None and features is None:
@@ -166,18 +194,25 @@ class EpochSampler(Sampler[int]):
 
         Args:
             rows: ``[B]`` int64 without repetition.
-            losses: ``[B]``; NaN and infinite ones count as not seen.
+            losses: ``[B]`` floating point; NaN and infinite ones count as not seen.
             errors: Absolute forecast errors ``[B, T, S]``, NaN where missing, if ``needs_errors``.
+
+        Raises:
+            InputError: rows, losses or errors of another shape or type, or missing ones.
         """
+        check_rows(rows)
+        if losses is not None:
+            check_losses(losses, len(rows))
+        if errors is not None:
+            check_errors(errors, len(rows))
         if self.chooses or not (self.needs_losses or self.needs_errors):
             return
         for needed, name, value in (
             (self.needs_losses, "losses", losses),
             (self.needs_errors, "errors", errors),
         ):
-            if needed and (value is None or len(value) != len(rows)):
-                got = "none" if value is None else f"{len(value)}"
-                raise InputError(f"{type(self).__name__}.update needs {name} of {len(rows)} rows, got {got}")
+            if needed and value is None:
+                raise InputError(f"{type(self).__name__}.update needs {name} of {len(rows)} rows, got none")
         with torch.no_grad():
             rows = self._place(rows)
             losses = None if losses is None else losses.detach().to(rows.device, torch.float32)
@@ -186,6 +221,7 @@ class EpochSampler(Sampler[int]):
 
     def weights(self, rows: Tensor) -> Tensor | None:
         """Loss weights ``[B]`` float32 of rows ``[B]``, or None for all ones."""
+        check_rows(rows)
         self._common_order()
         rows = self._place(rows)
         return None if self._loss_weights is None else self._loss_weights[rows]
@@ -210,23 +246,25 @@ class EpochSampler(Sampler[int]):
 
         With several ranks, call ``synchronise`` on all of them first; one rank's state then serves all.
         """
+        if not 0 <= consumed <= len(self.order):
+            raise InputError(f"consumed is {consumed}; the epoch has {len(self.order)} rows")
         state: dict[str, Any] = {name: getattr(self, name) for name in self._learned}
         state |= {"rows": self._common_order(), "loss_weights": self._loss_weights}
         state = {name: None if value is None else value.clone() for name, value in state.items()}
-        return state | {"n": self.n, "epoch": self.epoch, "step": self.step, "consumed": consumed}
+        state |= {"sampler": type(self).__name__, "n": self.n}
+        return state | {"epoch": self.epoch, "step": self.step, "consumed": consumed}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continues from `state_dict` of a sampler made with the same arguments."""
-        missing = {"rows", "loss_weights", "n", "epoch", "step", "consumed", *self._learned} - state.keys()
-        if missing or state["n"] != self.n:
-            fault = f"lacks {sorted(missing)[0]}" if missing else f"is of {state['n']} samples, not {self.n}"
-            raise InputError(f"the state of {type(self).__name__} {fault}; load that of the same sampler")
-        for name in self._learned:
-            setattr(self, name, torch.as_tensor(state[name]).clone().to(self._device or "cpu"))
-        self._rows = torch.as_tensor(state["rows"]).clone().cpu()
-        weights = state["loss_weights"]
-        self._loss_weights = None if weights is None else torch.as_tensor(weights).clone()
-        self.epoch, self.step, self._consumed = (int(state[key]) for key in ("epoch", "step", "consumed"))
+        """Continues from `state_dict` of a sampler made with the same arguments.
+
+        Raises:
+            InputError: the state belongs to another sampler or data set, or is damaged; nothing has changed then.
+        """
+        saved = read_state(self, state)
+        for name, values in saved.learned.items():
+            setattr(self, name, values)
+        self._rows, self._loss_weights = saved.rows, saved.loss_weights
+        self.epoch, self.step, self._consumed = saved.epoch, saved.step, saved.consumed
         self._place_state()
 
     @abstractmethod
@@ -258,7 +296,7 @@ class EpochSampler(Sampler[int]):
             self._device = rows.device
             self._place_state()
         # A copy to the CPU that nobody waits for would be read before it has arrived.
-        return rows.to(self._device, non_blocking=self._device.type != "cpu")
+        return rows.to(self._device, torch.int64, non_blocking=self._device.type != "cpu")
 
     def _place_state(self) -> None:
         device = self._device or torch.device("cpu")

@@ -34,7 +34,7 @@ class InfoBatchSampler(EpochSampler):
     """
 
     needs_losses = True
-    _learned = ("losses",)
+    _learned = _infinite_if_unseen = ("losses",)
 
     def __init__(
         self,

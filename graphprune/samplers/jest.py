@@ -53,7 +53,9 @@ class JESTSampler(EpochSampler):
                 f"draw is '{draw}' and chunks {chunks}; use 'gumbel' or 'top', and at least 1 chunk"
             )
         self.keep, self.draw, self.chunks = check_keep(keep), draw, chunks
-        self.reference_losses = check_scores(reference_losses, n, "reference_losses")
+        known = check_scores(reference_losses, n, "reference_losses")
+        self.reference_losses = None if known is None else known.float()
+        self._takes_pairs = known is None
 
     @property
     def chosen_share(self) -> float:

@@ -6,6 +6,7 @@ import torch
 
 from graphprune.registry import register
 from graphprune.rng import generator
+from graphprune.samplers.checks import check_plan
 from graphprune.samplers.static import StaticSampler
 from graphprune.select.base import check_keep, count_kept
 
@@ -20,6 +21,7 @@ class RandomSampler(StaticSampler):
     """
 
     def __init__(self, n: int, *, keep: float = 1.0, epochs: float = 1, seed: int = 0) -> None:
+        check_plan(n, epochs)
         self.keep = check_keep(keep)
         chosen = torch.randperm(n, generator=generator(seed, "random subset"))[: count_kept(n, keep)]
         super().__init__(n, rows=chosen.sort().values, epochs=epochs, seed=seed)

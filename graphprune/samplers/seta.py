@@ -40,7 +40,7 @@ class SeTaSampler(EpochSampler):
     """
 
     needs_losses = True
-    _learned = ("losses",)
+    _learned = _infinite_if_unseen = ("losses",)
 
     def __init__(
         self,

@@ -47,6 +47,7 @@ class STPruneSampler(EpochSampler):
     """
 
     _learned = ("level", "spatial", "temporal")
+    _infinite_if_unseen = ("level",)
 
     def __init__(
         self,
@@ -75,7 +76,7 @@ class STPruneSampler(EpochSampler):
             raise InputError(f"links cover {len(links)} windows of {n}; give one row each, -1 for no link")
         self.links = links
         q = check_scores(stationarity, n, "stationarity")
-        self.stationarity = torch.ones(n) if q is None else q
+        self.stationarity = torch.ones(n) if q is None else q.float()
         if bool(((self.stationarity < 0) | (self.stationarity > 1)).any()):
             raise InputError("stationarity must lie in [0, 1] for every window")
         self.needs_errors = bool(a or b)

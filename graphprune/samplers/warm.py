@@ -9,10 +9,14 @@ from graphprune.errors import InputError
 
 
 def check_scores(scores: Tensor | None, n: int, what: str = "scores") -> Tensor | None:
-    """Scores ``[n]`` as float32 on the CPU, or an `InputError` that calls them ``what``."""
+    """Scores ``[n]`` on the CPU, or an `InputError` that calls them ``what``.
+
+    float64 stays, so that the order of scores that lie close together is kept; all else becomes float32.
+    """
     if scores is None:
         return None
-    scores = torch.as_tensor(scores).detach().to("cpu", torch.float32)
+    scores = torch.as_tensor(scores).detach().cpu()
+    scores = scores if scores.dtype == torch.float64 else scores.to(torch.float32)
     if scores.shape != (n,) or not bool(scores.isfinite().all()):
         raise InputError(
             f"{what}: shape {list(scores.shape)} for {n} samples; give one finite value per sample"

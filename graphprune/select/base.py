@@ -25,10 +25,13 @@ from graphprune.table import (
     METADATA_KEY,
     ScoreTable,
     integer_column,
+    json_metadata,
     numeric_column,
     read_metadata,
     read_parquet,
+    require_columns,
     require_ids,
+    require_numbers,
 )
 
 
@@ -48,7 +51,10 @@ class Selection:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "ids", require_ids(self.ids, "selection: ids"))
-        object.__setattr__(self, "weights", np.asarray(self.weights, dtype=np.float32))
+        with np.errstate(over="ignore"):
+            weights = require_numbers(self.weights, "selection: weights").astype(np.float32)
+        object.__setattr__(self, "weights", weights)
+        object.__setattr__(self, "metadata", json_metadata(self.metadata))
         if len(self.ids) != len(self.weights):
             raise InputError(f"selection: {len(self.ids)} ids but {len(self.weights)} weights; give one each")
         if not len(self.ids):
@@ -56,35 +62,50 @@ class Selection:
         if (np.diff(self.ids) <= 0).any():
             raise InputError("selection: ids must be ascending without repetition; sort and deduplicate them")
         if not (np.isfinite(self.weights).all() and (self.weights >= 0).all()):
-            raise InputError("selection: weights must be finite and not negative")
+            raise InputError(
+                "selection: weights must be finite and not negative; repair them or leave them out"
+            )
+        if not self.weights.any():
+            raise InputError(
+                "selection: all weights are 0, so nothing would be learned; give positive weights"
+            )
 
     def __len__(self) -> int:
         return len(self.ids)
 
+    def to_arrow(self) -> pa.Table:
+        """Columns ``sample_id, weight``; the metadata are in the schema."""
+        table = pa.table({"sample_id": pa.array(self.ids), "weight": pa.array(self.weights)})
+        return table.replace_schema_metadata({METADATA_KEY: json.dumps(self.metadata, sort_keys=True)})
+
+    @classmethod
+    def from_arrow(cls, table: pa.Table, what: str = "table") -> Selection:
+        """The selection of Arrow columns ``sample_id`` and, if there, ``weight`` (else 1), in any order."""
+        require_columns(table, ("sample_id",), what)
+        ids = integer_column(table, "sample_id", what)
+        weights: npt.NDArray[Any] = np.ones(len(ids))
+        if "weight" in table.column_names:
+            weights = numeric_column(table, "weight", what)
+        order = np.argsort(ids, kind="stable")
+        try:
+            return cls(ids[order], weights[order], read_metadata(table, what))
+        except InputError as error:
+            raise InputError(f"{what}: {error}") from error
+
     def to_parquet(self, path: Path | str) -> None:
         """Writes ``sample_id, weight``; the file is whole or absent."""
-        table = pa.table({"sample_id": pa.array(self.ids), "weight": pa.array(self.weights)})
-        table = table.replace_schema_metadata({METADATA_KEY: json.dumps(self.metadata, sort_keys=True)})
+        table = self.to_arrow()
         write_atomic(Path(path), lambda p: pq.write_table(table, p))
 
     @classmethod
     def from_parquet(cls, path: Path | str) -> Selection:
         """Reads ``sample_id`` and, if there, ``weight`` (else 1), in any order."""
-        table = read_parquet(Path(path), required=("sample_id",))
-        ids = integer_column(table, "sample_id", path)
-        weights = np.ones(len(ids), dtype=np.float32)
-        if "weight" in table.column_names:
-            weights = numeric_column(table, "weight", path).astype(np.float32)
-        order = np.argsort(ids, kind="stable")
-        try:
-            return cls(ids[order], weights[order], read_metadata(table, str(path)))
-        except InputError as error:
-            raise InputError(f"{path}: {error}") from error
+        return cls.from_arrow(read_parquet(Path(path), required=("sample_id",)), str(path))
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """What rules may look at, by row: ``scores [N]`` float32, ``labels [N]`` int64, ``embeddings [N, D]``."""
+    """What rules may look at, by row: ``scores [N]`` float, ``labels [N]`` int64, ``embeddings [N, D]``."""
 
     scores: Tensor
     labels: Tensor | None = None

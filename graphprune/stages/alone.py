@@ -19,14 +19,20 @@ from graphprune.embed.precomputed import read_embeddings
 from graphprune.errors import InputError
 from graphprune.files import read_json, read_npy, read_npz, write_bytes, write_text
 from graphprune.graph.knn import KNNGraph, refuse_other_files
-from graphprune.interchange import read_ids, write_ids
-from graphprune.paths import files_named_in, refuse_overwriting
+from graphprune.paths import check_out, files_named_in
 from graphprune.registry import create
 from graphprune.run_files import RunFiles
-from graphprune.select.base import Selection
 from graphprune.stages.job import Reporter
 from graphprune.store import RunFolder
-from graphprune.table import ScoreTable, require_same_data
+from graphprune.table import ScoreTable, locate, require_ids, require_same_data
+from graphprune.table_files import (
+    SCORES,
+    SELECTIONS,
+    read_scores,
+    read_selection,
+    write_scores,
+    write_selection,
+)
 from graphprune.train.ranks import Ranks
 
 if TYPE_CHECKING:
@@ -52,9 +58,9 @@ def embed_alone(
     from graphprune.stages.score import score_seeds
     from graphprune.stages.seeds import draw_seeds
 
+    check_out(out, (".npy",), inputs=[source, *files_named_in(config.model_dump())])
     check_names(config)
     folder = RunFolder(out.with_name(out.name + ".run"), on_event=reporter.event)
-    refuse_overwriting(out, [source, *files_named_in(config.model_dump())])
     with folder.locked():
         job = open_job(config, folder, reporter=reporter)
         with folder.begin():
@@ -74,11 +80,13 @@ def score_alone(trajectories: Path, name: str, out: Path, options: list[str]) ->
     """Scores from users' own training logs."""
     from graphprune.scores.trajectories import scores_from_trajectories
 
-    refuse_overwriting(out, [trajectories])
+    check_out(out, SCORES, inputs=[trajectories])
     arrays = read_npz(trajectories)
     score = create("score", name, **parse_options(options))
     try:
         ids = _integers(arrays["ids"], "ids") if "ids" in arrays else None
+        if ids is not None and len(np.unique(ids)) != len(ids):
+            raise InputError("some ids occur more than once; ids must be unique")
         values = scores_from_trajectories(
             score, arrays.get("labels"), probs=arrays.get("probs"), p_true=arrays.get("p_true"), ids=ids
         )
@@ -87,7 +95,7 @@ def score_alone(trajectories: Path, name: str, out: Path, options: list[str]) ->
         table = ScoreTable(ids, np.asarray(values), measured, None, {"score": name, "versions": __version__})
     except InputError as error:
         raise InputError(f"{trajectories}: {error}") from error
-    table.to_parquet(out)
+    write_scores(table, out)
     return {"n": len(table), "score": name, "out": str(out)}
 
 
@@ -103,6 +111,7 @@ def graph_alone(
     options: list[str],
 ) -> dict[str, Any]:
     """The kNN graph of a file of embeddings."""
+    check_out(out, ())
     if options:
         raise InputError("graph has no further options; --k, --metric and --backend are all")
     where = resolve_device(device)
@@ -131,7 +140,7 @@ def extrapolate_alone(
     from graphprune.extrapolate.base import Inputs
     from graphprune.stages.extrapolate import fit_extrapolator
 
-    refuse_overwriting(out, [embeddings, seeds, labels, probes, short_run, ids])
+    check_out(out, SCORES, inputs=[embeddings, seeds, labels, probes, short_run, ids])
     points = torch.from_numpy(np.array(read_embeddings(embeddings)))
     n = len(points)
     sample_ids, order = _sample_ids(ids, n)
@@ -139,7 +148,7 @@ def extrapolate_alone(
         raise InputError(
             f"{ids}: ids must be ascending, since rows of --embeddings and --graph follow them; sort all"
         )
-    table = ScoreTable.from_parquet(seeds)
+    table = read_scores(seeds)
     inputs = Inputs(
         graph=KNNGraph.load(graph, embeddings=points),
         embeddings=points,
@@ -152,6 +161,9 @@ def extrapolate_alone(
         Method(name=method, **parse_options(options)), inputs, table.ids, table.values, seed
     )
     values, std = fitted.predict(return_std=True)
+    # Extrapolators compute in float32; measured scores keep all their digits.
+    values = values.astype(np.result_type(values, table.values))
+    values[locate(sample_ids, table.ids, str(seeds))] = table.values
     measured = np.isin(sample_ids, table.ids, assume_unique=True)
     metadata = {
         **table.metadata,
@@ -159,7 +171,7 @@ def extrapolate_alone(
         "graph": str(graph),
         "embedding": str(embeddings),
     }
-    ScoreTable(sample_ids, values, measured, std, metadata).to_parquet(out)
+    write_scores(ScoreTable(sample_ids, values, measured, std, metadata), out)
     return {
         "measured": int(measured.sum()),
         "predicted": int((~measured).sum()),
@@ -172,7 +184,7 @@ def evaluate_alone(predicted: Path, truth: Path, *, seed: int, options: list[str
     """Agreement of the predicted rows with the truth."""
     from graphprune.extrapolate.evaluate import evaluate
 
-    table, true = ScoreTable.from_parquet(predicted), ScoreTable.from_parquet(truth)
+    table, true = read_scores(predicted), read_scores(truth)
     table.require_same_data(true)
     chosen = table.rows(~table.measured)
     if not len(chosen):
@@ -197,8 +209,8 @@ def select_alone(
     seed: int,
 ) -> dict[str, Any]:
     """A selection from a file of scores."""
-    refuse_overwriting(out, [scores, labels, embeddings, ids])
-    table = ScoreTable.from_parquet(scores)
+    check_out(out, SELECTIONS, inputs=[scores, labels, embeddings, ids])
+    table = read_scores(scores)
     if ids is not None:
         sample_ids, order = _sample_ids(ids, len(table))
         if (np.diff(order) < 0).any() or (sample_ids != table.ids).any():
@@ -212,7 +224,7 @@ def select_alone(
         embeddings=points,
         seed=seed,
     )
-    write_ids(selection, out) if out.suffix == ".txt" else selection.to_parquet(out)
+    write_selection(selection, out)
     return {"kept": len(selection), "n": len(table), "rule": rule, "out": str(out)}
 
 
@@ -234,12 +246,13 @@ def train_alone(
 
     if (selection is None) == (sampler is None):
         raise InputError("give either --selection K.parquet or --sampler NAME")
+    check_out(out, ())
     folder = RunFolder(out, on_event=reporter.event, team=Ranks.join(config.device))
-    chosen = None if selection is None else _selection(selection)
+    chosen = None if selection is None else read_selection(selection)
     configured = config.training.sampler
     if scores is not None and sampler is None:
         raise InputError("--scores goes with --sampler; a selection already used its scores")
-    table = None if scores is None else ScoreTable.from_parquet(scores)
+    table = None if scores is None else read_scores(scores)
     with folder.locked():
         job = open_job(config, folder, reporter=reporter)
         # Labels that were found are part of what is scored, but not of the data that is trained on here.
@@ -271,6 +284,8 @@ def report_alone(runs: list[Path], out: Path | None) -> Path:
     for run in runs:
         if not (run / "metrics.json").is_file():
             raise InputError(f"{run} has no metrics.json; give the folder of a finished run")
+    if out is not None:
+        check_out(out, (".html",))
     if len(runs) == 1:
         config = load_config(runs[0] / "config.yaml")
         data = None if config.data.kind == "object" else load_data(config.data)
@@ -282,10 +297,6 @@ def report_alone(runs: list[Path], out: Path | None) -> Path:
         RunFiles(runs[0]).claim(path)
     write_text(path, page)
     return path
-
-
-def _selection(path: Path) -> Selection:
-    return read_ids(path) if path.suffix == ".txt" else Selection.from_parquet(path)
 
 
 def parse_options(options: list[str]) -> dict[str, Any]:
@@ -310,7 +321,7 @@ def _sample_ids(path: Path | None, n: int) -> tuple[Ids, Ids]:
     if len(ids) != n:
         raise InputError(f"{path} has {len(ids)} ids for {n} samples; give one each")
     if len(np.unique(ids)) != n:
-        raise InputError(f"{path}: some ids stand more than once; ids must be unique")
+        raise InputError(f"{path}: some ids occur more than once; ids must be unique")
     order = np.argsort(ids)
     return ids[order], order
 
@@ -318,7 +329,7 @@ def _sample_ids(path: Path | None, n: int) -> tuple[Ids, Ids]:
 def _integers(array: npt.NDArray[Any], what: str) -> Ids:
     if array.ndim != 1 or array.dtype.kind not in "iu":
         raise InputError(f"{what} is {array.dtype} {list(array.shape)}; it must be integers [N]")
-    return array.astype(np.int64)
+    return require_ids(array, what)
 
 
 def _probabilities(path: Path) -> torch.Tensor:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import io
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset
 
 from graphprune import registry
 from graphprune.errors import InputError
+from graphprune.samplers.adapters.plain import step_loss
+from graphprune.samplers.base import scores_by_row
+from graphprune.table import ScoreTable
 
 NAMES = sorted(registry.entries("sampler"))
 EPOCHS = 6
@@ -332,7 +336,7 @@ def test_missing_inputs_and_empty_data_are_refused(name: str, loop: Any) -> None
         registry.create("sampler", name, n=0, epochs=1)
     sampler = loop.make(name)
     if sampler.needs_losses and not sampler.chooses:
-        with pytest.raises(InputError, match="needs losses of 3 rows, got 2"):
+        with pytest.raises(InputError, match=r"losses have shape \[2\] .* for 3 rows.*reduction='none'"):
             sampler.update(torch.arange(3), torch.ones(2))
     if sampler.needs_errors:
         with pytest.raises(InputError, match="needs errors of 3 rows, got none"):
@@ -345,3 +349,173 @@ def test_a_loop_that_forgets_update_is_told(name: str, loop: Any) -> None:
     sampler.set_epoch(0)
     with pytest.raises(InputError, match="call update"):
         sampler.set_epoch(1)
+
+
+WRONG_LOSSES = [
+    torch.ones(8, 1),
+    torch.ones(8, 3),
+    torch.ones(()),
+    torch.ones(8, 8),
+    torch.ones(7),
+    torch.ones(8, dtype=torch.int64),
+    torch.ones(8, dtype=torch.bool),
+    (torch.ones(8),),
+    [1.0] * 8,
+    1.0,
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("epoch", [0, 3])
+def test_losses_that_are_not_one_per_sample_are_refused(name: str, epoch: int, loop: Any) -> None:
+    sampler = loop.make(name)
+    for earlier in range(epoch):
+        loop.epoch(sampler, earlier)
+    sampler.set_epoch(epoch)
+    rows, before = sampler.order[:8], sampler.state_dict()
+    for losses in WRONG_LOSSES:
+        with pytest.raises(
+            InputError, match=r"losses .* per sample \[B\] \(reduction='none', mean over the other"
+        ):
+            sampler.choose(rows, losses, loop.features(rows, 0))
+        with pytest.raises(InputError, match=r"losses .* per sample \[B\]"):
+            sampler.update(rows, losses, loop.errors(rows, 0))
+        with pytest.raises(InputError, match=r"losses .* per sample \[B\]|forward returned a"):
+            step_loss(sampler, rows, lambda kept, losses=losses: losses)
+    for kept, value in sampler.state_dict().items():
+        assert torch.equal(value, before[kept]) if isinstance(value, torch.Tensor) else value == before[kept]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_rows_features_and_errors_of_another_shape_are_refused(name: str, loop: Any) -> None:
+    sampler = loop.make(name)
+    rows, losses = torch.arange(4), torch.ones(4)
+    for wrong in (rows[:, None], rows.float(), rows.bool(), rows[:0], [0, 1, 2, 3], torch.tensor(1)):
+        for call in (sampler.weights, sampler.choose, lambda rows: sampler.update(rows, losses)):
+            with pytest.raises(InputError, match="rows .*; give the row numbers"):
+                call(wrong)
+    for wrong in (torch.ones(4), torch.ones(3, 2), torch.ones(4, 2, dtype=torch.int64), "features"):
+        with pytest.raises(
+            InputError, match=r"features .* for 4 rows; give a floating-point tensor \[B, H\]"
+        ):
+            sampler.choose(rows, losses, wrong)
+    for wrong in (
+        torch.ones(4),
+        torch.ones(4, 2),
+        torch.ones(3, 2, 2),
+        torch.ones(4, 2, 2, dtype=torch.int64),
+    ):
+        with pytest.raises(
+            InputError, match=r"errors .* for 4 rows; give a floating-point tensor \[B, T, S\]"
+        ):
+            sampler.update(rows, losses, wrong)
+
+
+def test_losses_in_half_precision_are_taken(loop: Any) -> None:
+    sampler = loop.make("infobatch")
+    sampler.set_epoch(0)
+    sampler.update(torch.arange(4), torch.tensor([1.0, 2.0, 3.0, 4.0], dtype=torch.bfloat16))
+    assert sampler.losses[:4].tolist() == [1.0, 2.0, 3.0, 4.0]
+
+
+def test_jest_takes_losses_of_pairs_only_without_a_reference(loop: Any) -> None:
+    pairs = torch.rand(8, 8, generator=torch.Generator().manual_seed(0))
+    with pytest.raises(InputError, match="one floating-point loss per sample"):
+        loop.make("jest", keep=0.5).choose(torch.arange(8), pairs)
+    coupled = registry.create("sampler", "jest", n=8, keep=0.5, epochs=1)
+    assert len(coupled.choose(torch.arange(8), pairs)) == 4
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("epochs", [0, -1, float("nan"), float("inf"), "3", None, True])
+def test_epochs_that_cannot_be_planned_are_refused(name: str, epochs: Any, loop: Any) -> None:
+    with pytest.raises(InputError, match=r"epochs is .*; give the planned number"):
+        registry.create("sampler", name, n=loop.n, **loop.inputs(name), epochs=epochs)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("n", [0, -1, 2.0, float("nan"), "3", None, True])
+def test_a_number_of_samples_that_is_none_is_refused(name: str, n: Any, loop: Any) -> None:
+    with pytest.raises(InputError, match=r"n is .*; a sampler needs at least one sample"):
+        registry.create("sampler", name, n=n, **loop.inputs(name), epochs=2)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_epoch_that_is_no_number_is_refused(name: str, loop: Any) -> None:
+    for epoch in (-1, 1.5, float("nan"), "1", None, True):
+        with pytest.raises(InputError, match=r"epoch is .*; give its number"):
+            loop.make(name).set_epoch(epoch)
+
+
+def impossible_states(state: dict[str, Any], n: int) -> list[dict[str, Any]]:
+    """A state with one impossible value each."""
+    rows = state["rows"]
+    wrong: dict[str, list[Any]] = {
+        "sampler": ["OtherSampler", None, 3],
+        "n": [n + 1, "n", None, torch.tensor([n, n])],
+        "epoch": [-1, 1.5, float("nan"), "1", None, True],
+        "step": [-1, 10**9, 0.5, "1", None],
+        "consumed": [-3, len(rows) + 1, 0.5, "1", None],
+        "rows": [rows[:0], rows + n, rows - n, rows.float(), rows.int(), rows[:, None], rows.tolist(), "rows", None,
+                 torch.cat([rows, rows[:1]])],
+        "loss_weights": [torch.ones(3), -torch.ones(n), torch.full((n,), torch.nan), torch.ones(n).double(), 1.0],
+    }  # fmt: skip
+    for name in state.keys() - wrong.keys():
+        value = state[name]
+        wrong[name] = [
+            value[:3],
+            value[:, None],
+            value.double(),
+            value.fill_(torch.nan) * 1,
+            -torch.inf * torch.ones(n),
+            None,
+        ]
+    return [{**state, name: one} for name, values in wrong.items() for one in values]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_impossible_state_is_refused_and_changes_nothing(name: str, loop: Any) -> None:
+    sampler = loop.make(name)
+    for epoch in range(3):
+        loop.epoch(sampler, epoch)
+    before = sampler.state_dict(consumed=1)
+    for state in (None, [], "state", 3, torch.ones(3), {}):
+        with pytest.raises(InputError, match="the state of .*; load one that the same sampler saved"):
+            sampler.load_state_dict(state)
+    for key in before:
+        with pytest.raises(InputError, match=f"lacks {key}"):
+            sampler.load_state_dict({k: v for k, v in before.items() if k != key})
+    for state in impossible_states(sampler.state_dict(), loop.n):
+        with pytest.raises(InputError, match="the state of .*; load one that the same sampler saved"):
+            sampler.load_state_dict(state)
+    after = sampler.state_dict(consumed=1)
+    assert before.keys() == after.keys()
+    for key, value in before.items():
+        assert torch.equal(value, after[key]) if isinstance(value, torch.Tensor) else value == after[key]
+
+
+def test_the_state_of_a_relative_is_refused(loop: Any) -> None:
+    for one, other in (("eswp", "es"), ("es", "eswp"), ("infobatch", "seta"), ("seta", "infobatch")):
+        with pytest.raises(InputError, match="was saved by"):
+            loop.make(other).load_state_dict(loop.make(one).state_dict())
+
+
+def test_more_rows_consumed_than_there_are_is_refused(loop: Any) -> None:
+    for consumed in (-1, loop.n + 1):
+        with pytest.raises(InputError, match=f"consumed is {consumed}; the epoch has {loop.n} rows"):
+            loop.make("infobatch").state_dict(consumed=consumed)
+
+
+@pytest.mark.parametrize("name", ["score_weighted", "es", "infobatch"])
+def test_warm_start_scores_keep_the_order_of_float64(name: str, loop: Any) -> None:
+    close = ScoreTable(np.arange(200), 1 - 1e-9 * np.arange(200)[::-1], True)
+    scores = scores_by_row(close, np.arange(200))
+    assert scores.dtype == torch.float64
+    assert (scores.diff() > 0).all()
+    sampler = registry.create("sampler", name, n=200, epochs=9, scores=scores)
+    if name == "infobatch":  # the lower half is easy, and half of it is left out
+        missing = sorted(set(range(200)) - set(sampler.order.tolist()))
+        assert 30 < len(missing) < 70
+        assert max(missing) < 100
+    else:
+        assert ((sampler.s if name == "es" else sampler.probabilities).diff() > 0).all()

@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from graphprune.errors import InputError
 from graphprune.samplers.base import EpochSampler
+from graphprune.samplers.checks import check_losses, check_rows
 
 
 class Seen(NamedTuple):
@@ -45,7 +46,11 @@ def step_loss(
 
     Returns:
         Mean of losses times weights, a scalar with gradient.
+
+    Raises:
+        InputError: ``forward`` gave something else than one loss per sample, or the sampler needs more of it.
     """
+    check_rows(rows)
     kept: Tensor | slice = slice(None)
     if sampler.chooses:
         seen = None
@@ -54,6 +59,7 @@ def step_loss(
                 seen = _seen(forward(kept))
         kept = sampler.choose(rows, *(seen[:2] if seen else ()))
     shown = _seen(forward(kept))
+    check_losses(shown.losses, len(rows[kept]))
     weights = sampler.weights(rows[kept])
     sampler.update(rows[kept], shown.losses, shown.errors)
     # Rows may lie on the CPU, where loaders put them, and losses on a GPU.
@@ -80,24 +86,38 @@ class _MetaBatches(Sampler[list[int]]):
         self.sampler, self.batch_size, self.drop_last = sampler, batch_size, drop_last
 
     def __len__(self) -> int:
-        size = self.sampler.meta_batch(self.batch_size)
-        return len(self.sampler) // size if self.drop_last else -(-len(self.sampler) // size)
+        return len(self._parts())
 
     def __iter__(self) -> Iterator[list[int]]:
-        rows, size = list(self.sampler), self.sampler.meta_batch(self.batch_size)
-        return (rows[step * size : (step + 1) * size] for step in range(len(self)))
+        return (part.tolist() for part in self._parts())
+
+    def _parts(self) -> tuple[Tensor, ...]:
+        rows, size = self.sampler.remaining, self.sampler.meta_batch(self.batch_size)
+        whole = len(rows) - len(rows) % size
+        # An epoch shorter than a batch keeps it; what a resumed epoch has left was going to be dropped.
+        if self.drop_last and (whole or len(rows) < len(self.sampler.order)):
+            return torch.split(rows[:whole], size) if whole else ()
+        # Batch norm cannot standardize a single sample.
+        return self.sampler.steps(rows, self.batch_size, least=min(2, self.batch_size)) if len(rows) else ()
 
 
 class EpochLoader(DataLoader[Any]):
     """A DataLoader of ``(rows, batch)`` whose length and batches follow the sampler, epoch by epoch.
 
+    A last batch that would leave a single sample to train on, which batch norm cannot take, is joined to the
+    batch before it: 65 rows in batches of 32 are 32 and 33.
+
     Args:
         data: Map-style data set.
         sampler: Its sampler; with several processes, `EpochSampler.shard` it first.
         batch_size: Samples to train on per step; a sampler that chooses is given more.
-        drop_last: Whether an incomplete last batch is left out (default: False).
+        drop_last: Whether an incomplete last batch is left out (default: False). An epoch that is shorter than
+            one batch keeps it, so that no epoch is without a step.
         device: Where tensors are moved to (default: left where they are).
         options: Of `torch.utils.data.DataLoader` (``num_workers``, ``pin_memory``, ``collate_fn``, ...).
+
+    Raises:
+        InputError: the data has no length or another one than the sampler, or the batch size is below 1.
 
     >>> from graphprune.samplers.random import RandomSampler
     >>> loader = EpochLoader([10.0, 11.0, 12.0], RandomSampler(3), batch_size=2)
@@ -116,6 +136,12 @@ class EpochLoader(DataLoader[Any]):
         device: torch.device | str | None = None,
         **options: Any,
     ) -> None:
+        if not hasattr(data, "__len__"):
+            raise InputError(
+                f"the data is a {type(data).__name__} without a length; give a map-style data set"
+            )
+        if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+            raise InputError(f"batch_size is {batch_size!r}; give a whole number of at least 1")
         if len(data) != sampler.n:
             raise InputError(
                 f"the data has {len(data)} samples but the sampler {sampler.n}; make it for these"
@@ -136,6 +162,10 @@ class EpochLoader(DataLoader[Any]):
 
 
 def _seen(shown: Tensor | Seen) -> Seen:
+    if not isinstance(shown, Tensor | Seen):
+        raise InputError(
+            f"forward returned a {type(shown).__name__}; return losses [B] or Seen(losses, features, errors)"
+        )
     return Seen(shown) if isinstance(shown, Tensor) else shown
 
 
