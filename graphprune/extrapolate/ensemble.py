@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from graphprune.errors import InputError
 from graphprune.extrapolate.base import Extrapolator, Inputs
 from graphprune.extrapolate.calibration import NORMAL_90
+from graphprune.options import Seed
 from graphprune.registry import create, register
 from graphprune.rng import generator
 
@@ -40,9 +42,9 @@ class Ensemble(Extrapolator):
     def __init__(
         self,
         *,
-        members: Sequence[str | Mapping[str, Any]] = ("knn", "ridge", "mlp"),
-        folds: int = 3,
-        seed: int = 0,
+        members: Annotated[Sequence[str | Mapping[str, Any]], Field(min_length=2)] = ("knn", "ridge", "mlp"),
+        folds: Annotated[int, Field(ge=2, le=1_000)] = 3,
+        seed: Seed = 0,
     ) -> None:
         self.members = members
         self.folds = folds
@@ -53,10 +55,6 @@ class Ensemble(Extrapolator):
         return 10 * self.folds
 
     def _fit(self, inputs: Inputs, seed_rows: Tensor, seed_scores: Tensor) -> None:
-        if len(self.members) < 2:
-            raise InputError(f"an ensemble of {len(self.members)} has no spread; name at least 2 members")
-        if self.folds < 2:
-            raise InputError(f"folds is {self.folds}; an ensemble judges itself by at least 2")
         order = torch.randperm(len(seed_rows), generator=generator(self.seed, "folds"))
         error, spread = torch.empty(len(seed_rows)), torch.empty(len(seed_rows))
         for held in order.tensor_split(self.folds):

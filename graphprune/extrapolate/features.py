@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from graphprune.errors import InputError, unknown_name
@@ -15,7 +16,9 @@ from graphprune.graph.points import as_tensor, unit
 if TYPE_CHECKING:
     from graphprune.extrapolate.base import Inputs
 
-FEATURES = ("label", "embedding", "density", "agreement", "probes")
+Feature = Literal["label", "embedding", "density", "agreement", "probes"]
+FEATURES: tuple[Feature, ...] = get_args(Feature)
+Features = Annotated[Sequence[Feature], Field(min_length=1)]
 
 
 def node_features(inputs: Inputs, names: Sequence[str], *, normalize: bool = False) -> Tensor:

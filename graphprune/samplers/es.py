@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from graphprune.errors import InputError
+from graphprune.options import Count, Epochs, Keep, Seed, Share
 from graphprune.registry import register
 from graphprune.samplers.base import EpochSampler
 from graphprune.samplers.warm import check_scores, relative_ranks
@@ -43,15 +44,15 @@ class ESSampler(EpochSampler):
 
     def __init__(
         self,
-        n: int,
+        n: Count,
         *,
-        keep: float = 0.25,
-        b1: float = 0.2,
-        b2: float = 0.9,
-        anneal: float = 0.05,
+        keep: Keep = 0.25,
+        b1: Share = 0.2,
+        b2: Share = 0.9,
+        anneal: Share = 0.05,
         scores: Tensor | None = None,
-        epochs: float,
-        seed: int = 0,
+        epochs: Epochs,
+        seed: Seed = 0,
     ) -> None:
         super().__init__(n, epochs=epochs, seed=seed)
         for name, value in (("b1", b1), ("b2", b2), ("anneal", anneal)):

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from graphprune.registry import register
 from graphprune.scores.base import Signals, required
-from graphprune.scores.windows import Epochs, WindowScore, first_epochs
+from graphprune.scores.windows import Epochs, Window, WindowScore, first_epochs
 
 
 @register("score", "dual", source="Cho et al., ICML 2025, arXiv 2502.06905", status="confirmed")
@@ -38,7 +38,7 @@ class DUAL(WindowScore):
     phase = "train"
     needs = frozenset({"p_true"})
 
-    def __init__(self, *, T: Epochs = 30, window: int = 10) -> None:
+    def __init__(self, *, T: Epochs = 30, window: Window = 10) -> None:
         self.T, self.window = T, window
 
     def _allocate(self, epochs: int, num_classes: int | None) -> None:

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from graphprune.errors import InputError
+from graphprune.options import Whole
 from graphprune.registry import register
 from graphprune.scores.base import Signals, required
-from graphprune.scores.windows import WindowScore
+from graphprune.scores.windows import Window, WindowScore
 
 
 @register("score", "dynamic_uncertainty", source="He et al., arXiv 2306.05175 (2023)", status="confirmed")
@@ -46,9 +47,9 @@ class DynamicUncertainty(WindowScore):
     def __init__(
         self,
         *,
-        window: int = 10,
-        ddof: int = 1,
-        skip: int = 0,
+        window: Window = 10,
+        ddof: Whole = 1,
+        skip: Whole = 0,
         signal: Literal["auto", "p_true", "loss"] = "auto",
     ) -> None:
         self.window, self.ddof, self.skip, self.signal = window, ddof, skip, signal

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from graphprune.errors import InputError
+from graphprune.options import Keep
 from graphprune.registry import register
 from graphprune.scores.base import Signals, required
 from graphprune.scores.row_store import row_store
@@ -56,8 +58,8 @@ class TDDS(WindowScore):
         self,
         *,
         T: Epochs = 10,
-        window: int = 10,
-        decay: float = 0.9,
+        window: Annotated[int, Field(ge=3, le=1_000_000)] = 10,
+        decay: Keep = 0.9,
         row_dtype: Literal["float32", "float16"] = "float32",
         rows_folder: str | None = None,
     ) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from graphprune.errors import InputError
+from graphprune.options import Count
 from graphprune.scores.base import Score
 
-Epochs = int | Literal["all"]
+Epochs = Count | Literal["all"]
+Window = Annotated[int, Field(ge=2, le=1_000_000)]
 
 
 class WindowScore(Score):

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from graphprune.errors import InputError
+from graphprune.options import Count, NonNegative
 from graphprune.registry import register
 from graphprune.select.base import Candidates, SelectionRule
 
@@ -36,7 +37,7 @@ class D2(SelectionRule):
 
     requires = ("graph",)
 
-    def __init__(self, *, k: int = 5, gamma: float = 0.1) -> None:
+    def __init__(self, *, k: Count = 5, gamma: NonNegative = 0.1) -> None:
         self.k, self.gamma = k, gamma
 
     def _select(self, candidates: Candidates, count: int) -> tuple[Tensor, Tensor]:

@@ -11,6 +11,7 @@ from torch.nn.functional import normalize
 
 from graphprune.errors import InputError
 from graphprune.graph.kmeans import kmeans
+from graphprune.options import Count
 from graphprune.registry import register
 from graphprune.select.base import Candidates, SelectionRule, highest
 
@@ -36,7 +37,7 @@ class SemDeDup(SelectionRule):
     requires = ("embeddings",)
 
     def __init__(
-        self, *, clusters: int | None = None, order: Literal["centroid", "score"] = "centroid"
+        self, *, clusters: Count | None = None, order: Literal["centroid", "score"] = "centroid"
     ) -> None:
         self.clusters, self.order = clusters, order
 
