@@ -72,18 +72,21 @@ def options_of(target: Callable[..., Any]) -> dict[str, Option]:
     return dict(_options_of(target))
 
 
-def check_options(what: str, target: Callable[..., Any], given: Mapping[str, Any]) -> dict[str, Any]:
+def check_options(
+    what: str, target: Callable[..., Any], given: Mapping[str, Any], *, only: tuple[str, ...] | None = None
+) -> dict[str, Any]:
     """``given`` if each is an option of ``target`` in its range; what NumPy made becomes a number or a tensor.
 
     Args:
         what: How an error calls the target: ``"extrapolator 'knn'"``.
         target: A class or function with annotated parameters.
         given: Values by option; options that are absent are not asked for.
+        only: The options that may be given (default: all).
 
     Raises:
         InputError: the first option that does not exist, or whose value is of another type or out of range.
     """
-    known = _options_of(target)
+    known = _options_of(target, only)
     values = {}
     for name, value in given.items():
         if name not in known:
@@ -162,7 +165,7 @@ def _repr(value: Any) -> str:
 
 
 @functools.cache
-def _options_of(target: Callable[..., Any]) -> Mapping[str, Option]:
+def _options_of(target: Callable[..., Any], only: tuple[str, ...] | None = None) -> Mapping[str, Option]:
     # A dataclass inherits fields from modules whose names its own does not know.
     hinted: Any = target
     if isinstance(target, type) and not is_dataclass(target):
@@ -172,7 +175,7 @@ def _options_of(target: Callable[..., Any]) -> Mapping[str, Option]:
     return {
         p.name: Option(p.name, describe(hints[p.name]), p.default, _adapter(hints[p.name]))
         for p in parameters
-        if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
+        if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and (only is None or p.name in only)
     }
 
 

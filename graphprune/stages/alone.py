@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import torch
-import yaml
 
 from graphprune import __version__
 from graphprune.config import Config
 from graphprune.config_base import Method
-from graphprune.config_file import load_config
+from graphprune.config_file import load_config, parse_values
 from graphprune.devices import resolve_device
 from graphprune.embed.precomputed import read_embeddings
 from graphprune.errors import InputError
 from graphprune.files import read_json, read_npy, read_npz, write_bytes, write_text
 from graphprune.graph.knn import KNNGraph
 from graphprune.interchange import read_ids, write_ids
-from graphprune.registry import create
+from graphprune.options import check_options
+from graphprune.registry import check_method, create
 from graphprune.select.base import Selection
 from graphprune.stages.job import Reporter
 from graphprune.store import RunFolder
@@ -62,8 +62,8 @@ def score_alone(trajectories: Path, name: str, out: Path, options: list[str]) ->
     """Scores from users' own training logs."""
     from graphprune.scores.trajectories import scores_from_trajectories
 
+    score = create("score", name, **parse_options("score", name, options))
     arrays = read_npz(trajectories)
-    score = create("score", name, **parse_options(options))
     try:
         ids = _integers(arrays["ids"], "ids") if "ids" in arrays else None
         values = scores_from_trajectories(
@@ -117,6 +117,7 @@ def extrapolate_alone(
     from graphprune.extrapolate.base import Inputs
     from graphprune.stages.extrapolate import fit_extrapolator
 
+    chosen = parse_options("extrapolator", method, options)
     points = torch.from_numpy(np.array(read_embeddings(embeddings)))
     n = len(points)
     sample_ids, order = _sample_ids(ids, n)
@@ -133,9 +134,7 @@ def extrapolate_alone(
         probes=None if probes is None else _probabilities(probes),
         short_run=None if short_run is None else _short_run(short_run),
     )
-    fitted = fit_extrapolator(
-        Method(name=method, **parse_options(options)), inputs, table.ids, table.values, seed
-    )
+    fitted = fit_extrapolator(Method(name=method, **chosen), inputs, table.ids, table.values, seed)
     values, std = fitted.predict(return_std=True)
     measured = np.isin(sample_ids, table.ids, assume_unique=True)
     metadata = {
@@ -157,6 +156,8 @@ def evaluate_alone(predicted: Path, truth: Path, *, seed: int, options: list[str
     """Agreement of the predicted rows with the truth."""
     from graphprune.extrapolate.evaluate import evaluate
 
+    settings = parse_values(options)
+    check_options("evaluate", evaluate, settings, only=("n_bootstrap", "block"))
     table, true = ScoreTable.from_parquet(predicted), ScoreTable.from_parquet(truth)
     table.require_same_data(true)
     chosen = table.rows(~table.measured)
@@ -165,7 +166,7 @@ def evaluate_alone(predicted: Path, truth: Path, *, seed: int, options: list[str
             f"{predicted} has no row with source = predicted; give the output of graphprune extrapolate"
         )
     reference = true.values[true.rows_of(chosen.ids, f"{truth}: predicted ids")]
-    return evaluate(chosen.values, reference, std=chosen.std, seed=seed, **parse_options(options)).to_dict()
+    return evaluate(chosen.values, reference, std=chosen.std, seed=seed, **settings).to_dict()
 
 
 def select_alone(
@@ -182,13 +183,14 @@ def select_alone(
     seed: int,
 ) -> dict[str, Any]:
     """A selection from a file of scores."""
+    method = create("selection", rule, **parse_options("selection", rule, options))
     table = ScoreTable.from_parquet(scores)
     if ids is not None:
         sample_ids, order = _sample_ids(ids, len(table))
         if (np.diff(order) < 0).any() or (sample_ids != table.ids).any():
             raise InputError(f"{ids}: ids must be those of {scores}, ascending; rows of --labels follow them")
     points = None if embeddings is None else torch.from_numpy(np.array(read_embeddings(embeddings)))
-    selection = create("selection", rule, **parse_options(options)).select(
+    selection = method.select(
         table,
         keep,
         labels=None if labels is None else _integers(read_npy(labels), str(labels)),
@@ -269,17 +271,10 @@ def _selection(path: Path) -> Selection:
     return read_ids(path) if path.suffix == ".txt" else Selection.from_parquet(path)
 
 
-def parse_options(options: list[str]) -> dict[str, Any]:
-    """``["k=5", "temperature=.inf"]`` as keyword arguments."""
-    parsed = {}
-    for option in options:
-        key, separator, text = option.partition("=")
-        if not separator or not key.isidentifier():
-            raise InputError(f"--set {option!r} is not of the form option=value")
-        try:
-            parsed[key] = yaml.safe_load(text)
-        except (yaml.YAMLError, ValueError, RecursionError) as error:
-            raise InputError(f"--set {key}: {text!r} is not a YAML value") from error
+def parse_options(kind: str, name: str, options: list[str]) -> dict[str, Any]:
+    """``["k=5", "temperature=.inf"]`` as options of a method, which they must fit."""
+    parsed = parse_values(options)
+    check_method(kind, name, parsed)
     return parsed
 
 
