@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from graphprune.errors import InputError, unknown_name
-from graphprune.options import check_options, checked, options_of
+from graphprune.options import Option, check_options, checked, options_of
 
 Status = Literal["confirmed", "abstract", "ours"]
 C = TypeVar("C", bound=type)
@@ -117,8 +117,8 @@ def check_method(kind: str, name: str, options: Mapping[str, Any], *, later: Col
     check_options(what, cls, {option: value for option, value in options.items() if option not in later})
 
 
-def describe() -> dict[str, list[dict[str, str]]]:
-    """What the user can choose: name, source, status, and for scores the direction."""
+def describe() -> dict[str, list[dict[str, Any]]]:
+    """What the user can choose: name, source, status, options with their ranges, and for scores the direction."""
     listed = {
         "scores": "score",
         "extrapolators": "extrapolator",
@@ -127,10 +127,26 @@ def describe() -> dict[str, list[dict[str, str]]]:
         "paradigms": "paradigm",
         "models": "model",
     }
-    described = {
-        plural: [{"name": e.name, "source": e.source, "status": e.status} for e in entries(kind).values()]
+    described: dict[str, list[dict[str, Any]]] = {
+        plural: [
+            {
+                "name": e.name,
+                "source": e.source,
+                "status": e.status,
+                "options": [
+                    {"name": option.name, "takes": option.takes, "default": option.default}
+                    for option in chosen_options(kind, e)
+                ],
+            }
+            for e in entries(kind).values()
+        ]
         for plural, kind in listed.items()
     }
     for score in described["scores"]:
         score["direction"] = DIRECTION
     return described
+
+
+def chosen_options(kind: str, entry: Entry) -> list[Option]:
+    """The options of a method that a config can set: all but what the job tells it by itself."""
+    return [option for name, option in options_of(entry.cls).items() if name not in GIVEN.get(kind, ())]

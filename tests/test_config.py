@@ -101,7 +101,7 @@ def test_bad_overrides_are_refused(tmp_path, override):
 def test_shipped_configs_are_valid_and_name_known_methods(path, monkeypatch):
     # Some name models of torchvision, which need not be installed for a config to be valid.
     monkeypatch.setitem(sys.modules, "torchvision", types.ModuleType("torchvision"))
-    from graphprune.pipeline import check_names
+    from graphprune.stages.checks import check_names
 
     check_names(load_config(path))
 

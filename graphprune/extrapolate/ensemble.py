@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from torch import Tensor
 from graphprune.errors import InputError
 from graphprune.extrapolate.base import Extrapolator, Inputs
 from graphprune.extrapolate.calibration import NORMAL_90
+from graphprune.facts import JobFacts
 from graphprune.options import Seed
 from graphprune.registry import create, register
 from graphprune.rng import generator
@@ -53,6 +56,13 @@ class Ensemble(Extrapolator):
     @property
     def least_seeds(self) -> int:
         return 10 * self.folds
+
+    def check(self, job: JobFacts) -> None:
+        super().check(job)
+        # Each member is also fitted without the largest part of the seeds.
+        rest = None if job.seeds is None else job.seeds - math.ceil(job.seeds / self.folds)
+        for member in self.members:
+            make_member(member, self.seed).check(replace(job, seeds=rest))
 
     def _fit(self, inputs: Inputs, seed_rows: Tensor, seed_scores: Tensor) -> None:
         order = torch.randperm(len(seed_rows), generator=generator(self.seed, "folds"))

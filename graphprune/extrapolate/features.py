@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from graphprune.errors import InputError, unknown_name
+from graphprune.facts import JobFacts
 from graphprune.graph.features import one_hot
 from graphprune.graph.points import as_tensor, unit
 
@@ -55,6 +56,15 @@ def node_features(inputs: Inputs, names: Sequence[str], *, normalize: bool = Fal
     if not columns:
         raise InputError(f"features {list(names)} give no column without labels; add 'embedding'")
     return torch.cat(columns, dim=1)
+
+
+def check_features(names: Sequence[str], job: JobFacts) -> None:
+    """Refuses features whose input a job lacks."""
+    for name, needed in (("agreement", "labels"), ("probes", "probes")):
+        if name in names and job.lacks(needed):
+            raise InputError(f"feature '{name}' needs {needed}, which this job has not; leave it out")
+    if set(names) <= {"label"} and job.lacks("labels"):
+        raise InputError(f"features {list(names)} give no column without labels; add 'embedding'")
 
 
 def density(inputs: Inputs) -> Tensor:

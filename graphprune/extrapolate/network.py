@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from graphprune.extrapolate.base import Extrapolator, Inputs
-from graphprune.extrapolate.features import Features
+from graphprune.extrapolate.features import Features, check_features
+from graphprune.facts import JobFacts
 from graphprune.graph.proposals import native_bfloat16
 from graphprune.options import Count, Decay, Part, Seed, Width
 from graphprune.rng import generator, isolated_rng
@@ -80,6 +81,10 @@ class NetworkExtrapolator(Extrapolator):
         That function takes seeds' rows ``[B]``, or None for all samples, and gives outputs ``[B]``. While
         training it runs under autocast.
         """
+
+    def check(self, job: JobFacts) -> None:
+        super().check(job)
+        check_features(self.features, job)
 
     @property
     def least_seeds(self) -> int:

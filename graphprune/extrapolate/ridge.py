@@ -11,7 +11,8 @@ from pydantic import Field
 from torch import Tensor
 
 from graphprune.extrapolate.base import Extrapolator, Inputs
-from graphprune.extrapolate.features import Features, node_features, standardize
+from graphprune.extrapolate.features import Features, check_features, node_features, standardize
+from graphprune.facts import JobFacts
 from graphprune.registry import register
 
 Penalty = Annotated[float, Field(gt=0, le=1e12)]
@@ -44,6 +45,10 @@ class Ridge(Extrapolator):
         self.features = features
         self.normalize = normalize
         self.alphas = alphas
+
+    def check(self, job: JobFacts) -> None:
+        super().check(job)
+        check_features(self.features, job)
 
     def _fit(self, inputs: Inputs, seed_rows: Tensor, seed_scores: Tensor) -> None:
         x = standardize(node_features(inputs, self.features, normalize=self.normalize))

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import Sampler
 
 from graphprune.errors import InputError
+from graphprune.facts import JobFacts
 from graphprune.rng import generator
 from graphprune.samplers.exchange import gather_rows
 from graphprune.select.base import count_kept
@@ -228,6 +229,14 @@ class EpochSampler(Sampler[int]):
         self._loss_weights = None if weights is None else torch.as_tensor(weights).clone()
         self.epoch, self.step, self._consumed = (int(state[key]) for key in ("epoch", "step", "consumed"))
         self._place_state()
+
+    def check(self, job: JobFacts) -> None:
+        """Refuses data that cannot tell the sampler what it goes by, before anything is trained."""
+        if self.needs_errors and job.task == "classification":
+            raise InputError(
+                f"{type(self).__name__} goes by forecast errors, which only windows of sensor data have "
+                "(data.kind: sensors); use another sampler"
+            )
 
     @abstractmethod
     def _epoch_order(self, epoch: int) -> Tensor:

@@ -55,9 +55,6 @@ class ESSampler(EpochSampler):
         seed: Seed = 0,
     ) -> None:
         super().__init__(n, epochs=epochs, seed=seed)
-        for name, value in (("b1", b1), ("b2", b2), ("anneal", anneal)):
-            if not 0 <= value <= 1:
-                raise InputError(f"{name} is {value:g}; it must lie in [0, 1]")
         self.keep, self.b1, self.b2, self.anneal = check_keep(keep), b1, b2, anneal
         self.scores = check_scores(scores, n)
         self.s = torch.full((n,), 1 / n) if self.scores is None else 2 * relative_ranks(self.scores)

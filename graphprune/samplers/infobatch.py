@@ -48,8 +48,6 @@ class InfoBatchSampler(EpochSampler):
         seed: Seed = 0,
     ) -> None:
         super().__init__(n, epochs=epochs, seed=seed)
-        if not 0 <= r < 1:
-            raise InputError(f"r is {r:g}; it is the probability that an easy sample is left out, in [0, 1)")
         self.r, self.delta = r, delta
         self.scores = check_scores(scores, n)
         self.losses = torch.full((n,), torch.inf)

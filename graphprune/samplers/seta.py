@@ -58,11 +58,6 @@ class SeTaSampler(EpochSampler):
         seed: Seed = 0,
     ) -> None:
         super().__init__(n, epochs=epochs, seed=seed)
-        if not 0 <= r < 1 or groups < 1 or not 0 < window <= 1:
-            raise InputError(
-                f"r is {r:g}, groups {groups} and window {window:g}; "
-                "use r in [0, 1), at least one group and a window in (0, 1]"
-            )
         self.r, self.groups, self.window, self.delta = r, groups, window, delta
         self.losses = torch.full((n,), torch.inf)
 

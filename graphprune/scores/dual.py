@@ -42,7 +42,7 @@ class DUAL(WindowScore):
         self.T, self.window = T, window
 
     def _allocate(self, epochs: int, num_classes: int | None) -> None:
-        self._last = first_epochs("DUAL", self.T, epochs, self._whole("window", 2))
+        self._last = first_epochs("DUAL", self.T, epochs, self.window)
         self._allocate_ring(self.window)
 
     def update(self, rows: Tensor, signals: Signals, epoch: int) -> None:

@@ -55,8 +55,8 @@ class DynamicUncertainty(WindowScore):
         self.window, self.ddof, self.skip, self.signal = window, ddof, skip, signal
 
     def _allocate(self, epochs: int, num_classes: int | None) -> None:
-        window, skip = self._whole("window", 2), self._whole("skip", 0)
-        if self._whole("ddof", 0) >= window:
+        window, skip = self.window, self.skip
+        if self.ddof >= window:
             raise InputError(
                 f"{type(self).__name__}: ddof is {self.ddof} but window {window}; ddof must be smaller"
             )
@@ -66,8 +66,6 @@ class DynamicUncertainty(WindowScore):
                 f"of {window}; train at least {skip + window + 1} epochs"
                 + (f" or set window to at most {epochs - skip - 1}" if epochs - skip > 2 else "")
             )
-        if self.signal not in ("auto", "p_true", "loss"):
-            raise InputError(f"{type(self).__name__}: signal is {self.signal!r}; give auto, p_true or loss")
         if self.signal == "p_true" and num_classes is None:
             raise InputError(
                 f"{type(self).__name__}: signal p_true needs classes; set signal to loss or auto"

@@ -45,9 +45,7 @@ class WindowScore(Score):
 
 def first_epochs(name: str, limit: Epochs, epochs: int, window: int) -> int:
     """The ``T`` of a score as a number of epochs; raises when it does not fit the run or the window."""
-    if isinstance(limit, bool) or not (limit == "all" or isinstance(limit, int)):
-        raise InputError(f"{name}: T is {limit!r}; give a number of epochs or 'all'")
-    first = epochs if limit == "all" else int(limit)
+    first = epochs if limit == "all" else limit
     if epochs < first:
         raise InputError(
             f"{name}: the run has {epochs} epochs but T is {first}; train at least {first} epochs or set T "

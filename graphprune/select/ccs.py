@@ -8,7 +8,6 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from graphprune.errors import InputError
 from graphprune.options import Part
 from graphprune.registry import register
 from graphprune.select.base import Candidates, SelectionRule, without_hardest
@@ -37,8 +36,6 @@ class CCS(SelectionRule):
         self.drop_hardest, self.strata = drop_hardest, strata
 
     def _select(self, candidates: Candidates, count: int) -> tuple[Tensor, Tensor]:
-        if self.strata < 1:
-            raise InputError(f"strata is {self.strata}; use at least 1")
         rows = without_hardest(candidates.scores, self.drop_hardest, count)
         # A random order first: the first b of each stratum are then a uniform draw from it.
         rows = rows[torch.randperm(len(rows), generator=candidates.generator)]

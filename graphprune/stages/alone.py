@@ -35,7 +35,8 @@ Ids = npt.NDArray[np.int64]
 
 def embed_alone(config: Config, out: Path, reporter: Reporter) -> dict[str, Any]:
     """Embeds the config's data in a run folder beside ``out`` and copies the embeddings there."""
-    from graphprune.pipeline import check_names, open_job
+    from graphprune.pipeline import open_job
+    from graphprune.stages.checks import check_names
     from graphprune.stages.embed import embed_data
     from graphprune.stages.labels import without_labels
     from graphprune.stages.provenance import write_provenance
@@ -214,6 +215,7 @@ def train_alone(
     """One arm, named after the sampler or ``selection``, in a run folder of its own."""
     from graphprune.pipeline import open_job
     from graphprune.stages.arms import selection_arm, train_arm
+    from graphprune.stages.checks import check_names, check_sampler
     from graphprune.stages.dynamic import sampler_arm
     from graphprune.stages.provenance import write_provenance
     from graphprune.stages.report import write_results
@@ -225,6 +227,12 @@ def train_alone(
     configured = config.training.sampler
     if scores is not None and sampler is None:
         raise InputError("--scores goes with --sampler; a selection already used its scores")
+    check_names(config)
+    method = (
+        configured if configured is not None and configured.name == sampler else Method(name=sampler or "")
+    )
+    if sampler is not None:
+        check_sampler(method, scored=scores is not None)
     table = None if scores is None else ScoreTable.from_parquet(scores)
     with folder.locked():
         job = open_job(config, folder, reporter=reporter)
@@ -236,12 +244,8 @@ def train_alone(
         if chosen is not None and selection is not None:
             arm = selection_arm(job, "selection", chosen, inputs=(selection,), warm=config.starts_warm())
         else:
-            assert sampler is not None
-            method = (
-                configured if configured is not None and configured.name == sampler else Method(name=sampler)
-            )
             inputs = () if scores is None else (scores,)
-            arm = sampler_arm(job, sampler, method, table=table, inputs=inputs, warm=config.starts_warm())
+            arm = sampler_arm(job, method.name, method, table=table, inputs=inputs, warm=config.starts_warm())
         write_provenance(job)
         return write_results(job, [(arm, train_arm(job, arm))], {})
 

@@ -54,7 +54,7 @@ class SmallCNN(RegisteredModel):
             )
         stages = options.get("stages", 3)
         side = min(info.input_shape[1:])
-        if isinstance(stages, int) and side < 2 ** (stages - 1):
+        if isinstance(stages, int) and stages > side.bit_length():
             raise InputError(
                 f"model small_cnn: images of side {side} are too small for {stages} stages; use fewer"
             )

@@ -12,6 +12,8 @@ from torch.nn.functional import cross_entropy, log_softmax
 
 from graphprune.data.base import Samples
 from graphprune.embed.module import evaluation, evaluation_mode
+from graphprune.errors import InputError
+from graphprune.facts import JobFacts
 from graphprune.options import NonNegative, Part, Positive
 from graphprune.registry import register
 from graphprune.rng import generator
@@ -77,6 +79,16 @@ class Adversarial(Supervised):
         search = 2 * steps + (method == "trades")
         self.extra_trained = search + (3 if method == "trades" else signals == "clean")
         self.extra_observed = search if signals == "adversarial" else 0
+
+    def check(self, job: JobFacts) -> None:
+        channels = job.input_shape[0] if job.input_shape else 1
+        given = {
+            "std": self.std,
+            **dict(zip(("lower limits", "upper limits"), self.limits or (), strict=False)),
+        }
+        for name, values in given.items():
+            if values is not None and len(values) not in (1, channels):
+                raise InputError(f"{name} has {len(values)} values for {channels} channels; give one each")
 
     def outputs(self, model: nn.Module, x: Tensor, targets: Tensor, noise: Noise | None) -> Tensor:
         changed = self.attack(model, x, targets, noise)

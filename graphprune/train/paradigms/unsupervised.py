@@ -12,6 +12,8 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, softmax
 
 from graphprune.errors import InputError
+from graphprune.facts import JobFacts
+from graphprune.files import must_exist
 from graphprune.options import Count, NonNegative, Part, Rate
 from graphprune.registry import register
 from graphprune.rng import generator
@@ -70,6 +72,12 @@ class Unsupervised(Supervised):
         self.classes, self.gamma, self.iterations, self.inner, self.lr = classes, gamma, iterations, inner, lr
         files = [embeddings] if isinstance(embeddings, str) else list(embeddings or ())
         self.embeddings = [Path(file) for file in files]
+
+    def check(self, job: JobFacts) -> None:
+        for file in self.embeddings:
+            must_exist(file)
+        if job.n is not None and self.classes is not None and job.n < self.classes:
+            raise InputError(f"unsupervised: {job.n} samples cannot make {self.classes} classes; use fewer")
 
     def find_labels(self, spaces: Sequence[Tensor], classes: int, *, seed: int) -> Tensor:
         """Labels ``[N]`` int64 from embeddings ``[N, D_k]`` float32.
