@@ -122,6 +122,8 @@ def _explain(error: ValidationError) -> str:
     message = fault["msg"].removeprefix("Value error, ")
     if fault["type"] == "missing":
         return f"key '{key}' is missing; add it"
+    if fault["type"] == "path_type":
+        message = "Input should be a path"
     received = fault.get("input")
     received_text = f" (received {shown(received)})" if isinstance(received, (str, int, float, bool)) else ""
     return f"{key}: {message}{received_text}" if key else f"{message}{received_text}"

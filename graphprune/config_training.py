@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from graphprune.config_base import Method, Strict
 from graphprune.options import Count, Decay, Epochs, Fraction, Keep, NonNegative, Part, Positive, Rate
@@ -112,6 +112,16 @@ class TrainingConfig(OptimisationConfig):
     baselines_keep: Annotated[
         Keep | None, Field(description="Keep of random and rs2 (default: of the first arm).")
     ] = None
+
+    @field_validator("random_states")
+    @classmethod
+    def _distinct(cls, states: tuple[int, ...]) -> tuple[int, ...]:
+        for state in states:
+            if states.count(state) > 1:
+                raise ValueError(
+                    f"{state} stands more than once, which would count one training as two; keep one"
+                )
+        return states
 
     def optimisation(self, *, epochs: float | None = None) -> OptimisationConfig:
         """How the arms are trained, without what is about arms."""

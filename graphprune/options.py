@@ -95,12 +95,13 @@ def check_options(
             raise unknown_name(f"option of {what}", str(name), known)
         plain = _plain(value)
         try:
-            known[name].adapter.validate_python([plain])
+            (valid,) = known[name].adapter.validate_python([plain])
         except (ValidationError, RecursionError):
             raise InputError(
                 f"{what}: {name} must be {known[name].takes} (received {shown(value)})"
             ) from None
-        values[name] = plain
+        # A whole number given as a number may be too large for what an integer goes into.
+        values[name] = valid if isinstance(valid, float) else plain
     return values
 
 

@@ -192,7 +192,7 @@ class RunFolder:
     @staticmethod
     def _record(path: Path) -> dict[str, Any] | None:
         try:
-            record = json.loads(path.read_text())
+            record = json.loads(path.read_text(encoding="utf-8"))
             # A record vouches for all else, so a damaged one counts as none.
             if record.pop("digest", None) not in (None, fingerprint(record)):
                 return None

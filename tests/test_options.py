@@ -166,25 +166,29 @@ USES = {
 }  # fmt: skip
 
 
+def refusal(kind: str, name: str, options: dict[str, Any]) -> str:
+    """The sentence that refuses the options, empty where the method works with them."""
+    try:
+        USES[kind](name, options)
+    except InputError as error:
+        return str(error)
+    return ""
+
+
 @pytest.mark.parametrize(("kind", "name"), METHODS, ids=[f"{kind}-{name}" for kind, name in METHODS])
 @pytest.mark.filterwarnings("error::RuntimeWarning")
 def test_edge_values_work_or_are_refused_in_one_sentence(kind: str, name: str) -> None:
     known = options_of(get(kind, name))
     for option in (*known, "kind", "name", "self", "cls"):
         for value in EDGES:
-            try:
-                USES[kind](name, {option: value})
-            except InputError as error:
-                text = str(error)
-                assert len(text) < 300, text
-                assert "\n" not in text
-                assert not re.search(r"Error\b|Traceback|<class|object at 0x", text), text
-            else:
+            text = refusal(kind, name, {option: value})
+            assert len(text) < 300, text
+            assert "\n" not in text
+            assert not re.search(r"Error\b|Traceback|<class|object at 0x", text), text
+            if not text:
                 assert option in known, f"{option} is no option of {name}"
                 bounded = not known[option].takes.startswith(("a text", "a number of at least"))
-                assert not bounded or value not in (10**20, 1e308, "x"), (
-                    f"{kind} {name} takes {option}={value!r}"
-                )
+                assert not bounded or value not in (10**20, 1e308, "x"), (option, value)
 
 
 def test_the_default_of_each_option_is_in_its_range() -> None:
@@ -199,13 +203,12 @@ def test_the_default_of_each_option_is_in_its_range() -> None:
     [
         ("extrapolator", "knn", {"k": 1.5}, "k must be an integer from 1 to 1,000,000,000 (received 1.5)"),
         ("extrapolator", "knn", {"k": True}, "k must be an integer from 1 to 1,000,000,000 (received true)"),
-        ("extrapolator", "knn", {"temperature": math.nan}, "temperature must be a number of at least 1e-09 (received nan)"),
-        ("extrapolator", "ridge", {"alphas": []}, "alphas must be a list of one or more numbers above 0 and at most "
-         "1,000,000,000,000 (received [])"),
+        ("extrapolator", "knn", {"temperature": -1}, "temperature must be a number of at least 1e-09 (received -1)"),
+        ("extrapolator", "knn", {"labels": 0}, "labels must be true or false (received 0)"),
         ("extrapolator", "ridge", {"normalize": 1}, "normalize must be true or false (received 1)"),
         ("selection", "window", {"drop_hardest": 2}, "drop_hardest must be a number from 0 to below 1 (received 2)"),
         ("selection", "top", {"k": 3}, "unknown option of selection 'top' 'k'; it takes none"),
-        ("selection", "semdedup", {"kind": 3}, "unknown option of selection 'semdedup' 'kind'; known are: clusters, order"),
+        ("selection", "d2", {"kind": 3}, "unknown option of selection 'd2' 'kind'; known are: gamma, k"),
         ("score", "loss", {"reduce": None}, "reduce must be 'last' or 'mean' (received null)"),
     ],
 )  # fmt: skip
