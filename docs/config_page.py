@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from graphprune.config_schema import config_schema
+from graphprune.options import number
 from graphprune.registry import KINDS
 
 Schema = dict[str, Any]
@@ -95,7 +96,7 @@ def takes(value: Schema, titles: dict[str, str], places: dict[str, str]) -> str:
         return ", ".join(f"`{each}`" for each in value["enum"])
     if value.get("type") == "array":
         return f"list of {takes(value.get('items', {}), titles, places)}"
-    ranges = [f"{SIGNS[name]} {value[name]:g}" for name in ORDER if name in value]
+    ranges = [f"{SIGNS[name]} {number(value[name])}" for name in ORDER if name in value]
     words = {"string": "text", "boolean": "`true`, `false`", "object": "mapping"}
     kind = (
         "path"

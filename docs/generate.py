@@ -15,7 +15,8 @@ from pathlib import Path
 from config_page import config_page
 from latex2mathml.converter import convert
 
-from graphprune.registry import DIRECTION, KINDS, Entry, entries
+from graphprune.options import shown
+from graphprune.registry import DIRECTION, KINDS, Entry, chosen_options, entries
 
 TITLES = {
     "score": "Scores",
@@ -51,10 +52,17 @@ def page(kind: str, entry: Entry) -> str:
     if kind in USE:
         facts.append(f"- **In a config:** `{USE[kind].format(name=entry.name)}`")
     body = markdown(inspect.getdoc(entry.cls) or "")
-    # Annotations are texts, whose quotes nobody wants to read.
-    arguments = str(inspect.signature(entry.cls)).replace("'", "").removesuffix(" -> None")
-    signature = f"```text\n{entry.name}{arguments}\n```"
-    return "\n".join([*head, *facts, "", *body, "", "## Signature", "", signature, ""])
+    return "\n".join([*head, *facts, "", *body, "", *options(kind, entry), ""])
+
+
+def options(kind: str, entry: Entry) -> list[str]:
+    """A table of the options that a config can set, with what each takes and its default."""
+    rows = [
+        f"| `{option.name}` | {option.takes} | {'required' if option.required else f'`{shown(option.default)}`'} |"
+        for option in chosen_options(kind, entry)
+    ]
+    table = ["| option | what it takes | default |", "|---|---|---|", *rows] if rows else ["It has none."]
+    return ["## Options", "", *table]
 
 
 def markdown(text: str) -> list[str]:

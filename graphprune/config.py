@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from graphprune.config_base import Count, Fraction, Keep, Method, Name, Strict
+from graphprune.config_base import Method, Name, Runs, Strict
 from graphprune.config_data import DataConfig
 from graphprune.config_training import OptimisationConfig, TrainingConfig
+from graphprune.options import Count, Fraction, Keep, NonNegative, Seed
+from graphprune.yaml_file import dump_yaml
 
 
 class SeedsConfig(Strict):
@@ -22,13 +23,12 @@ class SeedsConfig(Strict):
         Literal["stratified", "uniform", "time_blocks"] | None,
         Field(description="How they are drawn (default: stratified by class, time_blocks for windows)."),
     ] = None
-    heldout: Annotated[
-        float, Field(gt=0, lt=1, description="Share of the seeds that judges the extrapolators.")
-    ] = 0.2
+    heldout: Annotated[Fraction, Field(description="Share of the seeds that judges the extrapolators.")] = 0.2
     background: Annotated[
         float,
         Field(
             ge=0,
+            le=1_000,
             description="Other samples that every epoch of the seed run visits in turn, per seed (needs their labels).",
         ),
     ] = 0.0
@@ -72,16 +72,16 @@ class GraphConfig(Strict):
         Field(description="ivf: approximate, by FAISS (extra: faiss); auto: exact up to 200,000 samples."),
     ] = "auto"
     temporal_weight: Annotated[
-        float, Field(ge=0, description="Weight of links to the windows before and after.")
+        NonNegative, Field(description="Weight of links to the windows before and after.")
     ] = 1.0
-    sensor_weight: Annotated[float, Field(ge=0, description="Weight of links between linked sensors.")] = 1.0
+    sensor_weight: Annotated[NonNegative, Field(description="Weight of links between linked sensors.")] = 1.0
 
 
 class OracleConfig(Strict):
     """Full-data runs whose mean score is the truth."""
 
     runs: Annotated[
-        Count, Field(description="With different random seeds; two or more show the noise ceiling.")
+        Runs, Field(description="With different random seeds; two or more show the noise ceiling.")
     ] = 2
 
 
@@ -89,16 +89,18 @@ class AuditConfig(Strict):
     """Full runs that are begun and not ended, to tell how near predictions are without an oracle."""
 
     epochs: Annotated[
-        int | None, Field(ge=3, description="Where they stop (default: three fifths of training.epochs).")
+        int | None,
+        Field(ge=3, le=1_000_000, description="Where they stop (default: three fifths of training.epochs)."),
     ] = None
-    runs: Annotated[Count, Field(description="With different random seeds.")] = 1
+    runs: Annotated[Runs, Field(description="With different random seeds.")] = 1
 
 
 class ShortRunConfig(Strict):
     """A short run on all the data, trained as the arms are: the control that costs what the seed run does."""
 
     epochs: Annotated[
-        int | None, Field(ge=1, description="Its length (default: as many sample passes as the seed run).")
+        int | None,
+        Field(ge=1, le=1_000_000, description="Its length (default: as many sample passes as the seed run)."),
     ] = None
 
 
@@ -131,12 +133,12 @@ class Config(Strict):
 
     name: Annotated[Name, Field(description="Of the job, for tables and the report.")]
     seed: Annotated[
-        int, Field(ge=0, description="Of everything that is drawn; the same seed gives the same bytes.")
+        Seed, Field(description="Of everything that is drawn; the same seed gives the same bytes.")
     ] = 0
     device: Annotated[
         str,
         Field(
-            pattern=r"^(auto|cpu|cuda(:\d+)?)$",
+            pattern=r"^(auto|cpu|cuda(:[0-9]{1,3})?)$",
             description="cpu, cuda or cuda:1; auto: CUDA if it is there, else the CPU.",
         ),
     ] = "auto"
@@ -278,4 +280,4 @@ class Config(Strict):
 
     def to_yaml(self) -> str:
         """The resolved configuration, as it is stored beside the results."""
-        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+        return dump_yaml(self.model_dump(mode="json"))

@@ -1,21 +1,35 @@
-"""What all sections of a configuration share: strictness, methods by name, and ranges of numbers."""
+"""What all sections of a configuration share: strictness, methods by name, and names."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
-Fraction = Annotated[float, Field(gt=0, lt=1)]
-Keep = Annotated[float, Field(gt=0, le=1)]
-Count = Annotated[int, Field(ge=1)]
+Runs = Annotated[int, Field(ge=1, le=1_000)]
 Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[\w][\w.@+ -]*$")]
 
 
 class Strict(BaseModel):
-    """Unknown keys are errors and values never change."""
+    """Unknown keys are errors, true and false are no numbers, and values never change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_number_from_truth(cls, section: Any) -> Any:
+        for key, value in section.items() if isinstance(section, dict) else ():
+            known = cls.model_fields.get(key)
+            each = value if isinstance(value, list | tuple) else [value]
+            if known is not None and known.annotation is not bool and any(isinstance(v, bool) for v in each):
+                raise PydanticCustomError(
+                    "truth",
+                    "true and false are no numbers and no texts, and YAML reads yes, no, on and off as such; write a"
+                    " number, or a text in quotes",
+                    {"key": key},
+                )
+        return section
 
 
 class Method(BaseModel):

@@ -7,15 +7,16 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from graphprune.config_base import Count, Fraction, Strict
+from graphprune.config_base import Strict
+from graphprune.options import Count, Fraction, Whole
 
 
 class _Source(Strict):
-    limit: Annotated[int | None, Field(ge=4, description="Use a class-balanced draw of so many samples.")] = (
-        None
-    )
+    limit: Annotated[
+        int | None, Field(ge=4, le=1_000_000_000, description="Use a class-balanced draw of so many samples.")
+    ] = None
     test_fraction: Annotated[
-        float, Field(gt=0, lt=1, description="Held out for testing when there is no test part.")
+        Fraction, Field(description="Held out for testing when there is no test part.")
     ] = 0.2
     faults: Annotated[
         tuple[str, ...], Field(description="Known faults of the data, printed beside every figure.")
@@ -46,7 +47,9 @@ class _ImageSource(_Source):
     label: Annotated[
         str | None, Field(description="Column of the labels (default: the one label column).")
     ] = None
-    image_size: Annotated[int | None, Field(ge=4, description="Resize to a square of so many pixels.")] = None
+    image_size: Annotated[
+        int | None, Field(ge=4, le=4_096, description="Resize to a square of so many pixels.")
+    ] = None
 
 
 class HubData(_ImageSource):
@@ -99,18 +102,22 @@ class SensorsData(Strict):
     window: Annotated[Count, Field(description="Steps that a forecast sees.")] = 12
     horizon: Annotated[Count, Field(description="Steps that it predicts.")] = 12
     stride: Annotated[Count, Field(description="Steps from one window to the next.")] = 1
-    delay: Annotated[int, Field(ge=0, description="Steps between what is seen and what is predicted.")] = 0
+    delay: Annotated[Whole, Field(description="Steps between what is seen and what is predicted.")] = 0
     target: Annotated[int | str, Field(description="Channel that is predicted, by number or name.")] = 0
     granularity: Annotated[
         Literal["network", "sensor"],
         Field(description="A sample is a window of all sensors, or of one sensor."),
     ] = "network"
-    missing: Annotated[float | None, Field(description="A value that stands for 'missing', besides NaN.")] = (
-        None
-    )
+    missing: Annotated[
+        float | None, Field(ge=-1e30, le=1e30, description="A value that stands for 'missing', besides NaN.")
+    ] = None
     steps_per_day: Annotated[
         int | None,
-        Field(ge=1, description="For files without time stamps; beside a clock it must agree with it."),
+        Field(
+            ge=1,
+            le=1_000_000,
+            description="For files without time stamps; beside a clock it must agree with it.",
+        ),
     ] = None
     adjacency: Annotated[
         Path | None,
@@ -123,7 +130,9 @@ class SensorsData(Strict):
         Path | None, Field(description="File of distances between sensors, joined as `adjacency` is.")
     ] = None
     test_fraction: Annotated[Fraction, Field(description="Held out for testing: the last windows.")] = 0.2
-    limit: Annotated[int | None, Field(ge=4, description="Use only the first so many time steps.")] = None
+    limit: Annotated[
+        int | None, Field(ge=4, le=1_000_000_000, description="Use only the first so many time steps.")
+    ] = None
     faults: Annotated[
         tuple[str, ...], Field(description="Known faults of the data, printed beside every figure.")
     ] = ()

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from graphprune.config import (
@@ -31,20 +30,13 @@ from graphprune.config_data import (
 )
 from graphprune.config_training import OptimisationConfig, ShrinkPerturbConfig, TrainingConfig
 from graphprune.errors import InputError
-from graphprune.files import must_exist
-
-_MOST_NODES = 100_000
+from graphprune.options import shown
+from graphprune.yaml_file import parse_yaml, read_yaml
 
 
 def load_config(path: Path | str, overrides: Sequence[str] = ()) -> Config:
     """Reads a YAML file and applies ``a.b=value`` overrides; every fault is one sentence that names file and key."""
-    path = Path(path)
-    try:
-        raw = yaml.safe_load(must_exist(path).read_text())
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        detail = " ".join(str(error).split())
-        raise InputError(f"{path} is not valid YAML: {detail}") from error
-    _refuse_large(raw, path)
+    raw = read_yaml(path)
     if not isinstance(raw, dict):
         raise InputError(f"{path} must hold keys and values at its top level, such as 'name: digits'")
     for override in overrides:
@@ -60,55 +52,53 @@ def parse_config(raw: dict[str, Any], *, source: str = "config") -> Config:
         raise InputError(f"{source}: {_explain(error)}") from error
 
 
-def _refuse_large(raw: Any, path: Path) -> None:
-    """Refuses YAML whose aliases make it endless, or larger than any job: printing it would not come to an end."""
-    sizes: dict[int, int | None] = {}
+def parse_value(override: str) -> tuple[str, Any]:
+    """Key and value of a ``key=value`` from the command line; the value is YAML."""
+    key, separator, text = override.partition("=")
+    if not separator or not key:
+        raise InputError(f"--set {override!r} is not of the form key=value")
+    return key, parse_yaml(text, f"--set {key}")
 
-    def size(node: Any) -> int:
-        if not isinstance(node, dict | list):
-            return 1
-        known = sizes.setdefault(id(node), 0)
-        if known == 0:
-            sizes[id(node)] = None
-            parts = node.values() if isinstance(node, dict) else node
-            known = sizes[id(node)] = 1 + sum(size(part) for part in parts)
-        if known is None:
-            raise InputError(f"{path}: an alias stands inside what it names; write the value out")
-        return known
 
-    if size(raw) > _MOST_NODES:
-        raise InputError(f"{path} has more than {_MOST_NODES:,} values, aliases written out; shorten it")
+def parse_values(overrides: Sequence[str]) -> dict[str, Any]:
+    """The values of several ``key=value``, each key once."""
+    values: dict[str, Any] = {}
+    for key, value in map(parse_value, overrides):
+        if key in values:
+            raise InputError(f"--set {key} is given twice; keep one of them")
+        values[key] = value
+    return values
 
 
 def _apply(raw: dict[str, Any], override: str) -> None:
-    key, separator, text = override.partition("=")
-    if not separator or not key:
-        raise InputError(f"--set {override!r} is not of the form a.b=value")
-    try:
-        value = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise InputError(f"--set {key}: {text!r} is not a YAML value") from error
-    *parents, last = key.split(".")
+    key, value = parse_value(override)
+    steps = key.split(".")
+    if "" in steps:
+        raise InputError(f"--set {key}: a part of the key is empty; write it as in arms.0.keep=0.5")
     node: Any = raw
-    for step, parent in enumerate(parents):
+    for depth, step in enumerate(steps):
+        place: Any = step
         if isinstance(node, list):
-            node = _item(node, parent, key)
-            continue
-        if not isinstance(node, dict):
-            raise InputError(f"--set {key}: {'.'.join(parents[:step])} is not a section")
-        if not isinstance(node.get(parent), (dict, list)):
-            node[parent] = {}
-        node = node[parent]
-    if isinstance(node, list):
-        node[node.index(_item(node, last, key))] = value
-    else:
-        node[last] = value
+            place = _position(node, step, key)
+        if depth == len(steps) - 1:
+            node[place] = value
+            return
+        inner = node[place] if isinstance(node, list) else node.get(place)
+        if inner is None:
+            inner = {}
+        elif isinstance(inner, str):
+            # A method without options may be a bare name.
+            inner = {"name": inner}
+        elif not isinstance(inner, dict | list):
+            raise InputError(f"--set {key}: {'.'.join(steps[: depth + 1])} is not a section")
+        node[place] = inner
+        node = inner
 
 
-def _item(items: list[Any], index: str, key: str) -> Any:
-    if not index.isdigit() or int(index) >= len(items):
+def _position(items: list[Any], index: str, key: str) -> int:
+    if not (index.isascii() and index.isdecimal() and len(index) < 10 and int(index) < len(items)):
         raise InputError(f"--set {key}: '{index}' is not a position in a list of {len(items)}")
-    return items[int(index)]
+    return int(index)
 
 
 def _explain(error: ValidationError) -> str:
@@ -121,6 +111,8 @@ def _explain(error: ValidationError) -> str:
         for i, part in enumerate(fault["loc"])
         if not (i == 1 and fault["loc"][0] == "data" and part in tags)
     ]
+    if fault["type"] == "truth":
+        location.append(fault["ctx"]["key"])
     key = ".".join(location)
     if fault["type"] == "extra_forbidden":
         known = _known_keys(fault["loc"])
@@ -130,9 +122,11 @@ def _explain(error: ValidationError) -> str:
     message = fault["msg"].removeprefix("Value error, ")
     if fault["type"] == "missing":
         return f"key '{key}' is missing; add it"
+    if fault["type"] == "path_type":
+        message = "Input should be a path"
     received = fault.get("input")
-    shown = f" (received {received!r})" if isinstance(received, (str, int, float, bool)) else ""
-    return f"{key}: {message}{shown}" if key else f"{message}{shown}"
+    received_text = f" (received {shown(received)})" if isinstance(received, (str, int, float, bool)) else ""
+    return f"{key}: {message}{received_text}" if key else f"{message}{received_text}"
 
 
 def _known_keys(location: tuple[int | str, ...]) -> list[str]:

@@ -4,58 +4,58 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from graphprune.config_base import Keep, Method, Strict
+from graphprune.config_base import Method, Strict
+from graphprune.options import Count, Decay, Epochs, Fraction, Keep, NonNegative, Part, Positive, Rate
+
+State = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 
 
 class OptimisationConfig(Strict):
     """How a model is trained; `training` inherits from `seed_training` what it does not set."""
 
     epochs: Annotated[
-        float, Field(gt=0, description="Passes over what is trained on; a fraction ends inside the last one.")
+        Epochs, Field(description="Passes over what is trained on; a fraction ends inside the last one.")
     ] = 30
-    batch_size: Annotated[int, Field(ge=1, description="Samples that are trained on at once.")] = 128
+    batch_size: Annotated[Count, Field(description="Samples that are trained on at once.")] = 128
     accumulate: Annotated[
-        int, Field(ge=1, description="Batches whose gradients one step of the optimizer takes together.")
+        Count, Field(description="Batches whose gradients one step of the optimizer takes together.")
     ] = 1
     optimizer: Annotated[
         Literal["sgd", "adam", "adamw", "muon"],
         Field(description="muon: Muon for the hidden matrices, AdamW for all other weights."),
     ] = "sgd"
-    lr: Annotated[float, Field(gt=0, description="Peak learning rate.")] = 0.1
-    momentum: Annotated[float, Field(ge=0, lt=1, description="Of sgd (Nesterov) and muon.")] = 0.9
-    weight_decay: Annotated[float, Field(ge=0, description="L2 (sgd, adam) or decoupled (adamw, muon).")] = (
-        5e-4
-    )
+    lr: Annotated[Rate, Field(description="Peak learning rate.")] = 0.1
+    momentum: Annotated[Part, Field(description="Of sgd (Nesterov) and muon.")] = 0.9
+    weight_decay: Annotated[Decay, Field(description="L2 (sgd, adam) or decoupled (adamw, muon).")] = 5e-4
     schedule: Annotated[
         Literal["onecycle", "cosine", "constant"],
         Field(description="Of the learning rate, over the planned epochs however long they become."),
     ] = "onecycle"
-    label_smoothing: Annotated[float, Field(ge=0, lt=1, description="Of the cross-entropy.")] = 0.0
-    clip_norm: Annotated[float | None, Field(gt=0, description="Largest norm of a step's gradient.")] = None
+    label_smoothing: Annotated[Part, Field(description="Of the cross-entropy.")] = 0.0
+    clip_norm: Annotated[Positive | None, Field(description="Largest norm of a step's gradient.")] = None
     ema: Annotated[
-        float | None,
-        Field(gt=0, lt=1, description="Judge an exponential average of the weights with this decay."),
+        Fraction | None,
+        Field(description="Judge an exponential average of the weights with this decay."),
     ] = None
     patience: Annotated[
-        int | None,
+        Count | None,
         Field(
-            ge=1,
             description="Stop when the mean training loss of so many epochs brought no better best (a run that is"
             " scored, on the seeds or for the oracle, always goes to its end).",
         ),
     ] = None
     min_improvement: Annotated[
-        float, Field(ge=0, description="How far below the best loss counts as better, for patience.")
+        NonNegative, Field(description="How far below the best loss counts as better, for patience.")
     ] = 0.0
     augment: Annotated[
         tuple[Literal["crop", "flip", "cutout"], ...],
         Field(description="Of images, drawn anew in each batch."),
     ] = ()
     cutout: Annotated[
-        int | None,
-        Field(ge=1, description="Side of cutout's square in pixels (default: half of the shorter side)."),
+        Count | None,
+        Field(description="Side of cutout's square in pixels (default: half of the shorter side)."),
     ] = None
     precision: Annotated[
         Literal["float32", "bf16", "fp16"],
@@ -66,7 +66,7 @@ class OptimisationConfig(Strict):
         Field(description="torch.compile the model: 20 to 60 s of start-up a training; bytes may differ."),
     ] = False
     workers: Annotated[
-        int, Field(ge=0, description="Processes that prepare batches (data sets read lazily).")
+        int, Field(ge=0, le=1_024, description="Processes that prepare batches (data sets read lazily).")
     ] = 0
 
     def key(self) -> dict[str, Any]:
@@ -77,8 +77,8 @@ class OptimisationConfig(Strict):
 class ShrinkPerturbConfig(Strict):
     """Warm-started weights become ``shrink * weight + noise * N(0, 1)`` (Ash & Adams, NeurIPS 2020)."""
 
-    shrink: Annotated[float, Field(gt=0, le=1, description="Factor of every learned weight.")] = 0.6
-    noise: Annotated[float, Field(ge=0, description="Standard deviation of what is added to it.")] = 0.01
+    shrink: Annotated[Keep, Field(description="Factor of every learned weight.")] = 0.6
+    noise: Annotated[NonNegative, Field(description="Standard deviation of what is added to it.")] = 0.01
 
 
 class TrainingConfig(OptimisationConfig):
@@ -98,7 +98,7 @@ class TrainingConfig(OptimisationConfig):
     ] = None
 
     random_states: Annotated[
-        tuple[int, ...], Field(min_length=1, description="Every arm is trained once with each.")
+        tuple[State, ...], Field(min_length=1, description="Every arm is trained once with each.")
     ] = (0, 1, 2)
     sampler: Annotated[
         Method | None, Field(description="Adds an arm that trains with this dynamic sampler.")
@@ -112,6 +112,16 @@ class TrainingConfig(OptimisationConfig):
     baselines_keep: Annotated[
         Keep | None, Field(description="Keep of random and rs2 (default: of the first arm).")
     ] = None
+
+    @field_validator("random_states")
+    @classmethod
+    def _distinct(cls, states: tuple[int, ...]) -> tuple[int, ...]:
+        for state in states:
+            if states.count(state) > 1:
+                raise ValueError(
+                    f"{state} stands more than once, which would count one training as two; keep one"
+                )
+        return states
 
     def optimisation(self, *, epochs: float | None = None) -> OptimisationConfig:
         """How the arms are trained, without what is about arms."""

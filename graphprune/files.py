@@ -116,7 +116,7 @@ def write_npy(path: Path, array: npt.NDArray[Any]) -> None:
 def read_json(path: Path) -> Any:
     """Parsed JSON, or an `InputError` that names the file."""
     try:
-        return json.loads(must_exist(path).read_text())
+        return json.loads(must_exist(path).read_text(encoding="utf-8-sig"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not valid JSON ({error}); write it anew or pass another file") from error
 

@@ -8,8 +8,9 @@ from typing import Any
 from graphprune.config import Config
 from graphprune.data.base import Data
 from graphprune.errors import InputError
-from graphprune.files import must_exist
-from graphprune.registry import create, get
+from graphprune.facts import JobFacts
+from graphprune.registry import create
+from graphprune.stages.checks import check_methods, check_names
 from graphprune.stages.job import Job, ModelFactory, Reporter, Silent
 from graphprune.store import RunFolder
 from graphprune.train.paradigms.base import Paradigm
@@ -55,7 +56,7 @@ def run(
     folder = RunFolder(path, on_event=reporter.event, team=ranks)
     with folder.locked(fresh=fresh):
         job = open_job(config, folder, data=data, model=model, paradigm=paradigm, reporter=reporter)
-        check_seeds(job)
+        check_methods(job)
         with folder.begin():
             write_provenance(job)
         return _run(job)
@@ -100,8 +101,8 @@ def open_job(
     lengths = {config.seed_training.epochs, *([config.training.epochs] if full_runs else [])}
     for score in config.scores:
         for epochs in lengths:
-            watching = create("score", score.name, **score.options)
-            watching.start(1, epochs=int(epochs), num_classes=loaded.info.num_classes)
+            facts = JobFacts(epochs=epochs, num_classes=loaded.info.num_classes)
+            create("score", score.name, **score.options).check(facts)
     embedding = config.embedding
     if embedding.source == "file" and embedding.path is not None:
         read_embeddings(embedding.path, len(loaded.train))
@@ -114,65 +115,6 @@ def open_job(
             f"graph.k is {config.graph.k} but there are {len(loaded.train)} samples; choose a smaller k"
         )
     return job
-
-
-def check_seeds(job: Job) -> None:
-    """Refuses extrapolators that the seeds are too few for, before the seeds are trained on."""
-    seeds, n = job.config.seeds, len(job.data.train)
-    drawn = round(seeds.fraction * n)
-    # Some judge the fit; between blocks of time some more stay out.
-    fit = drawn - max(1, round(seeds.heldout * drawn))
-    for method in job.config.extrapolators:
-        least = create("extrapolator", method.name, **method.options).least_seeds
-        if fit < least:
-            raise InputError(
-                f"extrapolator '{method.name}' needs {least} seeds to fit on, and seeds.fraction {seeds.fraction:g} of "
-                f"{n} samples leaves {fit}; raise it, or leave '{method.name}' out of extrapolators"
-            )
-
-
-# How a config gives a sampler what it cannot do without.
-NEEDED = {
-    "scores": "name a score of the config in its arm (score: NAME)",
-    "reference_losses": "set reference_losses: run, or {weights: FILE, model: NAME}",
-}
-
-
-def check_names(config: Config) -> None:
-    """Refuses unknown methods and options before any work is done."""
-    from graphprune.train.models.build import check_model
-    from graphprune.train.tracking import check_trackers
-
-    for kind, methods in (
-        ("score", config.scores),
-        ("extrapolator", config.extrapolators),
-        ("selection", [arm.rule for arm in config.arms]),
-    ):
-        for method in methods:
-            create(kind, method.name, **method.options)
-    check_model(config.model)
-    if config.paradigm is not None and config.paradigm.name != "forecasting":
-        create("paradigm", config.paradigm.name, **config.paradigm.options)
-    check_trackers(config.track)
-    for sampler, score in (
-        (config.training.sampler, None),
-        *((arm.sampler, arm.score) for arm in config.arms),
-    ):
-        if sampler is not None:
-            given = {*sampler.options, *(["scores"] if score else [])}
-            for needed in get("sampler", sampler.name).requires:
-                if needed not in given:
-                    raise InputError(
-                        f"sampler '{sampler.name}' needs {needed}; {NEEDED.get(needed, 'set it')}"
-                    )
-            for value in sampler.options.values():
-                if isinstance(value, dict) and "weights" in value:
-                    must_exist(Path(value["weights"]))
-    for method in config.scores:
-        if config.data.kind not in ("sensors", "object") and "errors" in getattr(
-            get("score", method.name), "needs", ()
-        ):
-            raise InputError(f"scores: {method.name} needs windows of sensor data (data.kind: sensors)")
 
 
 def _run(job: Job) -> dict[str, Any]:

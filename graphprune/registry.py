@@ -7,13 +7,13 @@ new method edits no list and `graphprune --help` imports none of them.
 from __future__ import annotations
 
 import importlib
-import inspect
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from graphprune.errors import InputError, unknown_name
+from graphprune.options import Option, check_options, checked, options_of
 
 Status = Literal["confirmed", "abstract", "ours"]
 C = TypeVar("C", bound=type)
@@ -28,6 +28,15 @@ KINDS = {
     "sampler": "graphprune.samplers",
     "paradigm": "graphprune.train.paradigms",
     "model": "graphprune.train.models",
+}
+
+
+# What a job tells methods by itself; no config sets it.
+GIVEN = {
+    "score": ("links",),
+    "sampler": ("n", "epochs", "seed"),
+    "paradigm": ("info",),
+    "model": ("info", "in_channels", "in_features", "num_classes"),
 }
 
 
@@ -50,13 +59,16 @@ _scanned: set[str] = set()
 
 
 def register(kind: str, name: str, *, source: str, status: Status) -> Callable[[C], C]:
-    """Class decorator that makes a method known under ``name``; ``source`` cites paper and year."""
+    """Class decorator that makes a method known under ``name``; ``source`` cites paper and year.
+
+    Its constructor then refuses options of another type or out of range, whoever calls it (see `graphprune.options`).
+    """
 
     def add(cls: C) -> C:
         known = _entries[kind].get(name)
         if known is not None and known.cls.__qualname__ != cls.__qualname__:
             raise ValueError(f"{kind} '{name}' is registered twice: {known.cls} and {cls}")
-        _entries[kind][name] = Entry(cls, name, source, status)
+        _entries[kind][name] = Entry(checked(f"{kind} '{name}'")(cls), name, source, status)
         return cls
 
     return add
@@ -81,22 +93,32 @@ def get(kind: str, name: str) -> type[Any]:
     return known[name].cls
 
 
-def create(kind: str, name: str, **options: Any) -> Any:
-    """An instance of the class registered as ``name``; unknown options are an `InputError`."""
-    cls = get(kind, name)
-    parameters = inspect.signature(cls).parameters
-    if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
-        for option in options:
-            if option not in parameters:
-                raise unknown_name(f"option of {kind} '{name}'", option, parameters)
-    try:
-        return cls(**options)
-    except (TypeError, ValueError) as error:
-        raise error if isinstance(error, InputError) else InputError(f"{kind} '{name}': {error}") from error
+def create(kind: str, name: str, /, **options: Any) -> Any:
+    """An instance of the class registered as ``name``; an option that does not fit is an `InputError`."""
+    return get(kind, name)(**options)
 
 
-def describe() -> dict[str, list[dict[str, str]]]:
-    """What the user can choose: name, source, status, and for scores the direction."""
+def check_method(kind: str, name: str, options: Mapping[str, Any], *, later: Collection[str] = ()) -> None:
+    """Refuses options from a config or a command line without making the method.
+
+    Args:
+        kind: One of `KINDS`.
+        name: Of the method.
+        options: As given.
+        later: Options whose values the job puts in the place of what the config says (``embeddings: run``).
+
+    Raises:
+        InputError: an unknown method or option, a value that does not fit, or an option that the job itself sets.
+    """
+    cls, what = get(kind, name), f"{kind} '{name}'"
+    for option in GIVEN.get(kind, ()):
+        if option in options and option in options_of(cls):
+            raise InputError(f"{what}: {option} follows from the job; leave it out")
+    check_options(what, cls, {option: value for option, value in options.items() if option not in later})
+
+
+def describe() -> dict[str, list[dict[str, Any]]]:
+    """What the user can choose: name, source, status, options with their ranges, and for scores the direction."""
     listed = {
         "scores": "score",
         "extrapolators": "extrapolator",
@@ -105,10 +127,26 @@ def describe() -> dict[str, list[dict[str, str]]]:
         "paradigms": "paradigm",
         "models": "model",
     }
-    described = {
-        plural: [{"name": e.name, "source": e.source, "status": e.status} for e in entries(kind).values()]
+    described: dict[str, list[dict[str, Any]]] = {
+        plural: [
+            {
+                "name": e.name,
+                "source": e.source,
+                "status": e.status,
+                "options": [
+                    {"name": option.name, "takes": option.takes, "default": option.default}
+                    for option in chosen_options(kind, e)
+                ],
+            }
+            for e in entries(kind).values()
+        ]
         for plural, kind in listed.items()
     }
     for score in described["scores"]:
         score["direction"] = DIRECTION
     return described
+
+
+def chosen_options(kind: str, entry: Entry) -> list[Option]:
+    """The options of a method that a config can set: all but what the job tells it by itself."""
+    return [option for name, option in options_of(entry.cls).items() if name not in GIVEN.get(kind, ())]

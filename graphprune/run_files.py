@@ -229,7 +229,7 @@ def _recorded(folder: Path) -> Iterator[str]:
 def read_record(path: Path) -> dict[str, Any] | None:
     """The record of a stage; one that is missing or damaged counts as none, since it vouches for all else."""
     try:
-        record = json.loads(path.read_text())
+        record = json.loads(path.read_text(encoding="utf-8"))
         digest = record.pop("digest")
         if digest != fingerprint(record) or not {"key", "outputs", "costs"} <= record.keys():
             return None

@@ -230,6 +230,27 @@ CASES = {
     ),
     "graph.k beyond n": (digits("graph.k=5000"), "graph.k is 5000 but there are 1438 samples"),
     "a model for other data": (digits("model={name: stid}"), "STID forecasts windows"),
+    "a key that is set twice": (text("name: x\nseed: 1\nseed: 2\n"), "'seed' is set twice, on lines 2 and 3"),
+    "a value that is none of its type": (text("name: x\nseed: !!int ''\n"), "'' on line 2 is no value of type int"),
+    "a truth for a number": (digits("seed=no"), "seed: true and false are no numbers"),
+    "a batch that no machine holds": (digits("training.batch_size=99999999999999999999"), "training.batch_size"),
+    "a position that is no digit": (digits("arms.²=1"), "is not a position"),
+    "half a neighbor": (
+        digits("extrapolators=[{name: knn, k: 1.5}]", "arms=[]"),
+        "extrapolator 'knn': k must be an integer from 1 to 1,000,000,000 (received 1.5)",
+    ),
+    "no penalty": (digits("extrapolators=[{name: ridge, alphas: []}]", "arms=[]"), "alphas must be a list of one or more"),
+    "a share above 1 for a rule": (
+        digits("arms.0.rule={name: ccs, drop_hardest: 2}"), "drop_hardest must be a number from 0 to below 1",
+    ),
+    "more neighbors than the graph's for a rule": (
+        digits("arms.0.rule={name: d2, k: 30}"), "k is 30 but the graph has 20 neighbors",
+    ),
+    "a model without width": (digits("model.width=0"), "width must be an integer from 1 to 65,536"),
+    "a delta that is a text": (
+        digits("training.sampler={name: infobatch, delta: x}"), "delta must be a number from 0 to 1",
+    ),
+    "a sampler of windows on images": (digits("arms=[{name: mine, sampler: st_prune}]"), "goes by forecast errors"),
     "a windowed score on images": (digits("scores=[st_complexity]", "arms=[]"), "needs windows"),
     "a window longer than the run": (digits("scores.0.window=99"), "too few for a window of 99"),
     "a window longer than the oracle's run": (
@@ -376,8 +397,11 @@ CASES = {
     "duplicate ids in a log": (
         log(probs=PROBS, labels=np.zeros(6, int), ids=np.zeros(6, int)), "stand more than once",
     ),
+    "an option called kind": (log("--score", "loss", "--set", "kind=3"), "unknown option of score 'loss' 'kind'"),
+    "an option called name": (log("--score", "loss", "--set", "name=3"), "unknown option of score 'loss' 'name'"),
+    "an option that is given twice": (log("--score", "tdds", "--set", "T=3", "--set", "T=4"), "T is given twice"),
     "an option of a score that is a text": (
-        log("--score", "tdds", "--set", "T=many", probs=PROBS, labels=np.zeros(6, int)), "T is 'many'",
+        log("--score", "tdds", "--set", "T=many", probs=PROBS, labels=np.zeros(6, int)), "T must be an integer from 1 to",
     ),
     "a score that the log is too poor for": (
         log("--score", "entropy", p_true=PROBS[:, :, 0]), "does not hold",
@@ -416,6 +440,28 @@ CASES = {
     ),
     # evaluate and select
     "nothing predicted": (lambda f: ("evaluate", f / "TRUTH.parquet", f / "TRUTH.parquet"), "no row with source"),
+    **{
+        f"evaluate with {setting}": (
+            lambda f, setting=setting: ("evaluate", f / "TRUTH.parquet", f / "TRUTH.parquet", "--set", setting), message,
+        )
+        for setting, message in {
+            "zzz=1": "unknown option of evaluate 'zzz'; known are: block, n_bootstrap",
+            "std=1": "unknown option of evaluate 'std'",
+            "seed=1": "unknown option of evaluate 'seed'",
+            "predicted=1": "unknown option of evaluate 'predicted'",
+            "labels=x": "unknown option of evaluate 'labels'",
+            "n_bootstrap=2.5": "evaluate: n_bootstrap must be an integer from 0 to 1,000,000 (received 2.5)",
+            "n_bootstrap=.nan": "n_bootstrap must be an integer",
+            "block=x": "evaluate: block must be an integer from 1 to 1,000,000,000 (received 'x')",
+            "block=.inf": "block must be an integer",
+            "block=!!int ''": "'' on line 1 is no value of type int",
+        }.items()
+    },
+    "a rule with an option called kind": (
+        lambda f: ("select", f / "TRUTH.parquet", "--keep", 0.5, "--rule", "top", "--set", "kind=1", "--out", f / "x"),
+        "unknown option of selection 'top' 'kind'; it takes none",
+    ),
+    "an extrapolator with an option called name": (graphed("--set", "name=x"), "unknown option of extrapolator 'knn' 'name'"),
     "not parquet": (lambda f: ("evaluate", f / "E.npy", f / "TRUTH.parquet"), "not a readable Parquet"),
     "scores without ids": (scores({"value": [1.0]}, *SELECT), "no column 'sample_id'"),
     "scores that are texts": (scores({"sample_id": [1], "value": ["a"]}, *SELECT), "must be numbers"),

@@ -1,13 +1,26 @@
 """The configuration: inheritance, overrides, and faults in one sentence."""
 
+import math
+import re
 import sys
 import types
 from pathlib import Path
+from typing import get_args
 
+import numpy as np
 import pytest
+import torch
 
+from graphprune.config import Config
+from graphprune.config_base import Strict
+from graphprune.config_data import NpzData, SensorsData
 from graphprune.config_file import load_config, parse_config
+from graphprune.data.base import Data, TaskInfo, TensorSamples
 from graphprune.errors import InputError
+from graphprune.pipeline import open_job, run
+from graphprune.stages.checks import check_methods, check_names
+from graphprune.store import RunFolder
+from graphprune.yaml_file import dump_yaml, parse_yaml
 
 MINIMAL = {"name": "x", "data": {"kind": "sklearn", "name": "digits"}}
 
@@ -101,8 +114,6 @@ def test_bad_overrides_are_refused(tmp_path, override):
 def test_shipped_configs_are_valid_and_name_known_methods(path, monkeypatch):
     # Some name models of torchvision, which need not be installed for a config to be valid.
     monkeypatch.setitem(sys.modules, "torchvision", types.ModuleType("torchvision"))
-    from graphprune.pipeline import check_names
-
     check_names(load_config(path))
 
 
@@ -111,3 +122,224 @@ def test_the_training_s_sampler_does_not_take_an_arm_s_place(name):
     arms = [{"name": "infobatch", "sampler": {"name": "infobatch"}}]
     with pytest.raises(InputError, match=f"called '{name}' already"):
         parse_config({**MINIMAL, "arms": arms, "training": {"sampler": {"name": name}}})
+
+
+NUMBERS = [0, -1, 1.5, math.nan, math.inf, 1e308, 10**20, "x", True, None, [], {}, [1]]
+
+
+def leaves(model, prefix=()):
+    """The keys of a section and of those inside it."""
+    for name, field in model.model_fields.items():
+        inner = field.annotation
+        parts = [inner, *get_args(inner)]
+        section = next((part for part in parts if isinstance(part, type) and issubclass(part, Strict)), None)
+        if section is None:
+            yield (*prefix, name)
+        else:
+            yield (*prefix, name)
+            yield from leaves(section, (*prefix, name))
+
+
+KEYS = sorted(
+    {*leaves(Config), *(("data", name) for name in (*NpzData.model_fields, *SensorsData.model_fields))}
+)
+
+
+def opened(raw):
+    """The sentence that refuses a config, or the config that a job was opened with."""
+    try:
+        config = parse_config(raw)
+        check_names(config)
+        if config.data.kind == "object":
+            check_methods(open_job(config, RunFolder(Path("nowhere")), data=small_data()))
+    except InputError as error:
+        return str(error), None
+    return "", config
+
+
+@pytest.mark.parametrize("section", sorted({path[0] for path in KEYS}))
+def test_every_key_takes_edge_values_or_refuses_them_in_one_sentence(section):
+    truths = {("controls",), ("training", "compile"), ("seed_training", "compile")}
+    for path in (path for path in KEYS if path[0] == section):
+        for value in NUMBERS:
+            raw = {**MINIMAL, "data": {"kind": "object"}}
+            if path[0] == "data" and len(path) > 1:
+                kind = "npz" if path[1] in NpzData.model_fields else "sensors"
+                raw["data"] = {"kind": kind, "path": "a"}
+            node = raw
+            for part in path[:-1]:
+                node = node.setdefault(part, {})
+            node[path[-1]] = value
+            refused, config = opened(raw)
+            assert len(refused) < 400
+            assert "\n" not in refused
+            assert not re.search(r"Error\b|<class|0x[0-9a-f]{6}", refused)
+            if config is not None:
+                assert (
+                    isinstance(value, str) or value not in (10**20, 1e308) or path == ("data", "missing")
+                ), path
+                assert value is not True or path in truths, path
+                assert parse_config(parse_yaml(config.to_yaml(), "x")) == config
+
+
+def small_data():
+    x = torch.rand(300, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    y = np.arange(300) % 3
+    info = TaskInfo("classification", (1, 8, 8), num_classes=3, class_names=("a", "b", "c"))
+    return Data("small", TensorSamples(x, y), TensorSamples(x[:30], y[:30]), info)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("seed: 1\nname: x\nseed: 2\n", "'seed' is set twice, on lines 1 and 3; keep one of them"),
+        ("name: x\ntraining:\n  lr: 1\n  lr: 2\n", "'lr' is set twice, on lines 3 and 4"),
+        ("name: {a: 1, a: 2}\n", "'a' is set twice, on line 1"),
+        ("seed: !!int ''\n", "'' on line 1 is no value of type int"),
+        ("name: x\nseed: !!float '_'\n", "'_' on line 2 is no value of type float"),
+        ("seed: !!bool maybe\n", "'maybe' on line 1 is no value of type bool"),
+        ("seed: !!timestamp foo\n", "not valid YAML"),
+        ("seed: !!set {a}\n", "not valid YAML"),
+        (f"seed: 0x{'f' * 5000}\n", "on line 1 is no value of type int"),
+        (f"seed: {'9' * 5000}\n", "on line 1 is no value of type int"),
+        ("<<: 3\n", "not valid YAML"),
+        ("name: x\ndata: {kind: sklearn}\nseed: no\n", "seed: true and false are no numbers"),
+        ("name: x\ndata: {kind: sklearn}\nname2: no\n", "unknown key 'name2'"),
+        ("name: x\ndata: {kind: sklearn, limit: yes}\n", "data.limit: true and false are no numbers"),
+        (
+            "name: x\ndata: {kind: sklearn}\ntraining: {random_states: [0, yes]}\n",
+            "training.random_states: true and",
+        ),
+        ("name: x\ndata: {kind: sklearn}\ntraining: {random_states: [0, 0]}\n", "0 stands more than once"),
+        (
+            "name: x\ndata: {kind: sklearn}\ntraining: {batch_size: 99999999999999999999}\n",
+            "training.batch_size: ",
+        ),
+        ("name: x\ndata: {kind: sklearn}\ntraining: {weight_decay: 1e308}\n", "training.weight_decay: "),
+        ("name: x\ndata: {kind: sklearn}\nseeds: {background: 1e308}\n", "seeds.background: "),
+        ("name: x\ndata: {kind: sklearn}\ntraining: {epochs: 1:30}\n", "training.epochs: .*received '1:30'"),
+    ],
+)
+def test_yaml_is_refused_by_file_and_line(tmp_path, text, message):
+    path = tmp_path / "c.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=message) as caught:
+        load_config(path)
+    assert str(caught.value).startswith(str(path))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1e-3", 0.001), ("1E3", 1000.0), ("+.5e1", 5.0), ("1.", 1.0), ("-.inf", -math.inf), ("1_000", 1000),
+        ("0x1F", 31), ("0o17", 15), ("017", "017"), ("1:30", "1:30"), ("2024-01-01", "2024-01-01"), ("=", "="),
+        ("on", True), ("NO", False), ("~", None), ("", None), ("1e", "1e"), ("٣", "٣"), ("'1e3'", "1e3"),
+    ],
+)  # fmt: skip
+def test_plain_values_mean_what_they_look_like_and_come_back(text, value):
+    (got,) = parse_yaml(f"[{text}]" if text else "[~]", "x")
+    assert (type(got), got) == (type(value), value)
+    assert parse_yaml(dump_yaml([value]), "x") == [value]
+
+
+def test_numbers_with_an_exponent_and_a_byte_order_mark_are_read(tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_bytes("\ufeffname: größe\ndata: {kind: sklearn}\ntraining: {lr: 1e-3}\n".encode())
+    config = load_config(path, ["seed_training.lr=2e-2"])
+    assert (config.name, config.training.lr, config.seed_training.lr) == ("größe", 0.001, 0.02)
+
+
+TEXT = """
+name: x
+data: {kind: sklearn}
+model: mlp
+extrapolators: [mean, knn, knn2]
+seed_training: &shared {lr: 0.5}
+training: *shared
+"""
+
+
+def test_an_override_changes_one_place_alone(tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text(TEXT.replace(", knn2", "").replace("[mean", "[ridge"))
+    config = load_config(path, ["training.lr=0.1", "model.width=9", "extrapolators.1.k=7"])
+    # An alias is a value of its own once it is set.
+    assert (config.seed_training.lr, config.training.lr) == (0.5, 0.1)
+    # A bare name becomes a method with options.
+    assert config.model.model_dump() == {"name": "mlp", "width": 9}
+    assert config.extrapolators[1].model_dump() == {"name": "knn", "k": 7}
+
+
+def test_an_override_of_an_item_goes_by_position_and_not_by_value(tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text("name: x\ndata: {kind: sklearn, faults: [same, same]}\n")
+    assert load_config(path, ["data.faults.1=other"]).data.faults == ("same", "other")
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("arms.²=1", "'²' is not a position"),
+        ("arms.٠=1", "'٠' is not a position"),
+        ("arms.-1=1", "'-1' is not a position"),
+        (f"arms.{'9' * 5000}=1", "is not a position"),
+        ("arms..keep=1", "a part of the key is empty"),
+        (".seed=1", "a part of the key is empty"),
+        ("seed.=1", "a part of the key is empty"),
+        ("seeds.fraction.x=1", "seeds.fraction is not a section"),
+        ("seed={a: 1, a: 2}", "--set seed: 'a' is set twice"),
+        ("seed=!!int ''", "--set seed: '' on line 1 is no value of type int"),
+        ("seed=a=b", "seed: .*received 'a=b'"),
+    ],
+)
+def test_bad_overrides_are_named(tmp_path, override, message):
+    path = tmp_path / "c.yaml"
+    path.write_text("name: x\ndata: {kind: sklearn}\nseeds: {fraction: .1}\narms: [{name: a, score: loss}]\n")
+    with pytest.raises(InputError, match=message):
+        load_config(path, [override])
+
+
+def ruled(**rule):
+    return {"arms": [{"name": "a", "score": "loss", "rule": rule}]}
+
+
+def sampled(sampler):
+    return {"arms": [{"name": "a", "sampler": sampler}]}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (ruled(name="ccs", drop_hardest=2), "drop_hardest must be"),
+        (ruled(name="d2", k=30), "k is 30 but the graph has 20"),
+        (ruled(name="semdedup", clusters=500), "500 clusters for"),
+        (sampled({"name": "rs2", "n": 5}), "'rs2': n follows from the job"),
+        ({"arms": [{"name": "a", "score": "loss", "sampler": "seta"}]}, "takes no scores"),
+        (sampled("st_prune"), "goes by forecast errors"),
+        (sampled({"name": "infobatch", "delta": "x"}), "delta must be a number from 0 to 1"),
+        (sampled({"name": "gstds", "embeddings": 5}), "embeddings must be a Tensor"),
+        (sampled({"name": "gstds", "embeddings": {"model": "mlp"}}), "give its weights"),
+        ({"extrapolators": [{"name": "knn", "k": 1.5}]}, "k must be an integer"),
+        ({"extrapolators": [{"name": "knn", "k": 49}]}, "'knn' needs 49 seeds to fit on"),
+        ({"extrapolators": [{"name": "ensemble", "members": ["mean", "mien"]}]}, "unknown extrapolator 'mien'"),
+        ({"extrapolators": [{"name": "ensemble", "members": ["mean", {"name": "knn", "k": 40}]}]}, "seeds are too few"),
+        ({"extrapolators": ["seed_errors"]}, "needs seed_errors"),
+        ({"extrapolators": ["short_run"], "short_run": None}, "needs short_run"),
+        ({"paradigm": "forecasting"}, "does not fit data of kind"),
+        ({"paradigm": {"name": "adversarial", "std": [1, 2, 3]}}, "std has 3 values for 1 channels"),
+        ({"paradigm": {"name": "unsupervised", "embeddings": "none.npy"}}, "none.npy does not exist"),
+        ({"paradigm": {"name": "unsupervised", "classes": 400}}, "300 samples cannot make 400 classes"),
+        ({"scores": [{"name": "tdds", "rows_folder": "no/such"}]}, "no/such is not a folder"),
+        ({"model": {"name": "small_cnn", "width": 0}}, "width must be an integer from 1 to 65,536"),
+        ({"model": {"name": "small_cnn", "stages": 9}}, "too small for 9 stages"),
+        ({"model": {"name": "resnet20", "in_channels": 3}}, "in_channels follows from the job"),
+        ({"embedding": {"source": "reference", "weights": "w", "model": "mpl"}}, "did you mean 'mlp'"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_refused_before_anything_is_trained(change, message, tmp_path):
+    config = {**MINIMAL, "data": {"kind": "object"}, "scores": ["loss"], "extrapolators": ["mean"], **change}
+    with pytest.raises(InputError, match=message) as caught:
+        run(parse_config(config), tmp_path / "run", data=small_data())
+    assert "\n" not in str(caught.value)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.name != ".lock"]

@@ -12,6 +12,7 @@ from graphprune.extrapolate.gcn import GCN
 from graphprune.extrapolate.network import pearson
 from graphprune.extrapolate.ranks import middle_rank, quantile
 from graphprune.graph.features import one_hot
+from graphprune.options import Seed
 from graphprune.registry import register
 from graphprune.rng import derive_seed, generator
 
@@ -53,7 +54,7 @@ class Auto(Extrapolator):
     spends = ("seeds", "looks", "seed_errors")
     spends_blind = ("seeds", "graph")
 
-    def __init__(self, *, seed: int = 0) -> None:
+    def __init__(self, *, seed: Seed = 0) -> None:
         self.seed = seed
 
     @property

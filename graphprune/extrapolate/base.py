@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from graphprune.errors import InputError
+from graphprune.facts import JobFacts
 from graphprune.graph.knn import KNNGraph
 from graphprune.table import float32_scores, locate, require_ids
 
@@ -137,6 +138,11 @@ class Inputs:
         """Number of samples."""
         return len(self.embeddings)
 
+    @property
+    def there(self) -> frozenset[str]:
+        """Names of the inputs that are not None."""
+        return frozenset(field.name for field in fields(self) if getattr(self, field.name) is not None)
+
 
 class Extrapolator(ABC):
     """Base of all extrapolators, with scikit-learn's manners: ``fit``, ``predict``, ``get_params``.
@@ -159,13 +165,21 @@ class Extrapolator(ABC):
         """How many seeds it takes to fit it."""
         return 2
 
+    def check(self, job: JobFacts) -> None:
+        """Refuses a job that lacks an input or seeds that the method needs, before anything is computed."""
+        for name in self.requires:
+            if job.lacks(name):
+                raise InputError(f"{type(self).__name__} needs {name}; {_REMEDY[name]}")
+        if job.seeds is not None and job.seeds < self.least_seeds:
+            raise InputError(
+                f"{job.seeds} seeds are too few for {type(self).__name__}; give at least {self.least_seeds}"
+            )
+
     def fit(
         self, inputs: Inputs, seed_ids: npt.NDArray[np.int64], seed_scores: npt.NDArray[np.floating[Any]]
     ) -> Self:
         """Learns from ``seed_ids [M]`` and ``seed_scores [M]``; raises `InputError` on bad ids or scores."""
-        for name in self.requires:
-            if getattr(inputs, name) is None:
-                raise InputError(f"{type(self).__name__} needs {name}; {_REMEDY[name]}")
+        self.check(JobFacts(n=inputs.n, inputs=inputs.there))
         seed_ids = require_ids(seed_ids, "seed ids")
         scores = float32_scores(seed_scores, "seed scores")
         if len(seed_ids) != len(scores):
@@ -212,11 +226,19 @@ class Extrapolator(ABC):
             return (constant, np.zeros_like(constant)) if return_std else constant
         values = self._predict().to(torch.float32).clone()
         values[self.seed_rows_] = self.seed_scores_
+        self._require_finite(values)
         if not return_std:
             return values.numpy()
         std = self._predict_std().to(torch.float32).clone()
         std[self.seed_rows_] = 0
+        self._require_finite(std)
         return values.numpy(), std.numpy()
+
+    def _require_finite(self, values: Tensor) -> None:
+        if not bool(values.isfinite().all()):
+            raise InputError(
+                f"the predictions of {type(self).__name__} are not finite; lower its rates and weights"
+            )
 
     @abstractmethod
     def _fit(self, inputs: Inputs, seed_rows: Tensor, seed_scores: Tensor) -> None:

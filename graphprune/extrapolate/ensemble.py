@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from graphprune.errors import InputError
 from graphprune.extrapolate.base import Extrapolator, Inputs
 from graphprune.extrapolate.calibration import NORMAL_90
+from graphprune.facts import JobFacts
+from graphprune.options import Seed
 from graphprune.registry import create, register
 from graphprune.rng import generator
 
@@ -40,9 +45,9 @@ class Ensemble(Extrapolator):
     def __init__(
         self,
         *,
-        members: Sequence[str | Mapping[str, Any]] = ("knn", "ridge", "mlp"),
-        folds: int = 3,
-        seed: int = 0,
+        members: Annotated[Sequence[str | Mapping[str, Any]], Field(min_length=2)] = ("knn", "ridge", "mlp"),
+        folds: Annotated[int, Field(ge=2, le=1_000)] = 3,
+        seed: Seed = 0,
     ) -> None:
         self.members = members
         self.folds = folds
@@ -52,11 +57,14 @@ class Ensemble(Extrapolator):
     def least_seeds(self) -> int:
         return 10 * self.folds
 
+    def check(self, job: JobFacts) -> None:
+        super().check(job)
+        # Each member is also fitted without the largest part of the seeds.
+        rest = None if job.seeds is None else job.seeds - math.ceil(job.seeds / self.folds)
+        for member in self.members:
+            make_member(member, self.seed).check(replace(job, seeds=rest))
+
     def _fit(self, inputs: Inputs, seed_rows: Tensor, seed_scores: Tensor) -> None:
-        if len(self.members) < 2:
-            raise InputError(f"an ensemble of {len(self.members)} has no spread; name at least 2 members")
-        if self.folds < 2:
-            raise InputError(f"folds is {self.folds}; an ensemble judges itself by at least 2")
         order = torch.randperm(len(seed_rows), generator=generator(self.seed, "folds"))
         error, spread = torch.empty(len(seed_rows)), torch.empty(len(seed_rows))
         for held in order.tensor_split(self.folds):

@@ -6,16 +6,18 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
 from graphprune.errors import InputError
 from graphprune.extrapolate.bootstrap import Ranking, enough_blocks, pearson, percentiles, resamples
 from graphprune.extrapolate.calibration import calibration, class_bias, coverage90
 from graphprune.extrapolate.kendall import Kendall
 from graphprune.files import require_finite
+from graphprune.options import Count
 
 Array = npt.NDArray[np.float64]
 KEEPS = (0.1, 0.3, 0.5, 0.7)
@@ -66,8 +68,8 @@ def evaluate(
     *,
     std: npt.ArrayLike | None = None,
     labels: npt.ArrayLike | None = None,
-    n_bootstrap: int = 1000,
-    block: int = 1,
+    n_bootstrap: Annotated[int, Field(ge=0, le=1_000_000)] = 1000,
+    block: Count = 1,
     seed: int = 0,
 ) -> Agreement:
     """Compares predicted with true scores, row by row.

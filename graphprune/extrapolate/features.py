@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from graphprune.errors import InputError, unknown_name
+from graphprune.facts import JobFacts
 from graphprune.graph.features import one_hot
 from graphprune.graph.points import as_tensor, unit
 
 if TYPE_CHECKING:
     from graphprune.extrapolate.base import Inputs
 
-FEATURES = ("label", "embedding", "density", "agreement", "probes")
+Feature = Literal["label", "embedding", "density", "agreement", "probes"]
+FEATURES: tuple[Feature, ...] = get_args(Feature)
+Features = Annotated[Sequence[Feature], Field(min_length=1)]
 
 
 def node_features(inputs: Inputs, names: Sequence[str], *, normalize: bool = False) -> Tensor:
@@ -52,6 +56,15 @@ def node_features(inputs: Inputs, names: Sequence[str], *, normalize: bool = Fal
     if not columns:
         raise InputError(f"features {list(names)} give no column without labels; add 'embedding'")
     return torch.cat(columns, dim=1)
+
+
+def check_features(names: Sequence[str], job: JobFacts) -> None:
+    """Refuses features whose input a job lacks."""
+    for name, needed in (("agreement", "labels"), ("probes", "probes")):
+        if name in names and job.lacks(needed):
+            raise InputError(f"feature '{name}' needs {needed}, which this job has not; leave it out")
+    if set(names) <= {"label"} and job.lacks("labels"):
+        raise InputError(f"features {list(names)} give no column without labels; add 'embedding'")
 
 
 def density(inputs: Inputs) -> Tensor:

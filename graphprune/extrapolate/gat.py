@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from graphprune.extrapolate.base import Inputs
 from graphprune.extrapolate.features import node_features
 from graphprune.extrapolate.network import Dropout, NetworkExtrapolator, Run
+from graphprune.options import Count, Depth, Width
 from graphprune.registry import register
 
 
@@ -30,10 +31,10 @@ class GAT(NetworkExtrapolator):
     Cost: O(steps * batch_size * k^layers * heads * hidden) time and memory.
     """
 
-    hidden: Sequence[int] = (64,)
-    heads: int = 2
-    batch_size: int | None = 256
-    steps: int = 300
+    hidden: Sequence[Width] = (64,)
+    heads: Depth = 2
+    batch_size: Count | None = 256
+    steps: Count = 300
 
     def _build(self, inputs: Inputs, seed_rows: Tensor) -> tuple[nn.Module, Run]:
         x = node_features(inputs, self.features, normalize=self.normalize)

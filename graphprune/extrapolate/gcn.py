@@ -14,6 +14,7 @@ from graphprune.extrapolate.base import Inputs
 from graphprune.extrapolate.features import node_features
 from graphprune.extrapolate.network import Dropout, NetworkExtrapolator, Run, number_format
 from graphprune.graph.propagate import Propagator, gcn_table, locality_order, reorder
+from graphprune.options import Count
 from graphprune.registry import register
 
 # From this many samples on, not even 32 columns fit a cache and a local order of the samples helps.
@@ -41,7 +42,7 @@ class GCN(NetworkExtrapolator):
     Reference: Schmidt et al., arXiv 2506.09010 (2025); Kipf and Welling (2017), arXiv 1609.02907.
     """
 
-    batch_size: int | None = None
+    batch_size: Count | None = None
 
     def _build(self, inputs: Inputs, seed_rows: Tensor) -> tuple[nn.Module, Run]:
         n = inputs.n

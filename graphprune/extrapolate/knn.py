@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from graphprune.errors import InputError
@@ -10,6 +13,7 @@ from graphprune.extrapolate.base import Extrapolator, Inputs
 from graphprune.graph.backends import exact_search
 from graphprune.graph.features import search_features
 from graphprune.graph.points import Points
+from graphprune.options import Count
 from graphprune.registry import register
 
 
@@ -46,11 +50,11 @@ class KNNExtrapolator(Extrapolator):
     def __init__(
         self,
         *,
-        k: int = 20,
-        temperature: float = 1.0,
+        k: Count = 20,
+        temperature: Annotated[float, Field(ge=1e-9, allow_inf_nan=True)] = 1.0,
         normalize: bool = True,
         labels: bool = True,
-        label_weight: float = 1.0,
+        label_weight: Annotated[float, Field(ge=0, le=1_000_000)] = 1.0,
     ) -> None:
         self.k = k
         self.temperature = temperature

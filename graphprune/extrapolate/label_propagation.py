@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
+from pydantic import Field
 from torch import Tensor
 
-from graphprune.errors import InputError
 from graphprune.extrapolate.base import Extrapolator, Inputs
 from graphprune.graph.propagate import Propagator, mean_table
 from graphprune.registry import register
@@ -27,12 +29,10 @@ class LabelPropagation(Extrapolator):
     Cost: O(steps N k) time, O(N k) memory.
     """
 
-    def __init__(self, *, steps: int = 50) -> None:
+    def __init__(self, *, steps: Annotated[int, Field(ge=1, le=1_000_000)] = 50) -> None:
         self.steps = steps
 
     def _fit(self, inputs: Inputs, seed_rows: Tensor, seed_scores: Tensor) -> None:
-        if self.steps < 1:
-            raise InputError(f"steps is {self.steps}; it must be at least 1")
         average = Propagator(*mean_table(inputs.graph.indices, inputs.graph.link_weights()))
         centre = seed_scores.mean()
         known = (seed_scores - centre)[:, None] ** torch.tensor([1, 2])

@@ -6,15 +6,18 @@ from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from graphprune.errors import InputError, unknown_name
 from graphprune.extrapolate.base import Extrapolator, Inputs
+from graphprune.extrapolate.features import Features, check_features
+from graphprune.facts import JobFacts
 from graphprune.graph.proposals import native_bfloat16
+from graphprune.options import Count, Decay, Part, Seed, Width
 from graphprune.rng import generator, isolated_rng
 
 Loss = Literal["mse", "rank"]
@@ -58,18 +61,18 @@ class NetworkExtrapolator(Extrapolator):
         InputError: fewer than 10 seeds, an unknown feature, loss or precision.
     """
 
-    features: Sequence[str] = ("label", "embedding")
+    features: Features = ("label", "embedding")
     normalize: bool = False
-    hidden: Sequence[int] = (512, 256)
-    dropout: float = 0.5
-    steps: int = 1000
-    batch_size: int | None = 512
-    lr: float = 1e-3
-    weight_decay: float = 0.0
+    hidden: Sequence[Width] = (512, 256)
+    dropout: Part = 0.5
+    steps: Count = 1000
+    batch_size: Count | None = 512
+    lr: Annotated[float, Field(gt=0, le=100)] = 1e-3
+    weight_decay: Decay = 0.0
     loss: Loss = "mse"
-    patience: int = 100
+    patience: Count = 100
     precision: Precision = "auto"
-    seed: int = 0
+    seed: Seed = 0
 
     @abstractmethod
     def _build(self, inputs: Inputs, seed_rows: Tensor) -> tuple[nn.Module, Run]:
@@ -79,13 +82,15 @@ class NetworkExtrapolator(Extrapolator):
         training it runs under autocast.
         """
 
+    def check(self, job: JobFacts) -> None:
+        super().check(job)
+        check_features(self.features, job)
+
     @property
     def least_seeds(self) -> int:
         return 10
 
     def _fit(self, inputs: Inputs, seed_rows: Tensor, seed_scores: Tensor) -> None:
-        if self.loss not in ("mse", "rank"):
-            raise unknown_name("loss", self.loss, ("mse", "rank"))
         centre, spread = seed_scores.mean(), seed_scores.std()
         targets = (seed_scores - centre) / spread
         shuffled = torch.randperm(len(seed_rows), generator=generator(self.seed, "held out"))
@@ -148,8 +153,6 @@ class NetworkExtrapolator(Extrapolator):
 
 def number_format(precision: Precision, n: int) -> torch.dtype:
     """What the option ``precision`` means for ``n`` samples on the CPU."""
-    if precision not in ("auto", "float32", "bfloat16"):
-        raise InputError(f"precision is '{precision}'; use auto, float32 or bfloat16")
     if precision == "auto":
         fast = n >= _BFLOAT16_FROM and native_bfloat16(torch.device("cpu"))
         return torch.bfloat16 if fast else torch.float32
@@ -179,8 +182,6 @@ class Dropout(nn.Module):
 
     def __init__(self, p: float) -> None:
         super().__init__()
-        if not 0 <= p < 1:
-            raise InputError(f"dropout is {p:g}; it must be at least 0 and below 1")
         self.threshold = min(255, round(p * 256))
 
     def forward(self, x: Tensor) -> Tensor:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
-from graphprune.errors import InputError
 from graphprune.extrapolate.base import Inputs
 from graphprune.extrapolate.features import node_features
 from graphprune.extrapolate.network import NetworkExtrapolator, Run, mlp
 from graphprune.graph.knn import KNNGraph
 from graphprune.graph.propagate import mean_table
+from graphprune.options import Count
 from graphprune.registry import register
 
 if TYPE_CHECKING:
@@ -45,10 +46,10 @@ class PPRGo(NetworkExtrapolator):
     Cost: O(N / (alpha * eps)) at most for the PageRank; O(steps * batch_size * top * F) for training.
     """
 
-    alpha: float = 0.5
-    eps: float = 1e-4
-    top: int = 32
-    batch_size: int | None = 128
+    alpha: Annotated[float, Field(ge=0.001, le=1)] = 0.5
+    eps: Annotated[float, Field(ge=1e-9, le=1)] = 1e-4
+    top: Count = 32
+    batch_size: Count | None = 128
 
     def _build(self, inputs: Inputs, seed_rows: Tensor) -> tuple[nn.Module, Run]:
         x = node_features(inputs, self.features, normalize=self.normalize)
@@ -78,11 +79,7 @@ def personal_pagerank(graph: KNNGraph, *, alpha: float, eps: float, top: int) ->
     """
     from scipy.sparse import csr_array, vstack
 
-    if not 0 < alpha <= 1 or eps <= 0 or top < 1:
-        raise InputError(
-            f"alpha, eps, top are {alpha:g}, {eps:g}, {top}; use 0 < alpha <= 1, eps > 0, top >= 1"
-        )
-    n, k = graph.n, graph.k
+    n, k, top = graph.n, graph.k, min(top, graph.n)
     indices, weights = (t.numpy() for t in mean_table(graph.indices, graph.link_weights()))
     start = np.arange(0, n * (k + 1) + 1, k + 1)
     walk = csr_array((weights.reshape(-1).astype(np.float64), indices.reshape(-1), start), shape=(n, n))

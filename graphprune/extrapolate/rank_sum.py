@@ -11,6 +11,7 @@ from graphprune.extrapolate.knn import KNNExtrapolator
 from graphprune.extrapolate.ranks import RankControl, middle_rank
 from graphprune.extrapolate.seed_confidence import doubt
 from graphprune.extrapolate.seed_entropy import entropy
+from graphprune.options import Count
 from graphprune.registry import register
 
 
@@ -35,7 +36,7 @@ class RankSum(RankControl):
 
     requires: ClassVar[tuple[str, ...]] = ("probes", "labels")
 
-    def __init__(self, *, k: int = 20) -> None:
+    def __init__(self, *, k: Count = 20) -> None:
         self.k = k
 
     @property

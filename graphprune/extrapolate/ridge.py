@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from typing import Annotated
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from graphprune.extrapolate.base import Extrapolator, Inputs
-from graphprune.extrapolate.features import node_features, standardize
+from graphprune.extrapolate.features import Features, check_features, node_features, standardize
+from graphprune.facts import JobFacts
 from graphprune.registry import register
+
+Penalty = Annotated[float, Field(gt=0, le=1e12)]
 
 
 @register("extrapolator", "ridge", source="control; Hoerl and Kennard (1970)", status="ours")
@@ -32,13 +38,17 @@ class Ridge(Extrapolator):
     def __init__(
         self,
         *,
-        features: Sequence[str] = ("label", "embedding"),
+        features: Features = ("label", "embedding"),
         normalize: bool = False,
-        alphas: Sequence[float] = (0.1, 1.0, 10.0, 100.0, 1e3, 1e4, 1e5),
+        alphas: Annotated[Sequence[Penalty], Field(min_length=1)] = (0.1, 1.0, 10.0, 100.0, 1e3, 1e4, 1e5),
     ) -> None:
         self.features = features
         self.normalize = normalize
         self.alphas = alphas
+
+    def check(self, job: JobFacts) -> None:
+        super().check(job)
+        check_features(self.features, job)
 
     def _fit(self, inputs: Inputs, seed_rows: Tensor, seed_scores: Tensor) -> None:
         x = standardize(node_features(inputs, self.features, normalize=self.normalize))
@@ -48,17 +58,16 @@ class Ridge(Extrapolator):
         target = seed_scores.to(torch.float64) - mean
         u, s, v = torch.linalg.svd(seeds, full_matrices=False)
         share = u.square()
-        best = None
+        least, self.alpha_ = math.inf, self.alphas[0]
         for alpha in self.alphas:
             shrink = s.square() / (s.square() + alpha)
             # Leave-one-out residuals from the hat matrix, the mean's 1/M included.
             leverage = (share @ shrink + 1 / len(seeds)).clamp(max=1 - 1e-9)
             residual = (target - u @ (shrink * (u.T @ target))) / (1 - leverage)
             error = float(residual.square().mean())
-            if best is None or error < best[0]:
-                best = error, alpha
-        assert best is not None
-        self.loo_std_, self.alpha_ = best[0] ** 0.5, best[1]
+            if error < least:
+                least, self.alpha_ = error, alpha
+        self.loo_std_ = least**0.5
         coefficients = v.T @ (s / (s.square() + self.alpha_) * (u.T @ target))
         self.values_: Tensor = ((x - centre) @ coefficients.to(torch.float32)) + mean.to(torch.float32)
 

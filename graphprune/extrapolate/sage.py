@@ -16,6 +16,7 @@ from graphprune.extrapolate.features import node_features
 from graphprune.extrapolate.gcn import receptive_field
 from graphprune.extrapolate.network import Dropout, NetworkExtrapolator, Run, number_format
 from graphprune.graph.propagate import Propagator
+from graphprune.options import Count
 from graphprune.registry import register
 
 
@@ -34,7 +35,7 @@ class SAGE(NetworkExtrapolator):
     Cost: O(steps * N * (k + hidden) * hidden) time, O(N * (features + hidden)) memory.
     """
 
-    batch_size: int | None = None
+    batch_size: Count | None = None
 
     def _build(self, inputs: Inputs, seed_rows: Tensor) -> tuple[nn.Module, Run]:
         indices, weights = sage_table(inputs.graph.indices, inputs.graph.distances)

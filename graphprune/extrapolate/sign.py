@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
-from graphprune.errors import InputError
 from graphprune.extrapolate.base import Inputs
 from graphprune.extrapolate.features import node_features
 from graphprune.extrapolate.network import NetworkExtrapolator, Run, mlp, number_format
@@ -31,11 +32,9 @@ class SIGN(NetworkExtrapolator):
     Cost: O(hops N k F) once, then O(steps * batch_size * hops * F); O(N hops F) memory.
     """
 
-    hops: int = 3
+    hops: Annotated[int, Field(ge=0, le=1_000)] = 3
 
     def _build(self, inputs: Inputs, seed_rows: Tensor) -> tuple[nn.Module, Run]:
-        if self.hops < 0:
-            raise InputError(f"hops is {self.hops}; it must be at least 0")
         step = Propagator(*gcn_table(inputs.graph.indices, inputs.graph.link_weights()))
         columns = [node_features(inputs, self.features, normalize=self.normalize)]
         for _ in range(self.hops):

@@ -14,11 +14,9 @@ from graphprune.planning.account import PlannedRun, sampled, visits
 from graphprune.planning.calibrate import Calibration
 from graphprune.planning.measured import Measured
 from graphprune.planning.passes import reference_key, reference_specs
-from graphprune.registry import create
-from graphprune.samplers.base import EpochSampler
 from graphprune.select.base import count_kept
 from graphprune.stages.arms import Arm, ArmResult, baseline_arms, equal_cost_arms, sampled_arm
-from graphprune.stages.dynamic import FROM_RUN
+from graphprune.stages.checks import FROM_RUN, stand_in
 from graphprune.stages.job import Job
 from graphprune.stages.overhead import sampler_cost, selection_cost
 from graphprune.stages.windows import asks_windows, window_stage
@@ -90,7 +88,7 @@ class _Arms:
             uses=uses,
             warm=self.job.config.starts_warm(config),
         )
-        sampler = _stand_in(method, self.n, self.epochs, scored=score is not None)
+        sampler = stand_in(method, self.n, self.epochs, scored=score is not None)
         batch, losses = self.job.config.training.batch_size, torch.from_numpy(self.measured.passes.losses)
         if sampler.needs_errors:
             trained, seen = visits(self.n, self.epochs), 0
@@ -131,17 +129,3 @@ class _Arms:
         if not self.run.costs(stage):
             self.run.book(stage, {stage: cost}, disk_bytes=4 * self.n * (1 + width))
         return cost
-
-
-def _stand_in(method: Method, n: int, epochs: float, *, scored: bool) -> EpochSampler:
-    """The sampler with plain values in place of what the run will compute: they change no count."""
-    options = dict(method.options)
-    if scored:
-        options["scores"] = torch.linspace(0, 1, n)
-    if {"graph", "embeddings"} & options.keys():
-        options.pop("graph", None)
-        options["embeddings"] = torch.zeros(n, 1)
-    if "reference_losses" in options:
-        options["reference_losses"] = torch.zeros(n)
-    sampler: EpochSampler = create("sampler", method.name, n=n, epochs=epochs, seed=0, **options)
-    return sampler

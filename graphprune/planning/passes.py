@@ -17,7 +17,7 @@ from graphprune.embed.precomputed import read_embeddings
 from graphprune.embed.windows import window_statistics
 from graphprune.planning.measured import Measured, Part, some_windows, spread, timed
 from graphprune.scores.input_complexity import input_complexity
-from graphprune.stages.dynamic import FROM_RUN
+from graphprune.stages.checks import FROM_RUN
 from graphprune.stages.job import Job
 from graphprune.stages.windows import ask_windows, asks_windows
 from graphprune.train.forecast_errors import forecast_errors

@@ -63,7 +63,8 @@ def plan(config: Config, *, data: Data | None = None) -> Plan:
     Raises:
         InputError: whatever the run itself would refuse at its start.
     """
-    from graphprune.pipeline import check_names, check_seeds, open_job
+    from graphprune.pipeline import open_job
+    from graphprune.stages.checks import check_methods, check_names
     from graphprune.store import RunFolder
 
     check_names(config)
@@ -72,7 +73,7 @@ def plan(config: Config, *, data: Data | None = None) -> Plan:
         with folder.locked():
             start = time.perf_counter()
             job = open_job(config, folder, data=data)
-            check_seeds(job)
+            check_methods(job)
             loading = time.perf_counter() - start
             scored, labels = short_labels(job)
             draw_seeds(scored)

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import Sampler
 
 from graphprune.errors import InputError
+from graphprune.facts import JobFacts
 from graphprune.rng import generator
 from graphprune.samplers.checks import (
     check_epoch,
@@ -266,6 +267,14 @@ class EpochSampler(Sampler[int]):
         self._rows, self._loss_weights = saved.rows, saved.loss_weights
         self.epoch, self.step, self._consumed = saved.epoch, saved.step, saved.consumed
         self._place_state()
+
+    def check(self, job: JobFacts) -> None:
+        """Refuses data that cannot tell the sampler what it goes by, before anything is trained."""
+        if self.needs_errors and job.task == "classification":
+            raise InputError(
+                f"{type(self).__name__} goes by forecast errors, which only windows of sensor data have "
+                "(data.kind: sensors); use another sampler"
+            )
 
     @abstractmethod
     def _epoch_order(self, epoch: int) -> Tensor:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from graphprune.errors import InputError
+from graphprune.options import Count, Epochs, Keep, Seed, Share
 from graphprune.registry import register
 from graphprune.samplers.base import EpochSampler
 from graphprune.samplers.warm import check_scores, relative_ranks
@@ -43,20 +44,17 @@ class ESSampler(EpochSampler):
 
     def __init__(
         self,
-        n: int,
+        n: Count,
         *,
-        keep: float = 0.25,
-        b1: float = 0.2,
-        b2: float = 0.9,
-        anneal: float = 0.05,
+        keep: Keep = 0.25,
+        b1: Share = 0.2,
+        b2: Share = 0.9,
+        anneal: Share = 0.05,
         scores: Tensor | None = None,
-        epochs: float,
-        seed: int = 0,
+        epochs: Epochs,
+        seed: Seed = 0,
     ) -> None:
         super().__init__(n, epochs=epochs, seed=seed)
-        for name, value in (("b1", b1), ("b2", b2), ("anneal", anneal)):
-            if not 0 <= value <= 1:
-                raise InputError(f"{name} is {value:g}; it must lie in [0, 1]")
         self.keep, self.b1, self.b2, self.anneal = check_keep(keep), b1, b2, anneal
         self.scores = check_scores(scores, n)
         self.s = torch.full((n,), 1 / n) if self.scores is None else 2 * relative_ranks(self.scores)

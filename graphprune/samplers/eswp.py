@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from graphprune.errors import InputError
+from graphprune.options import Count, Epochs, Keep, Part, Seed, Share
 from graphprune.registry import register
 from graphprune.rng import generator
 from graphprune.samplers.es import ESSampler, draw_by_weight
@@ -33,20 +33,18 @@ class ESWPSampler(ESSampler):
 
     def __init__(
         self,
-        n: int,
+        n: Count,
         *,
-        r: float = 0.2,
-        keep: float = 0.25,
-        b1: float = 0.2,
-        b2: float = 0.8,
-        anneal: float = 0.05,
+        r: Part = 0.2,
+        keep: Keep = 0.25,
+        b1: Share = 0.2,
+        b2: Share = 0.8,
+        anneal: Share = 0.05,
         scores: Tensor | None = None,
-        epochs: float,
-        seed: int = 0,
+        epochs: Epochs,
+        seed: Seed = 0,
     ) -> None:
         super().__init__(n, keep=keep, b1=b1, b2=b2, anneal=anneal, scores=scores, epochs=epochs, seed=seed)
-        if not 0 <= r < 1:
-            raise InputError(f"r is {r:g}; it is the fraction of samples left out of an epoch, in [0, 1)")
         self.r = r
 
     def is_plain(self, epoch: int) -> bool:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field, InstanceOf
 from torch import Tensor
 
 from graphprune.errors import InputError
 from graphprune.graph.knn import KNNGraph
 from graphprune.graph.laplacian import batch_links, similarity
 from graphprune.graph.spectral import fiedler_vector
+from graphprune.options import Count, Epochs, Part, Seed
 from graphprune.registry import register
 from graphprune.samplers.base import EpochSampler
 
@@ -51,28 +53,19 @@ class GSTDSSampler(EpochSampler):
 
     def __init__(
         self,
-        n: int,
+        n: Count,
         *,
-        filter: float | Sequence[float] = 0.5,
+        filter: Part | Annotated[Sequence[Part], Field(min_length=1)] = 0.5,
         schedule: Literal["constant", "linear", "cosine"] = "constant",
         rule: Literal["extreme", "central", "balanced"] = "extreme",
         kind: Literal["unnormalised", "symmetric"] = "unnormalised",
         embeddings: Tensor | None = None,
-        graph: KNNGraph | None = None,
-        epochs: float,
-        seed: int = 0,
+        graph: InstanceOf[KNNGraph] | None = None,
+        epochs: Epochs,
+        seed: Seed = 0,
     ) -> None:
         super().__init__(n, epochs=epochs, seed=seed)
-        for name, value, known in (
-            ("schedule", schedule, ("constant", "linear", "cosine")),
-            ("rule", rule, ("extreme", "central", "balanced")),
-            ("kind", kind, ("unnormalised", "symmetric")),
-        ):
-            if value not in known:
-                raise InputError(f"{name} is '{value}'; use one of {', '.join(known)}")
         self.ratios = [float(f) for f in filter] if isinstance(filter, Sequence) else [float(filter)]
-        if not self.ratios or not all(0 <= f < 1 for f in self.ratios):
-            raise InputError(f"filter is {filter}; it is the ratio dropped, in [0, 1), or a list of them")
         for name, length in (
             ("embeddings", n if embeddings is None else len(embeddings)),
             ("graph", n if graph is None else graph.n),

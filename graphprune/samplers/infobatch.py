@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from graphprune.errors import InputError
+from graphprune.options import Count, Epochs, Part, Seed, Share
 from graphprune.registry import register
 from graphprune.rng import generator
 from graphprune.samplers.base import EpochSampler
@@ -38,17 +39,15 @@ class InfoBatchSampler(EpochSampler):
 
     def __init__(
         self,
-        n: int,
+        n: Count,
         *,
-        r: float = 0.5,
-        delta: float = 0.875,
+        r: Part = 0.5,
+        delta: Share = 0.875,
         scores: Tensor | None = None,
-        epochs: float,
-        seed: int = 0,
+        epochs: Epochs,
+        seed: Seed = 0,
     ) -> None:
         super().__init__(n, epochs=epochs, seed=seed)
-        if not 0 <= r < 1:
-            raise InputError(f"r is {r:g}; it is the probability that an easy sample is left out, in [0, 1)")
         self.r, self.delta = r, delta
         self.scores = check_scores(scores, n)
         self.losses = torch.full((n,), torch.inf)

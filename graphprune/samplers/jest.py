@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from graphprune.errors import InputError
+from graphprune.options import Count, Epochs, Keep, Seed
 from graphprune.registry import register
 from graphprune.samplers.base import EpochSampler
 from graphprune.samplers.warm import check_scores
-from graphprune.select.base import check_keep
 
 
 @register("sampler", "jest", source="Evans et al., NeurIPS 2024, arXiv 2406.17711", status="confirmed")
@@ -38,21 +39,17 @@ class JESTSampler(EpochSampler):
 
     def __init__(
         self,
-        n: int,
+        n: Count,
         *,
         reference_losses: Tensor | None = None,
-        keep: float = 0.2,
+        keep: Keep = 0.2,
         draw: Literal["gumbel", "top"] = "gumbel",
-        chunks: int = 16,
-        epochs: float = 1,
-        seed: int = 0,
+        chunks: Annotated[int, Field(ge=1, le=100_000)] = 16,
+        epochs: Epochs = 1,
+        seed: Seed = 0,
     ) -> None:
         super().__init__(n, epochs=epochs, seed=seed)
-        if draw not in ("gumbel", "top") or chunks < 1:
-            raise InputError(
-                f"draw is '{draw}' and chunks {chunks}; use 'gumbel' or 'top', and at least 1 chunk"
-            )
-        self.keep, self.draw, self.chunks = check_keep(keep), draw, chunks
+        self.keep, self.draw, self.chunks = keep, draw, chunks
         known = check_scores(reference_losses, n, "reference_losses")
         self.reference_losses = None if known is None else known.float()
         self._takes_pairs = known is None

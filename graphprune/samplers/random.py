@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import torch
 
+from graphprune.options import Count, Epochs, Keep, Seed
 from graphprune.registry import register
 from graphprune.rng import generator
-from graphprune.samplers.checks import check_plan
 from graphprune.samplers.static import StaticSampler
-from graphprune.select.base import check_keep, count_kept
+from graphprune.select.base import count_kept
 
 
 @register("sampler", "random", source="the standard baseline", status="confirmed")
@@ -20,8 +20,7 @@ class RandomSampler(StaticSampler):
         keep: Fraction of the samples trained on, in (0, 1] (default: 1, which is plain training).
     """
 
-    def __init__(self, n: int, *, keep: float = 1.0, epochs: float = 1, seed: int = 0) -> None:
-        check_plan(n, epochs)
-        self.keep = check_keep(keep)
+    def __init__(self, n: Count, *, keep: Keep = 1.0, epochs: Epochs = 1, seed: Seed = 0) -> None:
+        self.keep = keep
         chosen = torch.randperm(n, generator=generator(seed, "random subset"))[: count_kept(n, keep)]
         super().__init__(n, rows=chosen.sort().values, epochs=epochs, seed=seed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from graphprune.options import Count, Epochs, Keep, Seed
 from graphprune.registry import register
 from graphprune.rng import generator
 from graphprune.samplers.base import EpochSampler
@@ -28,7 +29,7 @@ class RS2Sampler(EpochSampler):
     """
 
     def __init__(
-        self, n: int, *, keep: float = 0.5, replacement: bool = False, epochs: float = 1, seed: int = 0
+        self, n: Count, *, keep: Keep = 0.5, replacement: bool = False, epochs: Epochs = 1, seed: Seed = 0
     ) -> None:
         super().__init__(n, epochs=epochs, seed=seed)
         self.keep, self.replacement = check_keep(keep), replacement

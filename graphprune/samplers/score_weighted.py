@@ -8,12 +8,13 @@ import torch
 from torch import Tensor
 
 from graphprune.errors import InputError
+from graphprune.options import Count, Epochs, Keep, Seed, Share
 from graphprune.registry import register
 from graphprune.rng import generator
 from graphprune.samplers.base import EpochSampler
 from graphprune.samplers.es import draw_by_weight
 from graphprune.samplers.warm import check_scores, relative_ranks
-from graphprune.select.base import check_keep, count_kept
+from graphprune.select.base import count_kept
 
 
 @register("sampler", "score_weighted", source="graphprune", status="ours")
@@ -40,25 +41,20 @@ class ScoreWeightedSampler(EpochSampler):
 
     def __init__(
         self,
-        n: int,
+        n: Count,
         *,
         scores: Tensor | None = None,
-        keep: float = 0.5,
+        keep: Keep = 0.5,
         prior: Literal["rank", "softmax", "linear"] = "rank",
-        uniform: float = 0.1,
-        epochs: float = 1,
-        seed: int = 0,
+        uniform: Share = 0.1,
+        epochs: Epochs = 1,
+        seed: Seed = 0,
     ) -> None:
         super().__init__(n, epochs=epochs, seed=seed)
         known = check_scores(scores, n)
         if known is None:
             raise InputError("score_weighted needs scores; pass a score table (--scores P.parquet)")
-        if prior not in ("rank", "softmax", "linear") or not 0 <= uniform <= 1:
-            raise InputError(
-                f"prior is '{prior}' and uniform {uniform:g}; "
-                "use 'rank', 'softmax' or 'linear', and a share in [0, 1]"
-            )
-        self.keep, self.prior, self.uniform = check_keep(keep), prior, uniform
+        self.keep, self.prior, self.uniform = keep, prior, uniform
         self.probabilities = self._mix(known)
 
     def _mix(self, scores: Tensor) -> Tensor:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from graphprune.errors import InputError
 from graphprune.graph.kmeans import kmeans
+from graphprune.options import Count, Epochs, Keep, Part, Seed, Share
 from graphprune.registry import register
 from graphprune.rng import generator
 from graphprune.samplers.base import EpochSampler
@@ -44,21 +48,16 @@ class SeTaSampler(EpochSampler):
 
     def __init__(
         self,
-        n: int,
+        n: Count,
         *,
-        r: float = 0.1,
-        groups: int = 10,
-        window: float = 0.5,
-        delta: float = 0.875,
-        epochs: float,
-        seed: int = 0,
+        r: Part = 0.1,
+        groups: Annotated[int, Field(ge=1, le=10_000)] = 10,
+        window: Keep = 0.5,
+        delta: Share = 0.875,
+        epochs: Epochs,
+        seed: Seed = 0,
     ) -> None:
         super().__init__(n, epochs=epochs, seed=seed)
-        if not 0 <= r < 1 or groups < 1 or not 0 < window <= 1:
-            raise InputError(
-                f"r is {r:g}, groups {groups} and window {window:g}; "
-                "use r in [0, 1), at least one group and a window in (0, 1]"
-            )
         self.r, self.groups, self.window, self.delta = r, groups, window, delta
         self.losses = torch.full((n,), torch.inf)
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from graphprune.errors import InputError
+from graphprune.options import Count, Epochs, Part, Seed, Share, Weight
 from graphprune.registry import register
 from graphprune.rng import generator
 from graphprune.samplers.base import EpochSampler
@@ -51,24 +52,22 @@ class STPruneSampler(EpochSampler):
 
     def __init__(
         self,
-        n: int,
+        n: Count,
         *,
-        r: float = 0.5,
-        a: float = 1.0,
-        b: float = 1.0,
+        r: Part = 0.5,
+        a: Weight = 1.0,
+        b: Weight = 1.0,
         links: Tensor | None = None,
         stationarity: Tensor | None = None,
         weigh: bool = True,
         rescale: bool = True,
         anneal: bool = True,
-        delta: float = 0.875,
+        delta: Share = 0.875,
         scores: Tensor | None = None,
-        epochs: float,
-        seed: int = 0,
+        epochs: Epochs,
+        seed: Seed = 0,
     ) -> None:
         super().__init__(n, epochs=epochs, seed=seed)
-        if not 0 <= r < 1:
-            raise InputError(f"r is {r:g}; it is the probability that a simple window is left out, in [0, 1)")
         self.r, self.a, self.b, self.delta = r, a, b, delta
         self.weigh, self.rescale, self.anneal = weigh, rescale, anneal
         self.scores = check_scores(scores, n)

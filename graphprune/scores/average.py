@@ -8,7 +8,6 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from graphprune.errors import InputError
 from graphprune.scores.base import Score, Signals
 from graphprune.scores.windows import Epochs
 
@@ -38,9 +37,7 @@ class AverageScore(Score):
         self.reduce, self.T = reduce, T
 
     def _allocate(self, epochs: int, num_classes: int | None) -> None:
-        if self.reduce not in ("last", "mean"):
-            raise InputError(f"{type(self).__name__}: reduce is {self.reduce!r}; give last or mean")
-        self._last = epochs if self.T == "all" else self._whole("T", 1)
+        self._last = epochs if self.T == "all" else self.T
         self.mean = self._full()
         self.visits = self._full(dtype=torch.int32)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 
 from graphprune.errors import InputError
+from graphprune.facts import JobFacts
 
 Phase = Literal["train", "eval"]
 
@@ -72,9 +74,13 @@ class Score(ABC):
             )
         self._allocate(epochs, num_classes)
 
+    def check(self, job: JobFacts) -> None:
+        """Refuses a run that is too short for the score, or data that it cannot read, before anything is trained."""
+        copy.copy(self).start(1, epochs=int(job.epochs or 1), num_classes=job.num_classes)
+
     @abstractmethod
     def _allocate(self, epochs: int, num_classes: int | None) -> None:
-        """Validates the arguments and makes all tensors named in ``_state``."""
+        """Refuses runs that do not fit the arguments, and makes all tensors named in ``_state``."""
 
     @abstractmethod
     def update(self, rows: Tensor, signals: Signals, epoch: int) -> None:
@@ -114,15 +120,6 @@ class Score(ABC):
     def _finish(self, values: Tensor) -> Tensor:
         """Drops the spare row."""
         return values[: self.n].to("cpu", torch.float32, copy=True)
-
-    def _whole(self, name: str, at_least: int) -> int:
-        """The argument ``name``, which must be a whole number."""
-        value = getattr(self, name)
-        if isinstance(value, bool) or not isinstance(value, int) or value < at_least:
-            raise InputError(
-                f"{type(self).__name__}: {name} is {value!r}; give a whole number of at least {at_least}"
-            )
-        return value
 
 
 def required(signal: Tensor | None) -> Tensor:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from graphprune.registry import register
 from graphprune.scores.base import Signals, required
-from graphprune.scores.windows import Epochs, WindowScore, first_epochs
+from graphprune.scores.windows import Epochs, Window, WindowScore, first_epochs
 
 
 @register("score", "dual", source="Cho et al., ICML 2025, arXiv 2502.06905", status="confirmed")
@@ -38,11 +38,11 @@ class DUAL(WindowScore):
     phase = "train"
     needs = frozenset({"p_true"})
 
-    def __init__(self, *, T: Epochs = 30, window: int = 10) -> None:
+    def __init__(self, *, T: Epochs = 30, window: Window = 10) -> None:
         self.T, self.window = T, window
 
     def _allocate(self, epochs: int, num_classes: int | None) -> None:
-        self._last = first_epochs("DUAL", self.T, epochs, self._whole("window", 2))
+        self._last = first_epochs("DUAL", self.T, epochs, self.window)
         self._allocate_ring(self.window)
 
     def update(self, rows: Tensor, signals: Signals, epoch: int) -> None:

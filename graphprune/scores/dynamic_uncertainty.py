@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from graphprune.errors import InputError
+from graphprune.options import Whole
 from graphprune.registry import register
 from graphprune.scores.base import Signals, required
-from graphprune.scores.windows import WindowScore
+from graphprune.scores.windows import Window, WindowScore
 
 
 @register("score", "dynamic_uncertainty", source="He et al., arXiv 2306.05175 (2023)", status="confirmed")
@@ -46,16 +47,16 @@ class DynamicUncertainty(WindowScore):
     def __init__(
         self,
         *,
-        window: int = 10,
-        ddof: int = 1,
-        skip: int = 0,
+        window: Window = 10,
+        ddof: Whole = 1,
+        skip: Whole = 0,
         signal: Literal["auto", "p_true", "loss"] = "auto",
     ) -> None:
         self.window, self.ddof, self.skip, self.signal = window, ddof, skip, signal
 
     def _allocate(self, epochs: int, num_classes: int | None) -> None:
-        window, skip = self._whole("window", 2), self._whole("skip", 0)
-        if self._whole("ddof", 0) >= window:
+        window, skip = self.window, self.skip
+        if self.ddof >= window:
             raise InputError(
                 f"{type(self).__name__}: ddof is {self.ddof} but window {window}; ddof must be smaller"
             )
@@ -65,8 +66,6 @@ class DynamicUncertainty(WindowScore):
                 f"of {window}; train at least {skip + window + 1} epochs"
                 + (f" or set window to at most {epochs - skip - 1}" if epochs - skip > 2 else "")
             )
-        if self.signal not in ("auto", "p_true", "loss"):
-            raise InputError(f"{type(self).__name__}: signal is {self.signal!r}; give auto, p_true or loss")
         if self.signal == "p_true" and num_classes is None:
             raise InputError(
                 f"{type(self).__name__}: signal p_true needs classes; set signal to loss or auto"

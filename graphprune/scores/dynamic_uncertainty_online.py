@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
+from graphprune.options import Whole
 from graphprune.registry import register
 from graphprune.scores.dynamic_uncertainty import DynamicUncertainty
+from graphprune.scores.windows import Window
 
 
 @register(
@@ -36,9 +38,9 @@ class DynamicUncertaintyOnline(DynamicUncertainty):
     def __init__(
         self,
         *,
-        window: int = 10,
-        ddof: int = 0,
-        skip: int = 2,
+        window: Window = 10,
+        ddof: Whole = 0,
+        skip: Whole = 2,
         signal: Literal["auto", "p_true", "loss"] = "auto",
     ) -> None:
         super().__init__(window=window, ddof=ddof, skip=skip, signal=signal)

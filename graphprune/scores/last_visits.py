@@ -32,7 +32,6 @@ class LastVisits(Score):
         self.phase = phase  # type: ignore[misc]
 
     def _allocate(self, epochs: int, num_classes: int | None) -> None:
-        self._whole("visits", 1)
         self.p_true = self._full(self.visits, fill=float("nan"))
         self.entropy = self._full(self.visits, fill=float("nan"))
 

@@ -44,13 +44,12 @@ class MappedRowStore(RowStore):
     def __init__(self, n: int, width: int, dtype: torch.dtype, folder: Path) -> None:
         kind = np.dtype(np.float16 if dtype == torch.float16 else np.float32)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=folder) as file:
                 file.truncate(n * width * kind.itemsize)
                 self._map = mmap.mmap(file.fileno(), 0)
         except (OSError, ValueError) as error:
             raise InputError(
-                f"rows_folder {folder} cannot hold the rows ({error}); give a writable folder"
+                f"rows_folder {folder} cannot hold the rows ({error}); give a writable folder that exists"
             ) from error
         super().__init__(torch.from_numpy(np.frombuffer(self._map, dtype=kind).reshape(n, width)))
         self._touched = 0

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+from graphprune.options import Weight
 from graphprune.registry import register
 from graphprune.scores.base import Score, Signals, required
 
@@ -48,7 +49,7 @@ class STComplexity(Score):
     temporal: Tensor
 
     def __init__(
-        self, *, a: float = 1.0, b: float = 1.0, level: float = 1.0, links: Tensor | None = None
+        self, *, a: Weight = 1.0, b: Weight = 1.0, level: Weight = 1.0, links: Tensor | None = None
     ) -> None:
         self.a, self.b, self.level, self.links = a, b, level, links
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from pathlib import Path
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from graphprune.errors import InputError
+from graphprune.facts import JobFacts
+from graphprune.options import Keep
 from graphprune.registry import register
 from graphprune.scores.base import Signals, required
 from graphprune.scores.row_store import row_store
@@ -34,7 +38,7 @@ class TDDS(WindowScore):
         decay: a, weight of the newest window (default: 0.9).
         row_dtype: ``float32`` (default) or ``float16``, the storage of each sample's previous probabilities.
             Half precision halves it and costs a relative error of the score of about 3e-4.
-        rows_folder: A folder on whose disk the previous probabilities lie, in a nameless file that is
+        rows_folder: An existing folder on whose disk the previous probabilities lie, in a nameless file that is
             memory-mapped and gone with the process, instead of main memory. Read on the CPU.
 
     Shapes:
@@ -56,22 +60,23 @@ class TDDS(WindowScore):
         self,
         *,
         T: Epochs = 10,
-        window: int = 10,
-        decay: float = 0.9,
+        window: Annotated[int, Field(ge=3, le=1_000_000)] = 10,
+        decay: Keep = 0.9,
         row_dtype: Literal["float32", "float16"] = "float32",
         rows_folder: str | None = None,
     ) -> None:
         self.T, self.window, self.decay = T, window, decay
         self.row_dtype, self.rows_folder = row_dtype, rows_folder
 
+    def check(self, job: JobFacts) -> None:
+        if self.rows_folder is not None and not Path(self.rows_folder).is_dir():
+            raise InputError(f"rows_folder {self.rows_folder} is not a folder; make it first")
+        super().check(job)
+
     def _allocate(self, epochs: int, num_classes: int | None) -> None:
         assert num_classes is not None
-        if not 0 < self.decay <= 1:
-            raise InputError(f"TDDS: decay is {self.decay}; give a number above 0 and at most 1")
-        if self.row_dtype not in ("float32", "float16"):
-            raise InputError(f"TDDS: row_dtype is {self.row_dtype!r}; give float32 or float16")
         # Two visits have one divergence, which never deviates from its own mean.
-        self._last = first_epochs("TDDS", self.T, epochs, self._whole("window", 3))
+        self._last = first_epochs("TDDS", self.T, epochs, self.window)
         self._allocate_ring(self.window - 1)
         dtype = torch.float16 if self.row_dtype == "float16" else torch.float32
         self._rows = row_store(self.n + 1, num_classes, dtype, self.device, self.rows_folder)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from graphprune.errors import InputError
+from graphprune.options import Count
 from graphprune.scores.base import Score
 
-Epochs = int | Literal["all"]
+Epochs = Count | Literal["all"]
+Window = Annotated[int, Field(ge=2, le=1_000_000)]
 
 
 class WindowScore(Score):
@@ -42,9 +45,7 @@ class WindowScore(Score):
 
 def first_epochs(name: str, limit: Epochs, epochs: int, window: int) -> int:
     """The ``T`` of a score as a number of epochs; raises when it does not fit the run or the window."""
-    if isinstance(limit, bool) or not (limit == "all" or isinstance(limit, int)):
-        raise InputError(f"{name}: T is {limit!r}; give a number of epochs or 'all'")
-    first = epochs if limit == "all" else int(limit)
+    first = epochs if limit == "all" else limit
     if epochs < first:
         raise InputError(
             f"{name}: the run has {epochs} epochs but T is {first}; train at least {first} epochs or set T "

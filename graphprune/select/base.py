@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from graphprune.errors import InputError
+from graphprune.facts import JobFacts
 from graphprune.files import require_finite, write_atomic
 from graphprune.graph.knn import KNNGraph
 from graphprune.rng import generator
@@ -155,6 +156,7 @@ class SelectionRule(ABC):
             require_finite(embeddings.float().numpy(), "embeddings", table.ids)
         if labels is not None and not np.issubdtype(np.asarray(labels).dtype, np.integer):
             raise InputError(f"labels are {np.asarray(labels).dtype}; they must be integers, one per sample")
+        self.check(JobFacts(n=len(table), neighbors=None if graph is None else graph.k))
         available = {"labels": labels, "graph": graph, "embeddings": embeddings}
         for name in self.requires:
             if available[name] is None:
@@ -176,6 +178,14 @@ class SelectionRule(ABC):
         order = torch.argsort(rows)
         ids = table.ids[rows[order].numpy()]
         return Selection(ids, weights[order].to(torch.float32).numpy(), table.metadata)
+
+    def check(self, job: JobFacts) -> None:
+        """Refuses a job that lacks an input of the rule, or is too small for it, before anything is computed."""
+        for name in self.requires:
+            if job.lacks(name):
+                raise InputError(
+                    f"{type(self).__name__} needs {name}, which this job has not; use another rule"
+                )
 
     @abstractmethod
     def _select(self, candidates: Candidates, count: int) -> tuple[Tensor, Tensor]:
@@ -205,8 +215,6 @@ def highest(scores: Tensor, count: int) -> Tensor:
 
 def without_hardest(scores: Tensor, drop_hardest: float, count: int) -> Tensor:
     """Rows by descending score without the first ``round(drop_hardest * N)``; at least ``count`` remain."""
-    if not 0 <= drop_hardest < 1:
-        raise InputError(f"drop_hardest is {drop_hardest:g}; it is a fraction of all samples, 0 to below 1")
     n = len(scores)
     return highest(scores, n)[min(math.floor(drop_hardest * n + 0.5), n - count) :]
 

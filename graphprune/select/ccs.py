@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
+from pydantic import Field
 from torch import Tensor
 
-from graphprune.errors import InputError
+from graphprune.options import Part
 from graphprune.registry import register
 from graphprune.select.base import Candidates, SelectionRule, without_hardest
 
@@ -27,12 +30,12 @@ class CCS(SelectionRule):
     Cost: O(N log N).
     """
 
-    def __init__(self, *, drop_hardest: float = 0.1, strata: int = 50) -> None:
+    def __init__(
+        self, *, drop_hardest: Part = 0.1, strata: Annotated[int, Field(ge=1, le=1_000_000)] = 50
+    ) -> None:
         self.drop_hardest, self.strata = drop_hardest, strata
 
     def _select(self, candidates: Candidates, count: int) -> tuple[Tensor, Tensor]:
-        if self.strata < 1:
-            raise InputError(f"strata is {self.strata}; use at least 1")
         rows = without_hardest(candidates.scores, self.drop_hardest, count)
         # A random order first: the first b of each stratum are then a uniform draw from it.
         rows = rows[torch.randperm(len(rows), generator=candidates.generator)]

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 
 from graphprune.errors import InputError
+from graphprune.facts import JobFacts
+from graphprune.options import Count, NonNegative
 from graphprune.registry import register
 from graphprune.select.base import Candidates, SelectionRule
 
@@ -36,18 +38,19 @@ class D2(SelectionRule):
 
     requires = ("graph",)
 
-    def __init__(self, *, k: int = 5, gamma: float = 0.1) -> None:
+    def __init__(self, *, k: Count = 5, gamma: NonNegative = 0.1) -> None:
         self.k, self.gamma = k, gamma
+
+    def check(self, job: JobFacts) -> None:
+        super().check(job)
+        if job.neighbors is not None and job.neighbors < self.k:
+            raise InputError(
+                f"k is {self.k} but the graph has {job.neighbors} neighbors per sample; build it with more (graph.k)"
+            )
 
     def _select(self, candidates: Candidates, count: int) -> tuple[Tensor, Tensor]:
         graph = candidates.graph
         assert graph is not None
-        if self.k < 1 or not self.gamma >= 0:
-            raise InputError(f"k is {self.k} and gamma {self.gamma:g}; use k >= 1 and gamma >= 0")
-        if graph.k < self.k:
-            raise InputError(
-                f"k is {self.k} but the graph has {graph.k} neighbours per sample; build it with more"
-            )
         scores = candidates.scores.double()
         scores = scores - scores.min().clamp_max(0)
         neighbours = graph.indices[:, : self.k].long()

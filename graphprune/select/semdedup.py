@@ -10,7 +10,9 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from graphprune.errors import InputError
+from graphprune.facts import JobFacts
 from graphprune.graph.kmeans import kmeans
+from graphprune.options import Count
 from graphprune.registry import register
 from graphprune.select.base import Candidates, SelectionRule, highest
 
@@ -36,15 +38,18 @@ class SemDeDup(SelectionRule):
     requires = ("embeddings",)
 
     def __init__(
-        self, *, clusters: int | None = None, order: Literal["centroid", "score"] = "centroid"
+        self, *, clusters: Count | None = None, order: Literal["centroid", "score"] = "centroid"
     ) -> None:
         self.clusters, self.order = clusters, order
+
+    def check(self, job: JobFacts) -> None:
+        super().check(job)
+        if job.n is not None and self.clusters is not None and self.clusters > job.n:
+            raise InputError(f"{self.clusters} clusters for {job.n} points; use fewer clusters")
 
     def _select(self, candidates: Candidates, count: int) -> tuple[Tensor, Tensor]:
         assert candidates.embeddings is not None
         assert candidates.generator is not None
-        if self.order not in ("centroid", "score"):
-            raise InputError(f"order is '{self.order}'; use 'centroid' or 'score'")
         points = normalize(candidates.embeddings.to(torch.float32))
         k = self.clusters or max(1, math.isqrt(len(points)))
         centres, labels = kmeans(points, k, generator=candidates.generator, iterations=10, max_points=256 * k)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from graphprune.options import Part
 from graphprune.registry import register
 from graphprune.select.base import Candidates, SelectionRule, without_hardest
 
@@ -27,7 +28,7 @@ class Window(SelectionRule):
     [1, 2]
     """
 
-    def __init__(self, *, drop_hardest: float = 0.1) -> None:
+    def __init__(self, *, drop_hardest: Part = 0.1) -> None:
         self.drop_hardest = drop_hardest
 
     def _select(self, candidates: Candidates, count: int) -> tuple[Tensor, Tensor]:

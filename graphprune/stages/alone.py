@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import torch
-import yaml
 
 from graphprune import __version__
 from graphprune.config import Config
 from graphprune.config_base import Method
-from graphprune.config_file import load_config
+from graphprune.config_file import load_config, parse_values
 from graphprune.devices import resolve_device
 from graphprune.embed.precomputed import read_embeddings
 from graphprune.errors import InputError
 from graphprune.files import read_json, read_npy, read_npz, write_bytes, write_text
 from graphprune.graph.knn import KNNGraph, refuse_other_files
+from graphprune.options import check_options
 from graphprune.paths import check_out, files_named_in
-from graphprune.registry import create
+from graphprune.registry import check_method, create
 from graphprune.run_files import RunFiles
 from graphprune.stages.job import Reporter
 from graphprune.store import RunFolder
@@ -51,7 +51,8 @@ def embed_alone(
         out: ``.npy`` file to write; the file ``source`` of the config and the files that it names are refused.
         reporter: Progress.
     """
-    from graphprune.pipeline import check_names, open_job
+    from graphprune.pipeline import open_job
+    from graphprune.stages.checks import check_names
     from graphprune.stages.embed import embed_data
     from graphprune.stages.labels import without_labels
     from graphprune.stages.provenance import write_provenance
@@ -81,8 +82,8 @@ def score_alone(trajectories: Path, name: str, out: Path, options: list[str]) ->
     from graphprune.scores.trajectories import scores_from_trajectories
 
     check_out(out, SCORES, inputs=[trajectories])
+    score = create("score", name, **parse_options("score", name, options))
     arrays = read_npz(trajectories)
-    score = create("score", name, **parse_options(options))
     try:
         ids = _integers(arrays["ids"], "ids") if "ids" in arrays else None
         if ids is not None and len(np.unique(ids)) != len(ids):
@@ -141,6 +142,7 @@ def extrapolate_alone(
     from graphprune.stages.extrapolate import fit_extrapolator
 
     check_out(out, SCORES, inputs=[embeddings, seeds, labels, probes, short_run, ids])
+    chosen = parse_options("extrapolator", method, options)
     points = torch.from_numpy(np.array(read_embeddings(embeddings)))
     n = len(points)
     sample_ids, order = _sample_ids(ids, n)
@@ -157,9 +159,7 @@ def extrapolate_alone(
         probes=None if probes is None else _probabilities(probes),
         short_run=None if short_run is None else _short_run(short_run),
     )
-    fitted = fit_extrapolator(
-        Method(name=method, **parse_options(options)), inputs, table.ids, table.values, seed
-    )
+    fitted = fit_extrapolator(Method(name=method, **chosen), inputs, table.ids, table.values, seed)
     values, std = fitted.predict(return_std=True)
     # Extrapolators compute in float32; measured scores keep all their digits.
     values = values.astype(np.result_type(values, table.values))
@@ -184,6 +184,8 @@ def evaluate_alone(predicted: Path, truth: Path, *, seed: int, options: list[str
     """Agreement of the predicted rows with the truth."""
     from graphprune.extrapolate.evaluate import evaluate
 
+    settings = parse_values(options)
+    check_options("evaluate", evaluate, settings, only=("n_bootstrap", "block"))
     table, true = read_scores(predicted), read_scores(truth)
     table.require_same_data(true)
     chosen = table.rows(~table.measured)
@@ -192,7 +194,7 @@ def evaluate_alone(predicted: Path, truth: Path, *, seed: int, options: list[str
             f"{predicted} has no row with source = predicted; give the output of graphprune extrapolate"
         )
     reference = true.values[true.rows_of(chosen.ids, f"{truth}: predicted ids")]
-    return evaluate(chosen.values, reference, std=chosen.std, seed=seed, **parse_options(options)).to_dict()
+    return evaluate(chosen.values, reference, std=chosen.std, seed=seed, **settings).to_dict()
 
 
 def select_alone(
@@ -210,13 +212,14 @@ def select_alone(
 ) -> dict[str, Any]:
     """A selection from a file of scores."""
     check_out(out, SELECTIONS, inputs=[scores, labels, embeddings, ids])
+    method = create("selection", rule, **parse_options("selection", rule, options))
     table = read_scores(scores)
     if ids is not None:
         sample_ids, order = _sample_ids(ids, len(table))
         if (np.diff(order) < 0).any() or (sample_ids != table.ids).any():
             raise InputError(f"{ids}: ids must be those of {scores}, ascending; rows of --labels follow them")
     points = None if embeddings is None else torch.from_numpy(np.array(read_embeddings(embeddings)))
-    selection = create("selection", rule, **parse_options(options)).select(
+    selection = method.select(
         table,
         keep,
         labels=None if labels is None else _integers(read_npy(labels), str(labels)),
@@ -240,6 +243,7 @@ def train_alone(
     """One arm, named after the sampler or ``selection``, in a run folder of its own."""
     from graphprune.pipeline import open_job
     from graphprune.stages.arms import selection_arm, train_arm
+    from graphprune.stages.checks import check_names, check_sampler
     from graphprune.stages.dynamic import sampler_arm
     from graphprune.stages.provenance import write_provenance
     from graphprune.stages.report import write_results
@@ -252,6 +256,12 @@ def train_alone(
     configured = config.training.sampler
     if scores is not None and sampler is None:
         raise InputError("--scores goes with --sampler; a selection already used its scores")
+    check_names(config)
+    method = (
+        configured if configured is not None and configured.name == sampler else Method(name=sampler or "")
+    )
+    if sampler is not None:
+        check_sampler(method, scored=scores is not None)
     table = None if scores is None else read_scores(scores)
     with folder.locked():
         job = open_job(config, folder, reporter=reporter)
@@ -263,12 +273,8 @@ def train_alone(
         if chosen is not None and selection is not None:
             arm = selection_arm(job, "selection", chosen, inputs=(selection,), warm=config.starts_warm())
         else:
-            assert sampler is not None
-            method = (
-                configured if configured is not None and configured.name == sampler else Method(name=sampler)
-            )
             inputs = () if scores is None else (scores,)
-            arm = sampler_arm(job, sampler, method, table=table, inputs=inputs, warm=config.starts_warm())
+            arm = sampler_arm(job, method.name, method, table=table, inputs=inputs, warm=config.starts_warm())
         with folder.begin():
             write_provenance(job)
         return write_results(job, [(arm, train_arm(job, arm))], {})
@@ -299,17 +305,10 @@ def report_alone(runs: list[Path], out: Path | None) -> Path:
     return path
 
 
-def parse_options(options: list[str]) -> dict[str, Any]:
-    """``["k=5", "temperature=.inf"]`` as keyword arguments."""
-    parsed = {}
-    for option in options:
-        key, separator, text = option.partition("=")
-        if not separator or not key.isidentifier():
-            raise InputError(f"--set {option!r} is not of the form option=value")
-        try:
-            parsed[key] = yaml.safe_load(text)
-        except (yaml.YAMLError, ValueError, RecursionError) as error:
-            raise InputError(f"--set {key}: {text!r} is not a YAML value") from error
+def parse_options(kind: str, name: str, options: list[str]) -> dict[str, Any]:
+    """``["k=5", "temperature=.inf"]`` as options of a method, which they must fit."""
+    parsed = parse_values(options)
+    check_method(kind, name, parsed)
     return parsed
 
 

@@ -16,15 +16,13 @@ from graphprune.ledger import Cost
 from graphprune.registry import create, get
 from graphprune.samplers.base import EpochSampler, scores_by_row
 from graphprune.stages.arms import Arm
+from graphprune.stages.checks import FROM_RUN
 from graphprune.stages.extrapolate import prediction_path
 from graphprune.stages.job import Job
 from graphprune.stages.overhead import sampler_cost
 from graphprune.stages.reference import reference_values
 from graphprune.stages.windows import told_by_windows
 from graphprune.table import ScoreTable
-
-# An option with this value is replaced by what the run computed, and its cost is the arm's.
-FROM_RUN = "run"
 
 
 def dynamic_arm(job: Job, arm: ArmConfig) -> Arm:

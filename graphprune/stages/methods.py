@@ -11,25 +11,34 @@ from graphprune.stages.job import Job
 
 def methods_of(job: Job) -> tuple[Method, ...]:
     """The config's extrapolators, then every further control for which the job has the inputs."""
-    config, info = job.config, job.data.info
+    config = job.config
     if not config.controls:
         return config.extrapolators
-    there = {
-        "labels": job.data.train.labels is not None,
-        "probes": info.num_classes is not None and config.embedding.source == "seed_model",
-        "short_run": config.short_run is not None,
-        "input_complexity": isinstance(job.data.train, WindowSamples),
-        # A paradigm of one's own may not tell forecast errors.
-        "seed_errors": isinstance(job.data.train, WindowSamples) and job.paradigm is None,
-    }
+    there = provided(job)
     named = {method.name for method in config.extrapolators}
     fitless = [
         e.name
         for e in entries("extrapolator").values()
         if e.source == "control" and issubclass(e.cls, RankControl)
     ]
-    possible = [name for name in fitless if all(there[need] for need in _requires(name))]
+    possible = [name for name in fitless if there.issuperset(_requires(name))]
     return (*config.extrapolators, *(Method(name=name) for name in possible if name not in named))
+
+
+def provided(job: Job) -> frozenset[str]:
+    """The optional inputs that the job has for its methods."""
+    config, info, windows = job.config, job.data.info, isinstance(job.data.train, WindowSamples)
+    there = {
+        "graph": True,
+        "embeddings": True,
+        "labels": job.data.train.labels is not None,
+        "probes": info.num_classes is not None and config.embedding.source == "seed_model",
+        "short_run": config.short_run is not None,
+        "input_complexity": windows,
+        # A paradigm of one's own may not tell forecast errors.
+        "seed_errors": windows and job.paradigm is None,
+    }
+    return frozenset(name for name, is_there in there.items() if is_there)
 
 
 def is_control(name: str) -> bool:

@@ -412,7 +412,7 @@ def test_gstds_ratio_schedules() -> None:
     assert ratios(filter=0.8, schedule="linear") == [0, 0.2, 0.4, 0.6, 0.8, 0.8]
     assert ratios(filter=0.8, schedule="cosine") == [0, 0.1172, 0.4, 0.6828, 0.8, 0.8]
     assert ratios(filter=[0.1, 0.5]) == [0.1, 0.5, 0.5, 0.5, 0.5, 0.5]
-    with pytest.raises(InputError, match="filter is 1"):
+    with pytest.raises(InputError, match="filter must be a number from 0 to below 1 or a list"):
         ratios(filter=1.0)
 
 

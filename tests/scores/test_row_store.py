@@ -42,6 +42,7 @@ print(resident("RssAnon") - before, resident("RssFile") - files)
 def test_rows_in_a_file_change_nothing_and_survive_a_resume(tools, tmp_path):
     run = tools.make_run()
     folder = tmp_path / "scratch"
+    folder.mkdir()
     in_memory = tools.record("tdds", run, **OPTIONS)
     np.testing.assert_array_equal(tools.record("tdds", run, rows_folder=str(folder), **OPTIONS), in_memory)
     assert list(folder.iterdir()) == []

@@ -186,7 +186,7 @@ def test_semdedup_order_says_which_twin_stays() -> None:
     scores = np.array([1.0, 2.0, 3.0])
     kept = rows_kept("semdedup", scores, 0.67, options={"clusters": 1, "order": "score"}, embeddings=points)
     assert kept == [1, 2]
-    with pytest.raises(InputError, match="order is 'hard'"):
+    with pytest.raises(InputError, match="order must be 'centroid' or 'score'"):
         rows_kept("semdedup", scores, 0.67, options={"order": "hard"}, embeddings=points)
 
 

@@ -8,9 +8,10 @@ from torch.nn.functional import cross_entropy
 from graphprune.config_file import parse_config
 from graphprune.data.images import classification_data, load_sklearn
 from graphprune.errors import InputError
-from graphprune.pipeline import check_names, run
+from graphprune.pipeline import run
 from graphprune.registry import get
 from graphprune.rng import isolated_rng
+from graphprune.stages.checks import check_names
 from graphprune.train.checkpoint import load_weights, save_weights
 
 N, SEEDS = 120, 48

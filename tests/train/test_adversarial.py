@@ -136,7 +136,7 @@ def test_adversarial_training_withstands_what_plain_training_does_not():
 
 @pytest.mark.parametrize("options", [{"method": "fgsm"}, {"epsilon": 0}, {"steps": 0}, {"signals": "both"}])
 def test_bad_options_are_refused(options):
-    with pytest.raises(InputError, match="adversarial: "):
+    with pytest.raises(InputError, match="paradigm 'adversarial': .* must be .*received"):
         Adversarial(**options)
 
 

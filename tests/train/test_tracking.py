@@ -13,8 +13,8 @@ from graphprune.config_file import parse_config
 from graphprune.config_training import OptimisationConfig
 from graphprune.data.base import TensorSamples
 from graphprune.errors import InputError
-from graphprune.pipeline import check_names
 from graphprune.registry import create
+from graphprune.stages.checks import check_names
 from graphprune.train.loop import train_model
 from graphprune.train.paradigms.supervised import Supervised
 from graphprune.train.tracking import JsonlTracker, MLflowTracker, TensorBoardTracker, make_tracker

@@ -48,7 +48,7 @@ def test_the_labelling_is_the_mean_of_the_spaces_with_normalised_columns():
 
 
 def test_bad_options_are_refused():
-    with pytest.raises(InputError, match="unsupervised: classes is 1"):
+    with pytest.raises(InputError, match="paradigm 'unsupervised': classes must be an integer from 2"):
         Unsupervised(classes=1)
     with pytest.raises(InputError, match="3 samples cannot make 4 classes"):
         Unsupervised().find_labels([torch.zeros(3, 2)], 4, seed=0)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import inspect
 from typing import Any
 
 from torch import nn
 
 from graphprune.config_base import Method
 from graphprune.data.base import TaskInfo
-from graphprune.errors import InputError, unknown_name
-from graphprune.registry import get
+from graphprune.errors import InputError
+from graphprune.registry import check_method, get
 
 _EXTRAS = {"timm": "timm", "torchvision": "vision"}
 
@@ -29,12 +28,11 @@ def check_model(method: Method) -> None:
             raise InputError(
                 f"model '{method.name}': '{library}:' is not known; use timm:NAME or torchvision:NAME"
             )
+        if not isinstance(method.options.get("pretrained", False), bool):
+            raise InputError(f"model '{method.name}': pretrained must be true or false")
         _import(library, method.name)
         return
-    known = inspect.signature(get("model", method.name)).parameters
-    for option in method.options:
-        if option not in known:
-            raise unknown_name(f"option of model '{method.name}'", option, known)
+    check_method("model", method.name, method.options)
 
 
 def build_model(method: Method, info: TaskInfo) -> nn.Module:
@@ -46,17 +44,25 @@ def build_model(method: Method, info: TaskInfo) -> nn.Module:
     Raises:
         InputError: the library is missing or does not know the name, or the model does not fit the data.
     """
+    check_model(method)
     library, _, name = method.name.partition(":")
     if not name:
-        model: nn.Module = get("model", method.name).for_task(info, **method.options)
+        try:
+            model: nn.Module = get("model", method.name).for_task(info, **method.options)
+        except (RuntimeError, MemoryError) as error:
+            # What torch raises where memory ends has no type of its own.
+            if isinstance(error, RuntimeError) and "alloc" not in str(error):
+                raise
+            raise InputError(
+                f"model '{method.name}' does not fit in memory with these options; make it smaller"
+            ) from error
         return model
-    check_model(method)
     if info.kind != "classification" or len(info.input_shape) != 3:
         raise InputError(
             f"model '{method.name}' takes images [C, H, W], the data has {list(info.input_shape)}"
         )
     options = dict(method.options)
-    pretrained = bool(options.pop("pretrained", False))
+    pretrained = options.pop("pretrained", False)
     make = _timm if library == "timm" else _torchvision
     try:
         return make(_import(library, method.name), name, info, pretrained, options)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Self
 
 import torch
@@ -10,7 +9,7 @@ from torch import Tensor
 
 from graphprune.data.base import TaskInfo
 from graphprune.data.windows import DAY_OF_WEEK, OBSERVED, SENSOR, TIME_OF_DAY
-from graphprune.errors import InputError, unknown_name
+from graphprune.errors import InputError
 from graphprune.train.models.base import RegisteredModel
 
 _PLACES = (TIME_OF_DAY, DAY_OF_WEEK, SENSOR)
@@ -40,10 +39,6 @@ class Forecaster(RegisteredModel):
             raise InputError(
                 f"{cls.__name__} forecasts windows of sensors; use small_cnn or resnet for images"
             )
-        known = [name for name in inspect.signature(cls).parameters if name != "info"]
-        for name in options:
-            if name not in known:
-                raise unknown_name(f"option of model {cls.__name__}", name, known)
         return cls(info=info, **options)
 
     def slots(self, x: Tensor) -> dict[str, Tensor]:

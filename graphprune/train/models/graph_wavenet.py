@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
+from pydantic import Field, InstanceOf
 from torch import Tensor, nn
 
 from graphprune.data.base import TaskInfo
 from graphprune.errors import InputError
+from graphprune.options import Depth, Layers, Part, Width
 from graphprune.registry import register
 from graphprune.train.models.dropout import Dropout
 from graphprune.train.models.forecaster import Forecaster
@@ -46,15 +50,15 @@ class GraphWaveNet(Forecaster):
     def __init__(
         self,
         *,
-        info: TaskInfo,
-        channels: int = 32,
-        skip: int = 256,
-        end: int = 512,
-        blocks: int = 4,
-        layers: int = 2,
-        order: int = 2,
-        embedding: int = 10,
-        dropout: float = 0.3,
+        info: InstanceOf[TaskInfo],
+        channels: Width = 32,
+        skip: Width = 256,
+        end: Width = 512,
+        blocks: Depth = 4,
+        layers: Annotated[int, Field(ge=1, le=12)] = 2,
+        order: Layers = 2,
+        embedding: Width = 10,
+        dropout: Part = 0.3,
         residual: bool = True,
     ) -> None:
         super().__init__(info)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from graphprune.data.base import TaskInfo
 from graphprune.errors import InputError
+from graphprune.options import Count, Layers, Width
 from graphprune.registry import register
 from graphprune.train.models.base import RegisteredModel
 
@@ -20,7 +21,9 @@ class MLP(RegisteredModel):
     Shapes: ``[B, ...]`` float32 -> ``[B, num_classes]``.
     """
 
-    def __init__(self, *, in_features: int, num_classes: int, width: int = 128, depth: int = 2) -> None:
+    def __init__(
+        self, *, in_features: Count, num_classes: Count, width: Width = 128, depth: Layers = 2
+    ) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         for layer in range(depth):

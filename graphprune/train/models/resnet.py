@@ -10,6 +10,7 @@ from torch.nn.functional import pad, relu
 
 from graphprune.data.base import TaskInfo
 from graphprune.errors import InputError
+from graphprune.options import Count, Width
 from graphprune.registry import register
 from graphprune.train.models.base import RegisteredModel
 
@@ -49,7 +50,7 @@ class CifarResNet(RegisteredModel):
     default_width: int
     projection: bool
 
-    def __init__(self, *, in_channels: int, num_classes: int, width: int | None = None) -> None:
+    def __init__(self, *, in_channels: Count, num_classes: Count, width: Width | None = None) -> None:
         super().__init__()
         width = width or self.default_width
         self.conv1 = nn.Conv2d(in_channels, width, 3, 1, 1, bias=False)

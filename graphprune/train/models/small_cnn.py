@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Annotated, Self
 
+from pydantic import Field
 from torch import Tensor, nn
 
 from graphprune.data.base import TaskInfo
 from graphprune.errors import InputError
+from graphprune.options import Count, Width
 from graphprune.registry import register
 from graphprune.train.models.base import RegisteredModel
+
+Stages = Annotated[int, Field(ge=1, le=16)]
 
 
 @register("model", "small_cnn", source="a plain VGG-like stack", status="ours")
@@ -25,7 +29,9 @@ class SmallCNN(RegisteredModel):
     Shapes: ``[B, in_channels, H, W]`` float32 -> ``[B, num_classes]``.
     """
 
-    def __init__(self, *, in_channels: int, num_classes: int, width: int = 16, stages: int = 3) -> None:
+    def __init__(
+        self, *, in_channels: Count, num_classes: Count, width: Width = 16, stages: Stages = 3
+    ) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         channels = in_channels
@@ -48,7 +54,7 @@ class SmallCNN(RegisteredModel):
             )
         stages = options.get("stages", 3)
         side = min(info.input_shape[1:])
-        if isinstance(stages, int) and side < 2 ** (stages - 1):
+        if isinstance(stages, int) and stages > side.bit_length():
             raise InputError(
                 f"model small_cnn: images of side {side} are too small for {stages} stages; use fewer"
             )

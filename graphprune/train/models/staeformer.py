@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import torch
+from pydantic import InstanceOf
 from torch import Tensor, nn
 
 from graphprune.data.base import TaskInfo
 from graphprune.data.windows import DAY_OF_WEEK, TIME_OF_DAY
 from graphprune.errors import InputError
+from graphprune.options import Layers, Part, Width
 from graphprune.registry import register
 from graphprune.train.models.dropout import Dropout
 from graphprune.train.models.forecaster import Forecaster
@@ -41,13 +43,13 @@ class STAEformer(Forecaster):
     def __init__(
         self,
         *,
-        info: TaskInfo,
-        width: int = 24,
-        adaptive: int = 80,
-        heads: int = 4,
-        layers: int = 3,
-        feed_forward: int = 256,
-        dropout: float = 0.1,
+        info: InstanceOf[TaskInfo],
+        width: Width = 24,
+        adaptive: Width = 80,
+        heads: Width = 4,
+        layers: Layers = 3,
+        feed_forward: Width = 256,
+        dropout: Part = 0.1,
         residual: bool = True,
     ) -> None:
         super().__init__(info)
@@ -93,7 +95,7 @@ class STAEformer(Forecaster):
 class _Block(nn.Module):
     """Self-attention over the length of ``[batch, other, length, width]``, then a perceptron; post-norm."""
 
-    def __init__(self, width: int, heads: int, feed_forward: int, dropout: float) -> None:
+    def __init__(self, width: int, heads: Width, feed_forward: Width, dropout: float) -> None:
         super().__init__()
         self.heads = heads
         self.project = nn.Linear(width, 3 * width)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from pydantic import InstanceOf
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from graphprune.data.base import TaskInfo
 from graphprune.data.windows import DAY_OF_WEEK, SENSOR, TIME_OF_DAY
+from graphprune.options import Layers, Part, Width
 from graphprune.registry import register
 from graphprune.train.models.dropout import Dropout
 from graphprune.train.models.forecaster import Forecaster
@@ -41,7 +43,13 @@ class STID(Forecaster):
     """
 
     def __init__(
-        self, *, info: TaskInfo, width: int = 32, embedding: int = 16, blocks: int = 2, dropout: float = 0.1
+        self,
+        *,
+        info: InstanceOf[TaskInfo],
+        width: Width = 32,
+        embedding: Width = 16,
+        blocks: Layers = 2,
+        dropout: Part = 0.1,
     ) -> None:
         super().__init__(info)
         self.window = nn.Linear(info.input_shape[0] * self.readings, width)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, log_softmax
 
 from graphprune.data.base import Samples
 from graphprune.embed.module import evaluation, evaluation_mode
 from graphprune.errors import InputError
+from graphprune.facts import JobFacts
+from graphprune.options import NonNegative, Part, Positive
 from graphprune.registry import register
 from graphprune.rng import generator
 from graphprune.train.paradigms.base import Noise
@@ -61,32 +64,31 @@ class Adversarial(Supervised):
         self,
         *,
         method: Literal["pgd", "trades"] = "pgd",
-        epsilon: float = 8 / 255,
-        step: float = 2 / 255,
-        steps: int = 10,
-        beta: float = 6.0,
+        epsilon: Positive = 8 / 255,
+        step: Positive = 2 / 255,
+        steps: Annotated[int, Field(ge=1, le=100_000)] = 10,
+        beta: NonNegative = 6.0,
         signals: Literal["clean", "adversarial"] = "adversarial",
-        std: Sequence[float] | None = None,
-        limits: tuple[Sequence[float], Sequence[float]] | None = None,
-        label_smoothing: float = 0.0,
+        std: Annotated[Sequence[Positive], Field(min_length=1)] | None = None,
+        limits: Annotated[Sequence[Sequence[float]], Field(min_length=2, max_length=2)] | None = None,
+        label_smoothing: Part = 0.0,
     ) -> None:
         super().__init__(label_smoothing=label_smoothing)
-        for name, value, known in (
-            ("method", method, ("pgd", "trades")),
-            ("signals", signals, ("clean", "adversarial")),
-        ):
-            if value not in known:
-                raise InputError(f"adversarial: {name} is '{value}'; use one of {', '.join(known)}")
-        if epsilon <= 0 or step <= 0 or steps < 1 or beta < 0:
-            raise InputError(
-                f"adversarial: epsilon is {epsilon:g}, step {step:g}, steps {steps} and beta {beta:g}; "
-                "use positive lengths, at least one step and a beta of 0 or more"
-            )
         self.method, self.epsilon, self.step, self.steps, self.beta = method, epsilon, step, steps, beta
         self.watched, self.std, self.limits = signals, std, limits
         search = 2 * steps + (method == "trades")
         self.extra_trained = search + (3 if method == "trades" else signals == "clean")
         self.extra_observed = search if signals == "adversarial" else 0
+
+    def check(self, job: JobFacts) -> None:
+        channels = job.input_shape[0] if job.input_shape else 1
+        given = {
+            "std": self.std,
+            **dict(zip(("lower limits", "upper limits"), self.limits or (), strict=False)),
+        }
+        for name, values in given.items():
+            if values is not None and len(values) not in (1, channels):
+                raise InputError(f"{name} has {len(values)} values for {channels} channels; give one each")
 
     def outputs(self, model: nn.Module, x: Tensor, targets: Tensor, noise: Noise | None) -> Tensor:
         changed = self.attack(model, x, targets, noise)

@@ -9,6 +9,8 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from graphprune.facts import JobFacts
+
 
 @dataclass(frozen=True)
 class Noise:
@@ -45,6 +47,9 @@ class Paradigm(ABC):
     draws: ClassVar[bool] = False
     extra_trained: float = 0
     extra_observed: float = 0
+
+    def check(self, job: JobFacts) -> None:  # noqa: B027 (most have nothing to refuse)
+        """Refuses options that do not fit the data, before anything is trained."""
 
     def outputs(self, model: nn.Module, x: Tensor, targets: Tensor, noise: Noise | None) -> Tensor:
         """What ``losses`` and ``signals`` of a training step are computed from; by default the model's outputs."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from pydantic import InstanceOf
 from torch import Tensor
 
 from graphprune.data.base import TaskInfo
@@ -23,7 +24,7 @@ class Forecasting(Paradigm):
 
     metric = "mae"
 
-    def __init__(self, *, info: TaskInfo) -> None:
+    def __init__(self, *, info: InstanceOf[TaskInfo]) -> None:
         self.info = info
 
     def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:

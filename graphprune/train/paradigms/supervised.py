@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from graphprune.options import Part
 from graphprune.registry import register
 from graphprune.train.paradigms.base import Paradigm
 
@@ -25,7 +26,7 @@ class Supervised(Paradigm):
 
     metric = "accuracy"
 
-    def __init__(self, *, label_smoothing: float = 0.0, loss: Loss | None = None) -> None:
+    def __init__(self, *, label_smoothing: Part = 0.0, loss: Loss | None = None) -> None:
         self.label_smoothing, self.loss = label_smoothing, loss
 
     def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:

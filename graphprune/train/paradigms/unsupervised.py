@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import cross_entropy, softmax
 
 from graphprune.errors import InputError
+from graphprune.facts import JobFacts
+from graphprune.files import must_exist
+from graphprune.options import Count, NonNegative, Part, Rate
 from graphprune.registry import register
 from graphprune.rng import generator
 from graphprune.train.paradigms.supervised import Supervised
@@ -56,23 +60,24 @@ class Unsupervised(Supervised):
     def __init__(
         self,
         *,
-        classes: int | None = None,
+        classes: Annotated[int, Field(ge=2, le=100_000)] | None = None,
         embeddings: Sequence[str] | str | None = None,
-        gamma: float = 10.0,
-        iterations: int = 300,
-        inner: int = 10,
-        lr: float = 0.03,
-        label_smoothing: float = 0.0,
+        gamma: NonNegative = 10.0,
+        iterations: Count = 300,
+        inner: Count = 10,
+        lr: Rate = 0.03,
+        label_smoothing: Part = 0.0,
     ) -> None:
         super().__init__(label_smoothing=label_smoothing)
-        if (classes is not None and classes < 2) or gamma < 0 or iterations < 1 or inner < 1 or lr <= 0:
-            raise InputError(
-                f"unsupervised: classes is {classes}, gamma {gamma:g}, iterations {iterations}, inner {inner} and lr "
-                f"{lr:g}; use at least 2 classes, one step of each kind, and positive rates"
-            )
         self.classes, self.gamma, self.iterations, self.inner, self.lr = classes, gamma, iterations, inner, lr
         files = [embeddings] if isinstance(embeddings, str) else list(embeddings or ())
         self.embeddings = [Path(file) for file in files]
+
+    def check(self, job: JobFacts) -> None:
+        for file in self.embeddings:
+            must_exist(file)
+        if job.n is not None and self.classes is not None and job.n < self.classes:
+            raise InputError(f"unsupervised: {job.n} samples cannot make {self.classes} classes; use fewer")
 
     def find_labels(self, spaces: Sequence[Tensor], classes: int, *, seed: int) -> Tensor:
         """Labels ``[N]`` int64 from embeddings ``[N, D_k]`` float32.
