@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from graphprune.config import Config
+from graphprune.config import ArmConfig, Config
 from graphprune.data.base import Data
 from graphprune.errors import InputError
 from graphprune.files import must_exist
@@ -132,6 +132,8 @@ def check_names(config: Config) -> None:
     ):
         for method in methods:
             create(kind, method.name, **method.options)
+    for arm in config.arms:
+        check_second_score(arm)
     check_model(config.model)
     if config.paradigm is not None and config.paradigm.name != "forecasting":
         create("paradigm", config.paradigm.name, **config.paradigm.options)
@@ -155,6 +157,20 @@ def check_names(config: Config) -> None:
             get("score", method.name), "needs", ()
         ):
             raise InputError(f"scores: {method.name} needs windows of sensor data (data.kind: sensors)")
+
+
+def check_second_score(arm: ArmConfig) -> None:
+    """Refuses a rule without the second score that it needs, or with one that it does not read."""
+    rule = get("selection", arm.rule.name)
+    if arm.second_score is None:
+        if arm.sampler is None and "second_scores" in rule.requires:
+            raise InputError(
+                f"arms: {arm.name}: rule '{arm.rule.name}' needs a second_score; name one of `scores`"
+            )
+    elif arm.sampler is not None or not rule.reads_second:
+        raise InputError(
+            f"arms: {arm.name}: rule '{arm.rule.name}' reads one score; leave second_score out or use ccs or beta"
+        )
 
 
 def _run(job: Job) -> dict[str, Any]:

@@ -112,7 +112,8 @@ def _edges(x: Tensor, counts: Tensor) -> Tensor:
     by_count = torch.searchsorted(counts, shares * counts[-1])
     by_width = torch.searchsorted(x, x[0] + shares * (x[-1] - x[0]))
     ends = torch.tensor([0, len(x)])
-    return torch.cat([by_count.clamp_max(len(x)), by_width, ends]).unique()
+    edges: Tensor = torch.unique(torch.cat([by_count.clamp_max(len(x)), by_width, ends]))
+    return edges
 
 
 def _best_intervals(sums: Tensor, k: int) -> Tensor:

@@ -82,5 +82,7 @@ def test_the_online_score_counts_the_window_that_ends_at_the_last_epoch():
     for epoch in range(13):
         score.update(torch.tensor([0]), Signals(p_true=p[epoch : epoch + 1]), epoch)
     assert score.values().tolist() == pytest.approx([0.15])
-    logged = scores_from_trajectories(create("score", "dynamic_uncertainty_online"), p_true=p[:, None].numpy())
+    logged = scores_from_trajectories(
+        create("score", "dynamic_uncertainty_online"), p_true=p[:, None].numpy()
+    )
     assert logged.tolist() == pytest.approx([0.15])
