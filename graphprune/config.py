@@ -113,6 +113,9 @@ class ArmConfig(Strict):
         str, Field(description="Whose predictions it goes by (default: the first of `extrapolators`).")
     ] = ""
     rule: Annotated[Method, Field(description="Selection rule, with its options.")] = Method(name="top")
+    second_score: Annotated[
+        str | None, Field(description="Another extrapolated score, for rules that read two (ccs, beta).")
+    ] = None
     keep: Annotated[Keep, Field(description="Fraction of all samples that the rule keeps.")] = 0.5
     sampler: Annotated[
         Method | None, Field(description="Trains with this sampler instead of a selection.")
@@ -264,12 +267,13 @@ class Config(Strict):
                 continue
             for key, wanted, made in (
                 ("score", arm.score, [s.name for s in self.scores]),
+                ("second_score", arm.second_score or arm.score, [s.name for s in self.scores]),
                 ("extrapolator", arm.extrapolator, [e.name for e in self.extrapolators]),
             ):
                 if wanted not in made:
                     raise ValueError(
                         f"arms.{index}.{key}: '{wanted}' is not computed; "
-                        f"add it to {key}s or use one of {', '.join(made)}"
+                        f"add it to {key.removeprefix('second_')}s or use one of {', '.join(made)}"
                     )
         return self
 

@@ -37,6 +37,19 @@ def test_an_arm_goes_by_the_first_extrapolator_unless_it_names_one():
     assert parse_config({**MINIMAL, "scores": ["loss"], "arms": arms}).arms[0].extrapolator == "auto"
 
 
+@pytest.mark.parametrize(
+    ("rule", "second", "message"),
+    [
+        ("beta", None, "arms: a: rule 'beta' needs a second_score"),
+        ("top", "aum", "arms: a: rule 'top' reads one score; leave second_score out"),
+    ],
+)
+def test_a_second_score_goes_with_a_rule_that_reads_it(rule, second, message):
+    arms = [{"name": "a", "score": "loss", "rule": rule, "second_score": second}]
+    with pytest.raises(InputError, match=message):
+        check_names(parse_config({**MINIMAL, "scores": ["loss", "aum"], "arms": arms}))
+
+
 def test_yaml_round_trip(tmp_path):
     config = parse_config({**MINIMAL, "scores": [{"name": "tdds", "window": 4}], "oracle": {"runs": 2}})
     path = tmp_path / "c.yaml"
@@ -71,6 +84,10 @@ def test_overrides_reach_sections_and_list_items(tmp_path):
         ({"scores": ["loss", "loss"]}, "'loss' stands more than once"),
         ({"arms": [{"name": "full", "score": "dynamic_uncertainty"}]}, "'full' is the name of a baseline"),
         ({"arms": [{"name": "a", "score": "tdds"}]}, "arms.0.score: 'tdds' is not computed"),
+        (
+            {"arms": [{"name": "a", "score": "dynamic_uncertainty", "second_score": "aum"}]},
+            "arms.0.second_score: 'aum' is not computed; add it to scores or use one of dynamic_uncertainty",
+        ),
         ({"arms": [{"name": "../x", "score": "dynamic_uncertainty"}]}, "arms.0.name"),
         ({"name": "a/b"}, "name: "),
         ({"embedding": {"source": "file"}}, "source: file needs path"),

@@ -157,6 +157,9 @@ def select(
     labels: Annotated[Path | None, typer.Option("--labels", help="Class labels [N] .npy.")] = None,
     graph_folder: Annotated[Path | None, typer.Option("--graph", help="Folder of graphprune graph.")] = None,
     embeddings: Annotated[Path | None, typer.Option("--embeddings", help="[N, D] .npy.")] = None,
+    second_scores: Annotated[
+        Path | None, typer.Option("--second-scores", help="Another score, for rules that read two.")
+    ] = None,
     ids: IdsOption = None,
     options: MethodOption = None,
     seed: SeedOption = None,
@@ -174,6 +177,7 @@ def select(
         labels=labels,
         graph=graph_folder,
         embeddings=embeddings,
+        second_scores=second_scores,
         ids=ids,
         options=options or [],
         seed=seed or 0,

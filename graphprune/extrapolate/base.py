@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from graphprune.errors import InputError
+from graphprune.errors import InputError, unknown_name
 from graphprune.facts import JobFacts
 from graphprune.graph.knn import KNNGraph
 from graphprune.table import float32_scores, locate, require_ids
@@ -145,7 +145,8 @@ class Inputs:
 
 
 class Extrapolator(ABC):
-    """Base of all extrapolators, with scikit-learn's manners: ``fit``, ``predict``, ``get_params``.
+    """Base of all extrapolators. It follows the scikit-learn estimator API: ``fit``, ``predict``, ``get_params``,
+    ``set_params``; ``sklearn.base.clone`` gives an unfitted copy.
 
     Subclasses store their arguments in ``__init__`` and implement ``_fit``, ``_predict`` and
     ``_predict_std``; this class maps ids to rows, validates, and keeps the seeds' measured scores. Seeds that
@@ -252,9 +253,29 @@ class Extrapolator(ABC):
     def _predict_std(self) -> Tensor:
         """Standard deviation of each prediction ``[N]`` float32, on the CPU."""
 
-    def get_params(self) -> dict[str, Any]:
-        """The arguments this object was made with."""
-        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """The arguments this object was made with; ``deep`` adds those of nested extrapolators as ``name__key``."""
+        params = {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+        if deep:
+            for name, value in list(params.items()):
+                if isinstance(value, Extrapolator):
+                    params |= {f"{name}__{key}": nested for key, nested in value.get_params().items()}
+        return params
+
+    def set_params(self, **params: Any) -> Self:
+        """Sets arguments by name, ``name__key`` in nested extrapolators; unknown ones are an `InputError`."""
+        known = self.get_params()
+        for name in params:
+            if name not in known:
+                raise unknown_name(f"argument of {type(self).__name__}", name, known)
+        for name, value in params.items():
+            if "__" not in name:
+                setattr(self, name, value)
+        for name, value in params.items():
+            if "__" in name:
+                nested, _, key = name.partition("__")
+                getattr(self, nested).set_params(**{key: value})
+        return self
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.get_params().items())})"
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.get_params(deep=False).items())})"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,8 +19,11 @@ Array = npt.NDArray[np.floating[Any]]
 DENSE = 256
 # Where Lanczos does not converge, a dense solver still does within seconds up to this size.
 _DENSE_FALLBACK = 4_096
-# A graph is thin if it is so many times longer than its band is wide, and the band factorises in a second.
-_THIN, _BAND_WORK = 50, 1e9
+# A band of links is factorized if that takes few operations (nodes times width squared), or up to a second
+# where the graph is thin: so many times longer than wide, which is where Lanczos iterations do not converge.
+_CHEAP, _BAND_WORK, _THIN = 5e7, 1e9, 50
+# Lanczos steps without a restart: for a first try, for a projection, and how many floats their vectors may take.
+_FEW, _STEPS, _FLOATS = 40, 400, 2**25
 
 
 def smallest(links: Any, count: int, kind: Kind) -> tuple[Array, Array, float]:
@@ -49,6 +52,82 @@ def smallest(links: Any, count: int, kind: Kind) -> tuple[Array, Array, float]:
     return values, vectors.astype(links.dtype), following
 
 
+def second(links: Any, kind: Kind, tolerance: float) -> tuple[float, Array, bool] | None:
+    """Second smallest eigenvalue of a Laplacian, a vector of it ``[n]``, and whether it is simple.
+
+    Lanczos steps from one node stay in the span of its projections onto the eigenspaces. They therefore show one
+    vector of a multiple eigenvalue, however large its multiplicity is: the projection of the lowest node that
+    has a share in the eigenspace, which no solver's basis can change. None where few steps do not suffice.
+
+    Args:
+        links: As for `smallest`, of more than two nodes.
+        kind: ``unnormalised`` or ``symmetric``.
+        tolerance: Eigenvalues closer than this are equal.
+    """
+    degrees = np.asarray(links.sum(axis=1)).reshape(-1)
+    scale = np.ones_like(degrees) if kind == "unnormalised" else inverse_root(degrees)
+    draws, n = np.random.default_rng(0), len(degrees)
+    with _one_thread():
+        operator = _operator(links, scale)
+        known = (operator.first / np.linalg.norm(operator.first))[None]
+        found = _krylov(operator.product, draws.normal(size=n), known, _FEW)
+        if found is None:
+            return None
+        value, vector = float(operator.eigenvalue(found[0])), found[1]
+        following = _krylov(operator.product, draws.normal(size=n), np.stack([known[0], vector]), 2 * _FEW)
+        if following is None:
+            return None
+        simple = operator.eigenvalue(following[0]) - value > tolerance
+        if not simple:
+            # An entry of a vector of the space is 0 where the node's projection is; elsewhere hardly ever.
+            ordered = vector if operator.place is None else vector[operator.place]
+            node = lowest(np.abs(ordered))
+            start = np.zeros(n)
+            start[node if operator.place is None else operator.place[node]] = 1
+            found = _krylov(operator.product, start, known, _STEPS)
+            if found is None or abs(operator.eigenvalue(found[0]) - value) > tolerance:
+                return None
+            vector = found[1]
+    vector = vector if operator.place is None else vector[operator.place]
+    return max(value, 0.0), vector.astype(links.dtype), bool(simple)
+
+
+def lowest(shares: Array) -> int:
+    """The first row whose share in an eigenspace is not negligible."""
+    return int(np.argmax(shares >= 1e-3 * shares.max()))
+
+
+def _krylov(
+    product: Callable[[Array], Array], start: Array, known: Array, steps: int
+) -> tuple[float, Array] | None:
+    """Largest eigenpair in the Krylov space of a start vector, orthogonal to the rows of ``known [m, n]``."""
+    from scipy.linalg import eigh_tridiagonal
+
+    n, m = len(start), len(known)
+    steps = min(n - m, steps, max(2, _FLOATS // n))
+    basis = np.empty((m + steps, n))
+    basis[:m] = known
+    along, beside = np.empty(steps), np.empty(steps)
+    vector = start - (known @ start) @ known
+    vector /= np.linalg.norm(vector)
+    for step in range(steps):
+        basis[m + step] = vector
+        rest = product(vector)
+        along[step] = vector @ rest
+        earlier = basis[: m + step + 1]
+        for _ in range(2):  # once is not enough for orthogonality to the last digit
+            rest = rest - (earlier @ rest) @ earlier
+        beside[step] = np.linalg.norm(rest)
+        closed = beside[step] <= 1e-13 * np.abs(along[: step + 1]).max()
+        if closed or step % 4 == 3 or step == steps - 1:
+            tops, parts = eigh_tridiagonal(along[: step + 1], beside[:step])
+            if closed or beside[step] * abs(parts[-1, -1]) <= 1e-11 * abs(tops[-1]):
+                found = parts[:, -1] @ earlier[m:]
+                return float(tops[-1]), found / np.linalg.norm(found)
+        vector = rest / beside[step]
+    return None
+
+
 @contextmanager
 def _one_thread() -> Iterator[None]:
     """BLAS threads make these small products slower, and on a busy machine a hundred times so."""
@@ -75,36 +154,61 @@ def _dense(links: Any, scale: Array, count: int) -> tuple[Array, Array, float]:
     return values[:count], vectors[:, :count], float(values[count]) if last == count else np.inf
 
 
-def _sparse(links: Any, scale: Array, count: int) -> tuple[Array, Array, float]:
-    """Lanczos iterations on ``c I - L``, or on the inverse where the graph is thin."""
+class _Operator(NamedTuple):
+    """A positive operator whose largest eigenvalues are a Laplacian's smallest ones.
+
+    Attributes:
+        product: Applies it to a vector ``[n]``.
+        first: Its first eigenvector, of any length.
+        eigenvalue: Turns one of its eigenvalues into the Laplacian's.
+        place: Position of each node in its vectors, or None if they are in the order of the nodes.
+    """
+
+    product: Callable[[Array], Array]
+    first: Array
+    eigenvalue: Callable[[Any], Any]
+    place: npt.NDArray[np.integer[Any]] | None
+
+
+def _operator(links: Any, scale: Array) -> _Operator:
+    """``c I - L``, or the inverse of L where its band is cheap to factorize or the graph is thin."""
     from scipy.sparse import csr_array, diags_array
-    from scipy.sparse.linalg import ArpackNoConvergence
 
     dense = isinstance(links, np.ndarray)
     links, scale = csr_array(links).astype(np.float64), scale.astype(np.float64)
     weights = diags_array(scale) @ links @ diags_array(scale)
     diagonal = links.sum(axis=1) * scale**2
     top, first = 2 * float(diagonal.max()), 1 / scale
-    order = None if dense else _thin_band(links)
+    order = None if dense else _narrow_band(links)
     if order is not None:
         matrix = (diags_array(diagonal) - weights).tocsr()[order][:, order]
         sigma = 1e-9 * top
-        values, vectors, following = _largest(_inverse(matrix, sigma), first[order], count)
-        back = np.empty_like(vectors)
-        back[order] = vectors
-        return np.concatenate([[0], 1 / values[1:] - sigma]), back, 1 / following - sigma
+        place = np.empty_like(order)
+        place[order] = np.arange(len(order))
+        return _Operator(_inverse(matrix, sigma), first[order], lambda value: 1 / value - sigma, place)
     flipped = (diags_array(top - diagonal) + weights).tocsr()
     product = flipped.toarray().__matmul__ if dense else flipped.__matmul__
+    return _Operator(product, first, lambda value: top - value, None)
+
+
+def _sparse(links: Any, scale: Array, count: int) -> tuple[Array, Array, float]:
+    """Lanczos iterations on `_operator`; a dense solver where they do not converge."""
+    from scipy.sparse.linalg import ArpackNoConvergence
+
+    operator = _operator(links, scale)
     try:
-        values, vectors, following = _largest(product, first, count)
+        values, vectors, following = _largest(operator.product, operator.first, count)
     except ArpackNoConvergence as error:
-        n = len(first)
+        n = len(scale)
         if n > _DENSE_FALLBACK:
             raise InputError(
-                f"the eigenvectors of this graph of {n} nodes do not converge; build it with more neighbours"
+                f"the eigenvectors of this graph of {n} nodes do not converge; build it with more neighbors"
             ) from error
         return _dense(links, scale, count)
-    return np.concatenate([[0], top - values[1:]]), vectors, top - following
+    if operator.place is not None:
+        vectors = vectors[operator.place]
+    values = np.concatenate([[0], operator.eigenvalue(values[1:])])
+    return values, vectors, float(operator.eigenvalue(following))
 
 
 def _largest(product: Callable[[Array], Array], first: Array, count: int) -> tuple[Array, Array, float]:
@@ -145,11 +249,8 @@ def _largest(product: Callable[[Array], Array], first: Array, count: int) -> tup
     return values[order], basis[:, order], float(rough[0])
 
 
-def _thin_band(links: Any) -> npt.NDArray[np.integer[Any]] | None:
-    """An order of the nodes that makes the links a thin band, or None.
-
-    Chains and the like have eigenvalues that crowd at 0, which stops Lanczos, but they factorise cheaply.
-    """
+def _narrow_band(links: Any) -> npt.NDArray[np.integer[Any]] | None:
+    """An order of the nodes that makes the links a band that is worth factorizing, or None."""
     from scipy.sparse.csgraph import reverse_cuthill_mckee
 
     order: npt.NDArray[np.integer[Any]] = reverse_cuthill_mckee(links, symmetric_mode=True)
@@ -157,7 +258,8 @@ def _thin_band(links: Any) -> npt.NDArray[np.integer[Any]] | None:
     place[order] = np.arange(len(order))
     pairs = links.tocoo()
     width = int(np.abs(place[pairs.row] - place[pairs.col]).max())
-    return order if width <= len(order) // _THIN and len(order) * width**2 < _BAND_WORK else None
+    work = len(order) * width**2
+    return order if work < _CHEAP or (width <= len(order) // _THIN and work < _BAND_WORK) else None
 
 
 def _inverse(matrix: Any, sigma: float) -> Callable[[Array], Array]:

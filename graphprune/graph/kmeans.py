@@ -9,6 +9,8 @@ from torch.nn.functional import embedding_bag
 from graphprune.errors import InputError
 
 _BLOCK = 16_384
+# Distinct values up to which `kmeans_1d` is exact; above, as many intervals stand for them at first.
+_EXACT = 512
 
 
 def kmeans(
@@ -57,6 +59,76 @@ def kmeans(
         if inertia < least:
             best, least = centres, inertia
     return best, nearest_centre(points, best)[0]
+
+
+def kmeans_1d(values: Tensor, k: int) -> Tensor:
+    """k-means of numbers: no random start, and groups in ascending order.
+
+    Optimal groups of numbers are intervals, so dynamic programming finds the best ones. It is exact for up to
+    512 distinct values. More values are first merged into about 512 intervals (half of equal count, half of
+    equal width, so that both the bulk and a heavy tail are resolved); Lloyd steps on all values, each of
+    which takes O(k log N) with prefix sums, then move the borders to a local optimum.
+
+    Args:
+        values: ``[N]`` floating point, finite.
+        k: Groups, 1 to 256.
+
+    Returns:
+        Groups ``[N]`` int64: ``0..k-1``, or fewer if fewer than k values are distinct. None is empty.
+
+    Cost: O(N log N) time, O(N) memory.
+
+    Reference: Wang & Song, The R Journal 3(2), 2011 (dynamic programming).
+
+    >>> kmeans_1d(torch.tensor([9.0, 0.1, 0.2, 30.0, 0.0]), 3).tolist()
+    [1, 0, 0, 2, 0]
+    """
+    if not 1 <= k <= 256:
+        raise InputError(f"k is {k} groups of numbers; use 1 to 256")
+    distinct, place, counts = torch.unique(values, return_inverse=True, return_counts=True)
+    k = min(k, len(distinct))
+    x, weights = distinct.double(), counts.double()
+    x = x - (x * weights).sum() / weights.sum()
+    # Row by row: how many values, their sum, and their sum of squares, up to each distinct value.
+    sums = torch.stack([weights, weights * x, weights * x * x]).cumsum(1)
+    sums = torch.cat([torch.zeros(3, 1, dtype=sums.dtype), sums], dim=1)
+    edges = _edges(x, sums[0])
+    borders = edges[_best_intervals(sums[:, edges], k)]
+    while True:
+        size, total, _ = sums[:, borders].diff(dim=1)
+        means = total / size
+        middles = torch.searchsorted(x, (means[1:] + means[:-1]) / 2)
+        moved = torch.cat([borders[:1], middles, borders[-1:]])
+        if torch.equal(moved, borders) or bool((moved.diff() == 0).any()):
+            return torch.searchsorted(borders[1:-1].contiguous(), place, right=True)
+        borders = moved
+
+
+def _edges(x: Tensor, counts: Tensor) -> Tensor:
+    """Positions ``0 = e_0 < ... < e_M = len(x)`` of the intervals that dynamic programming joins."""
+    if len(x) <= _EXACT:
+        return torch.arange(len(x) + 1)
+    shares = torch.linspace(0, 1, _EXACT // 2 + 1, dtype=x.dtype)
+    by_count = torch.searchsorted(counts, shares * counts[-1])
+    by_width = torch.searchsorted(x, x[0] + shares * (x[-1] - x[0]))
+    ends = torch.tensor([0, len(x)])
+    edges: Tensor = torch.unique(torch.cat([by_count.clamp_max(len(x)), by_width, ends]))
+    return edges
+
+
+def _best_intervals(sums: Tensor, k: int) -> Tensor:
+    """The ``k + 1`` edges of the k joined intervals with the least sum of squares ``[k + 1]`` int64."""
+    size, total, squares = sums[:, None, :] - sums[:, :, None]
+    cost = squares - total.square() / size
+    cost = torch.where(size > 0, cost.clamp_min(0), torch.inf)
+    best, before = cost[0], []
+    for _ in range(k - 1):
+        best, choice = (best[:, None] + cost).min(dim=0)
+        before.append(choice)
+    edges = [len(best) - 1]
+    for choice in reversed(before):
+        edges.append(int(choice[edges[-1]]))
+    return torch.tensor([0, *reversed(edges)])
 
 
 def nearest_centre(points: Tensor, centres: Tensor) -> tuple[Tensor, Tensor]:

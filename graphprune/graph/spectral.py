@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from graphprune.errors import InputError
-from graphprune.graph.eigen import DENSE, Array, smallest
-from graphprune.graph.laplacian import Kind, check_links, components
+from graphprune.graph.eigen import DENSE, Array, lowest, second, smallest
+from graphprune.graph.laplacian import Kind, check_links, components, inverse_root
 
 # In larger graphs an eigenvalue of higher multiplicity than this is not followed to its end.
 _MULTIPLE = 1_024
@@ -53,8 +53,8 @@ def fiedler_vector(
       1/1000 of the mean link weight, and the joined graph's vector is taken.
 
     The sign makes the entry of largest magnitude positive. If the eigenvalue is multiple (constant
-    embeddings, symmetric graphs), the vector is the projection, onto the eigenspace, of the node that the
-    eigenspace represents best, ties to the lower row: it does not depend on the solver's arbitrary basis.
+    embeddings, symmetric graphs), the vector is the projection onto the eigenspace of the lowest node that has
+    a share in it: it does not depend on the solver's arbitrary basis.
 
     Args:
         links: Symmetric weights ``[B, B]`` tensor or ``[N, N]`` CSR, or a `KNNGraph` (link weights, either
@@ -66,8 +66,8 @@ def fiedler_vector(
         InputError: links are not square, symmetric, finite and non-negative.
 
     Cost: up to 256 nodes dense, O(n^3); beyond, Lanczos iterations on ``c I - L`` (L's small eigenvalues are
-    its large ones, so nothing is factorised), O(links) each. Long thin graphs such as chains, on which these
-    do not converge, are factorised; others without convergence are solved densely up to 4,096 nodes.
+    its large ones, so nothing is factorized), O(links) each. Graphs whose links form a narrow band, such as
+    chains, rings and grids, are factorized; others without convergence are solved densely up to 4,096 nodes.
     """
     if kind not in ("unnormalised", "symmetric", "random_walk"):
         raise InputError(f"kind is '{kind}'; use 'unnormalised', 'symmetric' or 'random_walk'")
@@ -136,23 +136,31 @@ def _connected_fiedler(links: Any, kind: Kind) -> Fiedler:
     alone = torch.zeros(n, dtype=torch.int64)
     if n == 1:
         return Fiedler(torch.from_numpy(np.zeros(1, dtype=links.dtype)), 0.0, alone, True)
-    tolerance, count = _tolerance(links, kind), 2
+    # The random walk's eigenvectors are those of the symmetric Laplacian, scaled.
+    base: Kind = "symmetric" if kind == "random_walk" else kind
+    tolerance = _tolerance(links, base)
+    found = second(links, base, tolerance) if n > DENSE else None
+    value, vector, unique = found or _by_basis(links, base, tolerance)
+    if kind == "random_walk":
+        vector = vector * inverse_root(np.asarray(links.sum(axis=1)).reshape(-1))
+        vector /= np.linalg.norm(vector)
+    return Fiedler(torch.from_numpy(_signed(vector)), value, alone, unique)
+
+
+def _by_basis(links: Any, kind: Kind, tolerance: float) -> tuple[float, Array, bool]:
+    """As `second`, from a basis of the whole eigenspace."""
+    n, count = links.shape[0], 2
     values, vectors, following = smallest(links, count, kind)
     while following - values[1] <= tolerance and count < min(n, _MULTIPLE):
         count = n if n <= _MULTIPLE else min(4 * count, _MULTIPLE)
         values, vectors, following = smallest(links, count, kind)
     space = vectors[:, 1:][:, values[1:] - values[1] <= tolerance]
-    unique = space.shape[1] == 1
-    vector = space[:, 0] if unique else _canonical(space)
-    return Fiedler(torch.from_numpy(_signed(vector)), float(max(values[1], 0)), alone, unique)
-
-
-def _canonical(space: Array) -> Array:
-    """A vector of the space ``[n, m]`` that does not depend on its basis: one node's projection onto it."""
+    value = float(max(values[1], 0))
+    if space.shape[1] == 1:
+        return value, space[:, 0], True
     basis, _ = np.linalg.qr(space)
-    held = np.square(basis).sum(axis=1)
-    projection: Array = basis @ basis[np.argmax(held >= held.max() * (1 - 1e-4))]
-    return projection / np.linalg.norm(projection)
+    vector: Array = basis @ basis[lowest(np.linalg.norm(basis, axis=1))]
+    return value, vector / np.linalg.norm(vector), False
 
 
 def _with_weak_links(links: Any, label: npt.NDArray[np.int64], degrees: Array) -> Any:

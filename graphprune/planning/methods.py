@@ -125,9 +125,18 @@ def _fit(job: Job, method: Method, inputs: Inputs, few: Inputs, scores: Scores) 
 
 def _select(arm: ArmConfig, table: ScoreTable, part: Part, graph: KNNGraph, passes: Passes) -> Measured:
     rule = create("selection", arm.rule.name, **arm.rule.options)
+    shares = np.linspace(0, 1, len(table), dtype=np.float32)
+    second = None if arm.second_score is None else ScoreTable(table.ids, shares, table.measured)
 
     def select() -> None:
-        rule.select(table, arm.keep, labels=part.labels, graph=graph, embeddings=passes.embeddings)
+        rule.select(
+            table,
+            arm.keep,
+            labels=part.labels,
+            graph=graph,
+            embeddings=passes.embeddings,
+            second_scores=second,
+        )
 
     return timed(len(part), select)[1]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -43,6 +43,8 @@ class DynamicUncertainty(WindowScore):
     """
 
     needs = frozenset()  # p_true or loss, once the data is known
+    # The authors' loop stops one window early; the extrapolation paper's does not.
+    _counts_last_window: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -60,11 +62,13 @@ class DynamicUncertainty(WindowScore):
             raise InputError(
                 f"{type(self).__name__}: ddof is {self.ddof} but window {window}; ddof must be smaller"
             )
-        if epochs - skip <= window:
+        closing = 0 if self._counts_last_window else 1
+        most = epochs - skip - closing
+        if window > most:
             raise InputError(
                 f"{type(self).__name__}: {epochs} epochs, {skip} of them skipped, are too few for a window "
-                f"of {window}; train at least {skip + window + 1} epochs"
-                + (f" or set window to at most {epochs - skip - 1}" if epochs - skip > 2 else "")
+                f"of {window}; train at least {skip + window + closing} epochs"
+                + (f" or set window to at most {most}" if most >= 2 else "")
             )
         if self.signal == "p_true" and num_classes is None:
             raise InputError(
@@ -79,11 +83,19 @@ class DynamicUncertainty(WindowScore):
     def update(self, rows: Tensor, signals: Signals, epoch: int) -> None:
         if epoch < self.skip:
             return
-        values = required(getattr(signals, self._reads))
+        values, slots = required(getattr(signals, self._reads)), self.visits[rows] % self.window
+        if self._counts_last_window:
+            self._push(rows, slots, values)
+            self._add_window(rows)
+        else:
+            self._add_window(rows)
+            self._push(rows, slots, values)
+
+    def _add_window(self, rows: Tensor) -> None:
         ring, visits = self._window(rows)
         deviation = ring.std(dim=1, correction=self.ddof)
         self.total[rows] = self.total[rows] + torch.where(visits >= self.window, deviation, 0.0)
-        self._push(rows, visits % self.window, values)
 
     def values(self) -> Tensor:
-        return self._finish(self.total / (self.visits - self.window).clamp(min=1))
+        windows = self.visits - self.window + int(self._counts_last_window)
+        return self._finish(self.total / windows.clamp(min=1))

@@ -19,10 +19,12 @@ from graphprune.scores.windows import Window
 class DynamicUncertaintyOnline(DynamicUncertainty):
     r"""Dynamic Uncertainty from the training forward pass, population deviation, first 2 epochs skipped.
 
-    .. math:: U_i = \frac{1}{K - J} \sum_{k=0}^{K-J-1} \sqrt{\frac1J \sum_{j<J} (p_{k+j}(i) - \bar p_k(i))^2}
+    .. math:: U_i = \frac{1}{K - J + 1} \sum_{k=0}^{K-J} \sqrt{\frac1J \sum_{j<J} (p_{k+j}(i) - \bar p_k(i))^2}
 
-    It needs no evaluation pass; the probabilities are those of the augmented sample at the moment it was
-    trained on. Windows, shapes, errors and cost as in `DynamicUncertainty`.
+    K counts the sample's visits after ``skip``. Every window counts, the last one included, as in the code
+    of the extrapolation paper (E - J - 1 windows of E epochs); `DynamicUncertainty` leaves the last one out.
+    The score needs no evaluation pass: the probabilities are those of the augmented sample at the time of
+    its training step.
 
     Args:
         window: J, visits per window (default: 10).
@@ -30,10 +32,19 @@ class DynamicUncertaintyOnline(DynamicUncertainty):
         skip: First epochs of the run that are left out (default: 2).
         signal: ``auto``, ``p_true`` or ``loss`` as in `DynamicUncertainty`.
 
+    Shapes:
+        state ``[n, J]`` float32 -> values ``[n]`` float32; 0 for samples with fewer than J visits.
+
+    Raises:
+        InputError: fewer than ``skip + J`` epochs; ``p_true`` without classes; arguments out of range.
+
+    Cost: O(B J) time per batch, O(N J) memory.
+
     Reference: Schmidt et al., arXiv 2506.09010 (2025).
     """
 
     phase = "train"
+    _counts_last_window = True
 
     def __init__(
         self,

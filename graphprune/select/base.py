@@ -106,22 +106,27 @@ class Selection:
 
 @dataclass(frozen=True)
 class Candidates:
-    """What rules may look at, by row: ``scores [N]`` float, ``labels [N]`` int64, ``embeddings [N, D]``."""
+    """What rules may read, by row: ``scores [N]`` float, ``labels [N]`` int64, ``embeddings [N, D]``,
+    ``second_scores [N]`` float.
+    """
 
     scores: Tensor
     labels: Tensor | None = None
     graph: KNNGraph | None = None
     embeddings: Tensor | None = None
+    second_scores: Tensor | None = None
     generator: torch.Generator | None = None
 
 
 class SelectionRule(ABC):
     """Base of all static rules. Ties go to the lower id, so that equal scores give the same set everywhere.
 
-    Subclasses implement ``_select`` and name the optional inputs they cannot do without in ``requires``.
+    Subclasses implement ``_select`` and name the optional inputs they cannot do without in ``requires``;
+    ``reads_second`` says whether they read second scores at all.
     """
 
     requires: ClassVar[tuple[str, ...]] = ()
+    reads_second: ClassVar[bool] = False
 
     def select(
         self,
@@ -131,6 +136,7 @@ class SelectionRule(ABC):
         labels: npt.NDArray[np.int64] | None = None,
         graph: KNNGraph | None = None,
         embeddings: Tensor | None = None,
+        second_scores: ScoreTable | None = None,
         seed: int = 0,
     ) -> Selection:
         """Keeps ``round(keep * N)`` samples (at least 1).
@@ -141,10 +147,12 @@ class SelectionRule(ABC):
             labels: ``[N]`` integers in the order of the table's ids.
             graph: The shared kNN graph over the same samples.
             embeddings: ``[N, D]`` float16 or float32 (default: those of the graph).
+            second_scores: Another score of the same samples, for rules that read two.
             seed: Of the rule's own generator.
 
         Raises:
-            InputError: ``keep`` is out of range, an input is missing or covers other samples.
+            InputError: ``keep`` is out of range, an input is missing or covers other samples, second scores
+                are given to a rule that does not read them.
         """
         check_keep(keep)
         if not len(table):
@@ -157,10 +165,12 @@ class SelectionRule(ABC):
         if labels is not None and not np.issubdtype(np.asarray(labels).dtype, np.integer):
             raise InputError(f"labels are {np.asarray(labels).dtype}; they must be integers, one per sample")
         self.check(JobFacts(n=len(table), neighbors=None if graph is None else graph.k))
-        available = {"labels": labels, "graph": graph, "embeddings": embeddings}
+        second = None if second_scores is None else self._second(table, second_scores)
+        available = {"labels": labels, "graph": graph, "embeddings": embeddings, "second_scores": second}
         for name in self.requires:
             if available[name] is None:
-                raise InputError(f"rule {type(self).__name__} needs {name}; pass them (--{name})")
+                option = name.replace("_", "-")
+                raise InputError(f"rule {type(self).__name__} needs {name}; pass them (--{option})")
         for name, value in available.items():
             length = len(table) if value is None else value.n if isinstance(value, KNNGraph) else len(value)
             if length != len(table):
@@ -172,6 +182,7 @@ class SelectionRule(ABC):
             labels=None if labels is None else torch.as_tensor(labels, dtype=torch.int64),
             graph=graph,
             embeddings=embeddings,
+            second_scores=second,
             generator=generator(seed, "selection"),
         )
         rows, weights = self._select(candidates, count_kept(len(table), keep))
@@ -186,6 +197,12 @@ class SelectionRule(ABC):
                 raise InputError(
                     f"{type(self).__name__} needs {name}, which this job has not; use another rule"
                 )
+
+    def _second(self, table: ScoreTable, second: ScoreTable) -> Tensor:
+        if not self.reads_second:
+            raise InputError(f"rule {type(self).__name__} reads one score; leave the second scores out")
+        table.require_same_data(second)
+        return torch.from_numpy(second.values[second.rows_of(table.ids, "second scores: ids of the scores")])
 
     @abstractmethod
     def _select(self, candidates: Candidates, count: int) -> tuple[Tensor, Tensor]:

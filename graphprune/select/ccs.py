@@ -21,6 +21,10 @@ class CCS(SelectionRule):
     stratum to the largest each gets ``min(its size, what is left / strata left)`` draws, so that what a small
     stratum cannot use goes to the others.
 
+    With second scores, those decide what is left out first (the largest ones): the authors leave out the
+    samples with the smallest area under the margin, which are often mislabeled, whatever score is stratified.
+    Pass the score ``aum``, for which larger means harder.
+
     Args:
         drop_hardest: Fraction beta of all samples left out at the top, in [0, 1) (default: 0.1). The paper
             tunes it per keep fraction (0 at keep >= 0.5 up to 0.3 at keep 0.1 on CIFAR-10); less is left out
@@ -28,7 +32,12 @@ class CCS(SelectionRule):
         strata: Intervals of the score range (default: 50).
 
     Cost: O(N log N).
+
+    Reference: Zheng et al., ICLR 2023, arXiv 2210.15809. Their intervals are 0.01 % of the largest score wider
+    in total, so that a score at a border may fall into the next interval.
     """
+
+    reads_second = True
 
     def __init__(
         self, *, drop_hardest: Part = 0.1, strata: Annotated[int, Field(ge=1, le=1_000_000)] = 50
@@ -36,7 +45,8 @@ class CCS(SelectionRule):
         self.drop_hardest, self.strata = drop_hardest, strata
 
     def _select(self, candidates: Candidates, count: int) -> tuple[Tensor, Tensor]:
-        rows = without_hardest(candidates.scores, self.drop_hardest, count)
+        hardness = candidates.scores if candidates.second_scores is None else candidates.second_scores
+        rows = without_hardest(hardness, self.drop_hardest, count)
         # A random order first: the first b of each stratum are then a uniform draw from it.
         rows = rows[torch.randperm(len(rows), generator=candidates.generator)]
         stratum = self._stratum(candidates.scores[rows].double())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -16,30 +17,41 @@ from graphprune.select.base import Candidates, SelectionRule
 
 @register("selection", "d2", source="Maharana et al., ICLR 2024, arXiv 2310.07931", status="confirmed")
 class D2(SelectionRule):
-    r"""D2 Pruning: scores gather their neighbours' difficulty, and every pick takes some back.
+    r"""D2 Pruning: scores gather their neighbors' difficulty, and every pick takes some back.
 
-    .. math:: \phi_i = s_i + \sum_{j \in N_k(i)} e^{-d_{ij}} s_j
+    .. math:: \phi_i = s_i + \sum_{j \in N(i)} e^{-d_{ij}} s_j
 
-    Then ``count`` times: pick i = argmax of the open :math:`\phi`, and for j in N_k(i)
-    :math:`\phi_j \leftarrow \phi_j - e^{-\gamma d_{ij}} \phi_i`. Neighbours are directed, as in the authors'
-    code for precomputed graphs; distances are those of the shared graph (theirs are Euclidean).
+    Then ``count`` times: pick i = argmax of the open :math:`\phi`, and for j in N(i)
+    :math:`\phi_j \leftarrow \phi_j - e^{-\gamma d_{ij}} \phi_i`. Distances are those of the shared graph (the
+    authors' are Euclidean).
 
     Args:
-        k: Neighbours that take part, at most those of the graph (default: 5).
+        k: Neighbors that take part, at most those of the graph (default: 5).
         gamma: How fast the taking back fades with distance (default: 0.1).
+        neighbors: ``directed`` (default): N(i) are the k nearest samples of i, as in the authors' code for
+            precomputed graphs. ``symmetric``: N(i) also holds the samples that have i among their k nearest,
+            as in their code for graphs computed on the fly.
 
     Negative scores would turn the subtraction round, so a table with any is first shifted to minimum 0.
 
     Raises:
-        InputError: the graph has fewer than ``k`` neighbours per sample.
+        InputError: the graph has fewer than ``k`` neighbors per sample; arguments out of range.
 
     Cost: O(N k log N), one pick after the other by nature.
+
+    Reference: Maharana et al., ICLR 2024, arXiv 2310.07931.
     """
 
     requires = ("graph",)
 
-    def __init__(self, *, k: Count = 5, gamma: NonNegative = 0.1) -> None:
-        self.k, self.gamma = k, gamma
+    def __init__(
+        self,
+        *,
+        k: Count = 5,
+        gamma: NonNegative = 0.1,
+        neighbors: Literal["directed", "symmetric"] = "directed",
+    ) -> None:
+        self.k, self.gamma, self.neighbors = k, gamma, neighbors
 
     def check(self, job: JobFacts) -> None:
         super().check(job)
@@ -53,18 +65,35 @@ class D2(SelectionRule):
         assert graph is not None
         scores = candidates.scores.double()
         scores = scores - scores.min().clamp_max(0)
-        neighbours = graph.indices[:, : self.k].long()
-        distances = graph.distances[:, : self.k].double()
-        potential = scores + (torch.exp(-distances) * scores[neighbours]).sum(dim=1)
-        # inf * 0 would be NaN: a padded link (distance inf) takes nothing back, whatever gamma is.
-        taken = torch.exp(-self.gamma * distances).masked_fill_(distances.isinf(), 0)
-        return _greedy(potential, neighbours, taken, count), torch.ones(count)
+        indices, distances = graph.indices[:, : self.k].long(), graph.distances[:, : self.k].double()
+        start = torch.arange(graph.n).repeat_interleave(self.k)
+        end, distance = indices.reshape(-1), distances.reshape(-1)
+        linked = distance.isfinite()  # a missing neighbor is padded with distance inf
+        start, end, distance = start[linked], end[linked], distance[linked]
+        if self.neighbors == "symmetric":
+            start, end, distance = _both_ways(start, end, distance, graph.n)
+        potential = scores.index_add(0, start, torch.exp(-distance) * scores[end])
+        first = torch.bincount(start + 1, minlength=graph.n + 1).cumsum(0)
+        taken = torch.exp(-self.gamma * distance)
+        return _greedy(potential, first, end, taken, count), torch.ones(count)
 
 
-def _greedy(potential: Tensor, neighbours: Tensor, taken: Tensor, count: int) -> Tensor:
-    """``count`` rows by repeated argmax, ties to the lower row; outdated entries of the heap are skipped."""
-    value = potential.tolist()
-    links, shares = neighbours.tolist(), taken.tolist()
+def _both_ways(start: Tensor, end: Tensor, distance: Tensor, n: int) -> tuple[Tensor, Tensor, Tensor]:
+    """All links in both directions, each once, by ascending start."""
+    pairs, distance = torch.cat([start * n + end, end * n + start]), distance.repeat(2)
+    pairs, order = torch.sort(pairs, stable=True)
+    first = torch.cat([torch.ones(1, dtype=torch.bool), pairs[1:] != pairs[:-1]])[: len(pairs)]
+    pairs = pairs[first]
+    return pairs // n, pairs % n, distance[order][first]
+
+
+def _greedy(potential: Tensor, first: Tensor, end: Tensor, taken: Tensor, count: int) -> Tensor:
+    """``count`` rows by repeated argmax, ties to the lower row; outdated entries of the heap are skipped.
+
+    Row i takes the fraction ``taken`` of its value from rows ``end``, both at ``first[i]`` to ``first[i + 1]``.
+    """
+    value, borders = potential.tolist(), first.tolist()
+    links, shares = end.tolist(), taken.tolist()
     heap = [(-v, row) for row, v in enumerate(value)]
     heapq.heapify(heap)
     open_ = [True] * len(value)
@@ -75,8 +104,9 @@ def _greedy(potential: Tensor, neighbours: Tensor, taken: Tensor, count: int) ->
             continue
         open_[row] = False
         kept.append(row)
-        for other, share in zip(links[row], shares[row], strict=True):
+        for at in range(borders[row], borders[row + 1]):
+            other = links[at]
             if open_[other]:
-                value[other] -= share * value[row]
+                value[other] -= shares[at] * value[row]
                 heapq.heappush(heap, (-value[other], other))
     return torch.tensor(kept, dtype=torch.int64)

@@ -1,39 +1,72 @@
-"""Keep samples at a middling distance from their class's centre."""
+"""Keep samples at a moderate distance from their class center."""
 
 from __future__ import annotations
+
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from graphprune.errors import InputError
 from graphprune.registry import register
 from graphprune.select.base import Candidates, SelectionRule, share_by_class
 
 
 @register("selection", "moderate", source="Xia et al., ICLR 2023 (Moderate Coreset)", status="confirmed")
 class Moderate(SelectionRule):
-    """The middle band of the distances to the class median, within each class; the scores are ignored.
+    """Moderate coreset: the middle band of the distances to the class center; the scores are ignored.
 
-    The centre of a class is the coordinate-wise median of its embeddings; its samples are ranked by
-    Euclidean distance to it, and the kept ones are the middle of that ranking: with m samples and a share
-    of b, the ranks ``floor((m - b) / 2)`` onwards. Ties in distance go to the lower row.
+    The center of a class is the coordinate-wise median of its embeddings. Samples are ranked by Euclidean
+    distance to the center of their own class, and the middle of the ranking is kept: of m ranked samples and
+    b kept ones, the ranks ``floor((m - b) / 2)`` onwards. Ties in distance go to the lower row.
+
+    Args:
+        band: ``overall`` (default) ranks the samples of all classes together, as the authors' code does, so
+            that compact and spread classes lose different shares; ``per_class`` ranks and keeps a
+            proportional share within each class.
 
     Cost: O(N D log N) time, one class of embeddings in memory at a time.
+
+    Reference: Xia et al., ICLR 2023. The authors round both ends of the band, so that their number of kept
+    samples may differ from the requested one by one.
     """
 
     requires = ("labels", "embeddings")
+
+    def __init__(self, *, band: Literal["overall", "per_class"] = "overall") -> None:
+        self.band = band
 
     def _select(self, candidates: Candidates, count: int) -> tuple[Tensor, Tensor]:
         labels, embeddings = candidates.labels, candidates.embeddings
         assert labels is not None
         assert embeddings is not None
-        kept = []
-        for label, share in share_by_class(labels, count).items():
-            members = torch.nonzero(labels == label).squeeze(1)
-            points = embeddings[members].to(torch.float32)
-            # numpy's median takes the mean of the middle two; torch's takes the lower one.
-            centre = torch.from_numpy(np.median(points.numpy(), axis=0))
-            order = torch.argsort((points - centre).square().sum(dim=1), stable=True)
-            start = (len(members) - share) // 2
-            kept.append(members[order[start : start + share]])
+        if self.band not in ("overall", "per_class"):
+            raise InputError(f"band is {self.band!r}; use 'overall' or 'per_class'")
+        distances = _distances_to_center(embeddings, labels)
+        if self.band == "overall":
+            return _middle(distances, torch.arange(len(labels)), count), torch.ones(count)
+        kept = [
+            _middle(distances, torch.nonzero(labels == label).squeeze(1), share)
+            for label, share in share_by_class(labels, count).items()
+        ]
         return torch.cat(kept), torch.ones(count)
+
+
+def _distances_to_center(embeddings: Tensor, labels: Tensor) -> Tensor:
+    """Distance of each sample to the median of its class ``[N]`` float64."""
+    distances = torch.empty(len(labels), dtype=torch.float64)
+    by_class = torch.argsort(labels, stable=True)
+    sizes = torch.unique(labels, return_counts=True)[1]
+    for members in torch.split(by_class, sizes.tolist()):
+        points = embeddings[members].to(torch.float32).numpy()
+        # numpy's median takes the mean of the middle two; torch's takes the lower one.
+        gaps = points.astype(np.float64) - np.median(points, axis=0)
+        distances[members] = torch.from_numpy(np.linalg.norm(gaps, axis=1))
+    return distances
+
+
+def _middle(distances: Tensor, rows: Tensor, count: int) -> Tensor:
+    order = torch.argsort(distances[rows], stable=True)
+    start = (len(rows) - count) // 2
+    return rows[order[start : start + count]]

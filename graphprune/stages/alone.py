@@ -206,6 +206,7 @@ def select_alone(
     labels: Path | None,
     graph: Path | None,
     embeddings: Path | None,
+    second_scores: Path | None,
     ids: Path | None,
     options: list[str],
     seed: int,
@@ -225,6 +226,7 @@ def select_alone(
         labels=None if labels is None else _integers(read_npy(labels), str(labels)),
         graph=None if graph is None else KNNGraph.load(graph, embeddings=points),
         embeddings=points,
+        second_scores=None if second_scores is None else ScoreTable.from_parquet(second_scores),
         seed=seed,
     )
     write_selection(selection, out)

@@ -45,12 +45,14 @@ def check_names(config: Config) -> None:
     ):
         for method in methods:
             check_method(kind, method.name, method.options)
+    for arm in config.arms:
+        check_second_score(arm)
     check_model(config.model)
     if config.embedding.model is not None:
         check_model(config.embedding.model)
     check_trackers(config.track)
-    for sampler, arm in _samplers(config):
-        check_sampler(sampler, scored=arm is not None and arm.score is not None)
+    for sampler, steered in _samplers(config):
+        check_sampler(sampler, scored=steered is not None and steered.score is not None)
     for method in config.scores:
         if config.data.kind not in ("sensors", "object") and "errors" in getattr(
             get("score", method.name), "needs", ()
@@ -82,6 +84,20 @@ def check_sampler(method: Method, *, scored: bool) -> None:
                 check_model(_named(spec["model"], f"sampler '{method.name}': {option}.model"))
 
 
+def check_second_score(arm: ArmConfig) -> None:
+    """Refuses a rule without the second score that it needs, or with one that it does not read."""
+    rule = get("selection", arm.rule.name)
+    if arm.second_score is None:
+        if arm.sampler is None and "second_scores" in rule.requires:
+            raise InputError(
+                f"arms: {arm.name}: rule '{arm.rule.name}' needs a second_score; name one of `scores`"
+            )
+    elif arm.sampler is not None or not rule.reads_second:
+        raise InputError(
+            f"arms: {arm.name}: rule '{arm.rule.name}' reads one score; leave second_score out or use ccs or beta"
+        )
+
+
 def check_methods(job: Job) -> None:
     """Refuses methods that do not fit the data, or each other, before anything is trained."""
     config, info = job.config, job.data.info
@@ -102,7 +118,8 @@ def check_methods(job: Job) -> None:
         _checked("extrapolator", method, replace(facts, seeds=_seeds_to_fit(job)))
     for selected in config.arms:
         if selected.sampler is None:
-            _checked("selection", selected.rule, facts)
+            second = {"second_scores"} if selected.second_score else set()
+            _checked("selection", selected.rule, replace(facts, inputs=provided(job) | second))
     for sampler, arm in _samplers(config):
         stand_in(
             sampler,

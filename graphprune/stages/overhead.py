@@ -23,6 +23,11 @@ def selection_cost(job: Job, arm: ArmConfig) -> Cost:
         uses=uses,
         warm=job.config.starts_warm(arm),
     )
+    if arm.second_score is not None:
+        cost = cost + _prediction_cost(job, arm.second_score, arm.extrapolator)
+        phases = [get("score", score).phase for score in (arm.score, arm.second_score) if score is not None]
+        if phases == ["train", "eval"]:
+            cost = cost + _cost(job, "score_seeds", "seed_training_evaluation")
     return cost + _cost(job, stage, stage)
 
 
@@ -48,10 +53,7 @@ def sampler_cost(
     if score is not None:
         parts |= _spends(job, extrapolator) | {"seeds"}
     cost = _parts_cost(job, parts, score)
-    if score is not None:
-        stage = f"extrapolate/{score}/{extrapolator}"
-        cost = cost + _cost(job, stage, f"{stage}/fit") + _cost(job, stage, f"{stage}/predict")
-    return cost
+    return cost if score is None else cost + _prediction_cost(job, score, extrapolator)
 
 
 def inputs_cost(job: Job, score: str, extrapolator: str) -> Cost:
@@ -88,6 +90,11 @@ def _parts_cost(job: Job, parts: set[str], score: str | None) -> Cost:
     for part, stage in stages.items():
         total = total + (_cost(job, stage, stage) if part in parts else Cost())
     return total
+
+
+def _prediction_cost(job: Job, score: str, extrapolator: str) -> Cost:
+    stage = f"extrapolate/{score}/{extrapolator}"
+    return _cost(job, stage, f"{stage}/fit") + _cost(job, stage, f"{stage}/predict")
 
 
 def _cost(job: Job, stage: str, name: str) -> Cost:

@@ -25,6 +25,9 @@ def select_samples(job: Job, arm: ArmConfig) -> None:
     """Writes ``selections/<arm>.parquet``."""
     assert arm.score is not None
     source, path = prediction_path(job.run, arm.score, arm.extrapolator), selection_path(job.run, arm.name)
+    second = None
+    if arm.second_score is not None:
+        second = prediction_path(job.run, arm.second_score, arm.extrapolator)
     seed = derive_seed(job.config.seed, "select", arm.name)
 
     def work(attempt: Attempt) -> Iterable[Path]:
@@ -37,13 +40,14 @@ def select_samples(job: Job, arm: ArmConfig) -> None:
                 labels=job.data.train.labels,
                 graph=load_graph(job),
                 embeddings=torch.from_numpy(np.array(load_embeddings(job))),
+                second_scores=None if second is None else ScoreTable.from_parquet(second),
                 seed=seed,
             )
             selection.to_parquet(path)
         return [path]
 
     settings = {"arm": arm.model_dump(mode="json"), "seed": seed, "data": job.data.fingerprint}
-    inputs = [source, *job.run.outputs("graph")]
+    inputs = [source, *([] if second is None else [second]), *job.run.outputs("graph")]
     job.run.ensure(f"select/{arm.name}", settings=settings, inputs=inputs, work=work)
 
 

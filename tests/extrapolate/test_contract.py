@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.stats import spearmanr
+from sklearn.base import clone
 
 from graphprune import registry
 from graphprune.errors import InputError
@@ -51,6 +52,30 @@ def test_shapes_and_measured_scores(name: str, problem: Problem, predicted: Any)
     assert (std >= 0).all()
     assert (std[rows] == 0).all()
     assert std[problem.unseen].mean() > 0
+
+
+def test_clone_gives_an_unfitted_equal(name: str, problem: Problem, predicted: Any) -> None:
+    method = make(name).fit(problem.inputs, problem.seeds, problem.seed_scores)
+    copy = clone(method)
+    assert type(copy) is type(method)
+    assert copy.get_params() == method.get_params() == copy.get_params(deep=False)
+    assert set(vars(copy)) == set(
+        inspect.signature(type(method)).parameters
+    )  # arguments alone, nothing learned
+    with pytest.raises(InputError, match="is not fitted"):
+        copy.predict()
+    again = copy.fit(problem.inputs, problem.seeds, problem.seed_scores).predict()
+    assert again.tobytes() == predicted(name)[0].tobytes()
+
+
+def test_set_params_makes_what_the_constructor_makes(name: str) -> None:
+    method = registry.create("extrapolator", name)
+    other = {key: object() for key in method.get_params()}
+    assert method.set_params(**other) is method
+    assert method.get_params() == other == vars(method)
+    assert registry.get("extrapolator", name)(**other).get_params() == other
+    with pytest.raises(InputError, match=f"argument of {type(method).__name__} 'steeps'"):
+        method.set_params(steeps=3)
 
 
 def test_better_than_chance(name: str, problem: Problem) -> None:

@@ -246,6 +246,26 @@ def test_seta_slides_from_easy_to_hard(options: dict[str, Any]) -> None:
     assert trained == set(range(groups))
 
 
+@pytest.mark.parametrize("sigma", [0.5, 1.0, 2.0])
+def test_seta_groups_heavy_tails_as_sklearn_does(sigma: float) -> None:
+    """The share in the window lies within that of the authors' k-means over its random starts."""
+    from sklearn.cluster import KMeans
+
+    n = 20_000
+    losses = np.random.default_rng(0).lognormal(0, sigma, n).astype(np.float32)
+    theirs = []
+    for start in range(12):
+        found = KMeans(10, random_state=start).fit(losses[:, None])
+        rank = rankdata(found.cluster_centers_[:, 0])[found.labels_] - 1
+        theirs.append([((rank >= s) & (rank < s + 5)).mean() for s in range(6)])
+    sampler = SeTaSampler(n, r=0.0, epochs=20)
+    sampler.update(torch.arange(n), torch.from_numpy(losses))
+    for epoch in range(6, 12):  # the window starts at epoch mod 6
+        sampler.set_epoch(epoch)
+        shares = np.array(theirs)[:, epoch - 6]
+        assert shares.min() <= len(sampler) / n <= shares.max()
+
+
 def test_seta_survives_equal_and_unknown_losses() -> None:
     sampler = SeTaSampler(50, epochs=10, r=0.0)
     sampler.update(torch.arange(20), torch.ones(20))
@@ -473,20 +493,53 @@ def test_score_weighted_needs_scores() -> None:
         create("sampler", "score_weighted", n=4)
 
 
-@settings(max_examples=30, deadline=None)
-@given(n=st.integers(2, 60), keep=st.floats(0.05, 1.0), seed=st.integers(0, 9))
-def test_rs2_rounds_are_disjoint(n: int, keep: float, seed: int) -> None:
+@settings(max_examples=60, deadline=None)
+@given(n=st.integers(1, 60), keep=st.floats(0.02, 1.0), seed=st.integers(0, 9), first=st.integers(0, 5))
+def test_rs2_sees_every_sample_once_a_round(n: int, keep: float, seed: int, first: int) -> None:
+    """As the authors do: disjoint epochs, the last one filled up from the head of the same permutation."""
     sampler = create("sampler", "rs2", n=n, keep=keep, seed=seed, epochs=10)
+    count = max(1, int(keep * n + 0.5))
+    length = -(-n // count)
     seen: list[int] = []
-    sampler.set_epoch(0)
-    for epoch in range(n // len(sampler)):
+    for epoch in range(first * length, (first + 1) * length):
         sampler.set_epoch(epoch)
-        seen += sampler.order.tolist()
-    assert len(seen) == len(set(seen))
-    # The next round starts afresh, and every row has its turn.
-    fresh = create("sampler", "rs2", n=n, keep=keep, replacement=True, seed=seed, epochs=10)
-    fresh.set_epoch(3)
-    assert len(fresh) == len(sampler)
+        order = sampler.order.tolist()
+        assert len(set(order)) == len(order) == count
+        seen += order
+    assert sorted(seen[:n]) == list(range(n))
+    assert seen[n:] == seen[: len(seen) - n]
+
+
+@pytest.mark.parametrize(("keep", "rounds"), [(0.3, 4), (0.7, 2), (0.5, 2), (1.0, 1)])
+def test_rs2_has_seen_all_samples_after_one_over_keep_epochs(keep: float, rounds: int) -> None:
+    sampler = create("sampler", "rs2", n=1000, keep=keep, epochs=10)
+    seen: set[int] = set()
+    for epoch in range(rounds):
+        sampler.set_epoch(epoch)
+        seen |= set(sampler.order.tolist())
+    assert len(seen) == 1000
+
+
+def test_rs2_orders_are_functions_of_seed_and_epoch_alone() -> None:
+    whole = create("sampler", "rs2", n=23, keep=0.3, seed=4, epochs=12)
+    orders = []
+    for epoch in range(12):
+        whole.set_epoch(epoch)
+        orders.append(whole.order.tolist())
+    for epoch in (7, 2, 11, 3, 0):  # out of order, from fresh and used samplers alike
+        fresh = create("sampler", "rs2", n=23, keep=0.3, seed=4, epochs=12)
+        for sampler in (fresh, whole):
+            sampler.set_epoch(epoch)
+            assert sampler.order.tolist() == orders[epoch]
+    other = create("sampler", "rs2", n=23, keep=0.3, seed=5, epochs=12)
+    assert other.order.tolist() != orders[0]
+    free = create("sampler", "rs2", n=23, keep=0.3, replacement=True, seed=4, epochs=12)
+    drawn = []
+    for epoch in range(4):
+        free.set_epoch(epoch)
+        drawn += free.order.tolist()
+        assert len(set(free.order.tolist())) == 7
+    assert len(set(drawn)) < 23  # independent epochs overlap
 
 
 @pytest.mark.parametrize(

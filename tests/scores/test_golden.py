@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from graphprune.registry import create
+from graphprune.scores.base import Signals
 from graphprune.scores.recorder import Recorder
+from graphprune.scores.trajectories import scores_from_trajectories
 
 # Class probabilities of each sample, epoch by epoch: one is learned, one wavers, one never moves.
 LEARNED = [
@@ -45,8 +47,9 @@ EXPECTED = [
     # statistics.stdev of p[0:10] and p[1:11], averaged: two windows, the 12th visit only closes the second.
     ("dynamic_uncertainty", {"window": 10}, [0.17724915533159272, 0.20926874511695848, 0.0]),
     ("dynamic_uncertainty", {"window": 4}, [0.07461926755720914, 0.22955054962685906, 0.0]),
-    # statistics.pstdev of the windows of p[2:12]: six of them.
-    ("dynamic_uncertainty_online", {"window": 4}, [0.05796362118997328, 0.2067729341614093, 0.0]),
+    # statistics.pstdev of all windows of p[2:12]: seven of length 4, one of length 10.
+    ("dynamic_uncertainty_online", {"window": 4}, [0.05309002959646619, 0.2032343360286384, 0.0]),
+    ("dynamic_uncertainty_online", {}, [0.13782597723216042, 0.21, 0.0]),
     # One window: 0.9 times the norm of nine divergences minus their mean.
     ("tdds", {}, [0.13325820413036654, 0.5949994357156131, 0.0]),
     ("tdds", {"T": 12, "window": 5}, [0.052746312650621435, 0.6497971502765274, 0.0]),
@@ -68,3 +71,18 @@ def test_hand_computed_scores(name, options, expected):
             targets=torch.tensor(LABELS),
         )
     np.testing.assert_allclose(recorder.values()[name].numpy(), expected, rtol=2e-6, atol=1e-6)
+
+
+def test_the_online_score_counts_the_window_that_ends_at_the_last_epoch():
+    """13 epochs, p = 0 twelve times and then 1: windows of p[2:12] and p[3:13], deviations 0 and 0.3."""
+    p = torch.zeros(13)
+    p[12] = 1
+    score = create("score", "dynamic_uncertainty_online")
+    score.start(1, epochs=13, num_classes=2)
+    for epoch in range(13):
+        score.update(torch.tensor([0]), Signals(p_true=p[epoch : epoch + 1]), epoch)
+    assert score.values().tolist() == pytest.approx([0.15])
+    logged = scores_from_trajectories(
+        create("score", "dynamic_uncertainty_online"), p_true=p[:, None].numpy()
+    )
+    assert logged.tolist() == pytest.approx([0.15])

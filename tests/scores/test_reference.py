@@ -22,9 +22,9 @@ def softmax(z):
     return e / e.sum(-1, keepdims=True)
 
 
-def slow_dynamic_uncertainty(p, *, window, ddof, skip, epochs, **_):
+def slow_dynamic_uncertainty(p, *, window, ddof, skip, epochs, last_window):
     p = [value for value, epoch in zip(p, epochs, strict=True) if epoch >= skip]
-    stds = [np.std(p[k : k + window], ddof=ddof) for k in range(len(p) - window)]
+    stds = [np.std(p[k : k + window], ddof=ddof) for k in range(len(p) - window + last_window)]
     return np.mean(stds) if stds else 0.0
 
 
@@ -158,10 +158,9 @@ def test_streaming_scores_equal_slow_loops(case):
             np.concatenate([q - onehot, np.outer(q - onehot, hh).ravel()])
             for q, hh in zip(rows, h, strict=True)
         ]
-        du = slow_dynamic_uncertainty(p, epochs=epochs, **of_du)
         expected = {
-            "dynamic_uncertainty": du,
-            "dynamic_uncertainty_online": du,
+            "dynamic_uncertainty": slow_dynamic_uncertainty(p, epochs=epochs, **of_du, last_window=0),
+            "dynamic_uncertainty_online": slow_dynamic_uncertainty(p, epochs=epochs, **of_du, last_window=1),
             "tdds": slow_tdds(rows, epochs=epochs, **of_tdds),
             "dual": slow_dual(p, epochs=epochs, **options["dual"]),
             "el2n": _mean(np.linalg.norm(rows - onehot, axis=1)[early]),
@@ -219,7 +218,7 @@ def test_uncertainty_of_forecasts_reads_the_loss():
             10,
             "10 epochs.*window of 10; train at least 11 epochs or set window to at most 9",
         ),
-        ("dynamic_uncertainty_online", {}, 12, "12 epochs, 2 of them skipped.*train at least 13 epochs"),
+        ("dynamic_uncertainty_online", {}, 11, "11 epochs, 2 of them skipped.*train at least 12 epochs"),
         ("dynamic_uncertainty", {"window": 3, "ddof": 3}, 10, "ddof is 3 but window 3"),
         (
             "dynamic_uncertainty",

@@ -37,7 +37,10 @@ def make_data(n: int = 120, seed: int = 0) -> SimpleNamespace:
         "graph": brute_force_graph(points, 8),
         "embeddings": torch.from_numpy(points).float(),
     }
-    return SimpleNamespace(n=n, ids=ids, table=table, points=points, labels=labels, inputs=inputs)
+    second = ScoreTable(ids, rng.random(n).astype(np.float32), True)
+    return SimpleNamespace(
+        n=n, ids=ids, table=table, points=points, labels=labels, inputs=inputs, second=second
+    )
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -27,15 +28,21 @@ def rule(name: str) -> SelectionRule:
     return registry.create("selection", name)
 
 
+def inputs(name: str, data: SimpleNamespace) -> dict[str, Any]:
+    """Everything that the rule may be given."""
+    second = {"second_scores": data.second} if rule(name).reads_second else {}
+    return data.inputs | second
+
+
 def test_all_fixed_names_are_registered() -> None:
-    fixed = "top top_per_class random random_per_class window ccs d2 moderate semdedup"
+    fixed = "top top_per_class random random_per_class window ccs d2 moderate semdedup beta"
     assert set(fixed.split()) <= set(RULES)
 
 
 @pytest.mark.parametrize("name", RULES)
 @pytest.mark.parametrize("keep", [0.001, 0.1, 0.333, 0.5, 0.9, 1.0])
 def test_keeps_exactly_the_asked_fraction(name: str, keep: float, data: SimpleNamespace) -> None:
-    selection = rule(name).select(data.table, keep, **data.inputs)
+    selection = rule(name).select(data.table, keep, **inputs(name, data))
     assert len(selection) == max(1, int(keep * data.n + 0.5))
     assert np.isin(selection.ids, data.ids).all()
     assert (np.diff(selection.ids) > 0).all()
@@ -45,35 +52,39 @@ def test_keeps_exactly_the_asked_fraction(name: str, keep: float, data: SimpleNa
 
 @pytest.mark.parametrize("name", RULES)
 def test_same_seed_same_set(name: str, data: SimpleNamespace) -> None:
-    first, again = (rule(name).select(data.table, 0.4, seed=3, **data.inputs) for _ in range(2))
+    first, again = (rule(name).select(data.table, 0.4, seed=3, **inputs(name, data)) for _ in range(2))
     assert np.array_equal(first.ids, again.ids)
 
 
-@pytest.mark.parametrize("name", ["random", "random_per_class", "ccs"])
+@pytest.mark.parametrize("name", ["random", "random_per_class", "ccs", "beta"])
 def test_random_rules_follow_the_seed(name: str, data: SimpleNamespace) -> None:
-    sets = {tuple(rule(name).select(data.table, 0.4, seed=seed, **data.inputs).ids) for seed in range(4)}
+    sets = {
+        tuple(rule(name).select(data.table, 0.4, seed=seed, **inputs(name, data)).ids) for seed in range(4)
+    }
     assert len(sets) == 4
 
 
 @pytest.mark.parametrize("name", RULES)
 def test_global_randomness_is_neither_read_nor_touched(name: str, data: SimpleNamespace) -> None:
     torch.manual_seed(1)
-    first = rule(name).select(data.table, 0.4, **data.inputs)
+    first = rule(name).select(data.table, 0.4, **inputs(name, data))
     state = torch.random.get_rng_state()
     torch.manual_seed(2)
-    second = rule(name).select(data.table, 0.4, **data.inputs)
+    second = rule(name).select(data.table, 0.4, **inputs(name, data))
     torch.manual_seed(1)
     assert np.array_equal(first.ids, second.ids)
     assert np.array_equal(state, torch.random.get_rng_state())
 
 
-@pytest.mark.parametrize("name", sorted(set(RULES) - {"random", "random_per_class", "ccs", "semdedup"}))
+@pytest.mark.parametrize(
+    "name", sorted(set(RULES) - {"random", "random_per_class", "ccs", "semdedup", "beta"})
+)
 def test_equal_scores_go_to_the_lower_id(name: str, data: SimpleNamespace) -> None:
     """With constant scores, reversing the input order of the table changes nothing."""
     ids = data.ids[::-1]
     constant = ScoreTable(ids, np.ones(data.n, dtype=np.float32), True)
     sorted_ = ScoreTable(data.ids, np.ones(data.n, dtype=np.float32), True)
-    first, second = (rule(name).select(table, 0.3, **data.inputs) for table in (constant, sorted_))
+    first, second = (rule(name).select(table, 0.3, **inputs(name, data)) for table in (constant, sorted_))
     assert np.array_equal(first.ids, second.ids)
     if name == "top":
         assert np.array_equal(first.ids, data.ids[:36])
@@ -83,10 +94,10 @@ def test_equal_scores_go_to_the_lower_id(name: str, data: SimpleNamespace) -> No
 def test_kept_samples_have_larger_scores_at_small_keep(name: str, data: SimpleNamespace) -> None:
     """Every rule that reads scores reads them the right way round: larger means keep."""
     scores = data.table.values
-    kept = rule(name).select(data.table, 0.5, **data.inputs)
+    kept = rule(name).select(data.table, 0.5, **inputs(name, data))
     hardest = np.isin(data.ids, kept.ids)
     if name == "ccs":  # it covers the range evenly, so only its cut at the hard end shows the direction
-        cut = np.argsort(-scores, kind="stable")[:12]
+        cut = np.argsort(-data.second.values, kind="stable")[:12]
         assert not hardest[cut].any()
     else:
         assert scores[hardest].mean() > scores[~hardest].mean()
@@ -95,31 +106,45 @@ def test_kept_samples_have_larger_scores_at_small_keep(name: str, data: SimpleNa
 @pytest.mark.parametrize("name", RULES)
 def test_a_single_sample_survives(name: str, make: Callable[..., SimpleNamespace]) -> None:
     alone = make(1)
-    assert rule(name).select(alone.table, 0.5, **alone.inputs).ids.tolist() == alone.ids.tolist()
+    assert rule(name).select(alone.table, 0.5, **inputs(name, alone)).ids.tolist() == alone.ids.tolist()
 
 
 @pytest.mark.parametrize("name", RULES)
 @pytest.mark.parametrize("keep", [0.0, -0.1, 1.1, float("nan")])
 def test_a_keep_outside_its_range_is_refused(name: str, keep: float, data: SimpleNamespace) -> None:
     with pytest.raises(InputError, match="keep is"):
-        rule(name).select(data.table, keep, **data.inputs)
+        rule(name).select(data.table, keep, **inputs(name, data))
 
 
 @pytest.mark.parametrize("name", [name for name in RULES if rule(name).requires])
 def test_a_missing_input_is_named(name: str, data: SimpleNamespace) -> None:
     for missing in rule(name).requires:
-        inputs = {**data.inputs, missing: None}
+        given = {**inputs(name, data), missing: None}
         with pytest.raises(InputError, match=f"needs {missing}"):
-            rule(name).select(data.table, 0.5, **inputs)
+            rule(name).select(data.table, 0.5, **given)
 
 
 @pytest.mark.parametrize("wrong", ["labels", "graph", "embeddings"])
 def test_inputs_of_another_length_are_refused(
     wrong: str, data: SimpleNamespace, make: Callable[..., SimpleNamespace]
 ) -> None:
-    inputs = {**data.inputs, wrong: make(60).inputs[wrong]}
+    given = {**data.inputs, wrong: make(60).inputs[wrong]}
     with pytest.raises(InputError, match=f"{wrong} covers 60 samples but the scores 120"):
-        rule("top").select(data.table, 0.5, **inputs)
+        rule("top").select(data.table, 0.5, **given)
+
+
+def test_second_scores_must_be_read_and_cover_the_samples(data: SimpleNamespace) -> None:
+    with pytest.raises(InputError, match="rule Top reads one score"):
+        rule("top").select(data.table, 0.5, second_scores=data.second)
+    few = ScoreTable(data.ids[1:], data.second.values[1:], True)
+    for name in (name for name in RULES if rule(name).reads_second):
+        with pytest.raises(InputError, match=f"first is {data.ids[0]}; pass ids of the same data"):
+            rule(name).select(data.table, 0.5, second_scores=few)
+    # They are matched by id, not by position.
+    backwards = ScoreTable(data.ids[::-1], data.second.values[::-1], True)
+    for name in (name for name in RULES if rule(name).reads_second):
+        sets = [rule(name).select(data.table, 0.5, second_scores=s).ids for s in (data.second, backwards)]
+        assert np.array_equal(*sets)
 
 
 def test_labels_that_are_no_integers_are_refused(data: SimpleNamespace) -> None:
@@ -144,7 +169,9 @@ def test_class_rules_keep_each_class_its_share(sizes: list[int], keep: float, na
     rng = np.random.default_rng(n)
     table = ScoreTable(np.arange(n), rng.random(n).astype(np.float32), True)
     embeddings = torch.from_numpy(rng.normal(size=(n, 2))).float()
-    kept = rule(name).select(table, keep, labels=labels, embeddings=embeddings).ids
+    options = {"band": "per_class"} if name == "moderate" else {}
+    by_class = registry.create("selection", name, **options)
+    kept = by_class.select(table, keep, labels=labels, embeddings=embeddings).ids
     got = np.bincount(labels[kept], minlength=len(sizes))
     exact = np.array(sizes) * len(kept) / n
     assert (np.abs(got - exact) < 1).all()

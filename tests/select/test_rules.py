@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import scipy.stats
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -83,17 +84,93 @@ def test_ccs_draws_the_budget_of_each_stratum(keep: float, strata: int) -> None:
     assert np.bincount(drawn, minlength=strata).tolist() == want
 
 
-def slow_d2(scores: np.ndarray, graph: KNNGraph, k: int, gamma: float, count: int) -> list[int]:
+def test_ccs_leaves_out_the_largest_second_scores() -> None:
+    """The authors' double-ended pruning: a mislabel score decides who goes, another score is stratified."""
+    rng = np.random.default_rng(3)
+    scores, mislabel = rng.gamma(1.0, size=200), rng.permutation(200).astype(np.float32)
+    second = ScoreTable(np.arange(200), mislabel, True)
+    options = {"drop_hardest": 0.2, "strata": 10}
+    kept = rows_kept("ccs", scores, 0.4, options=options, second_scores=second)
+    remaining = np.flatnonzero(mislabel < 160)
+    assert set(kept) <= set(remaining.tolist())
+    low, high = scores[remaining].min(), scores[remaining].max()
+    drawn = np.minimum((scores[kept] - low) / (high - low) * 10, 9).astype(int)
+    assert np.bincount(drawn, minlength=10).tolist() == slow_ccs_budgets(scores[remaining], 80, 10)
+    # Everything that remains is kept once no more is left.
+    assert rows_kept("ccs", scores, 0.8, options=options, second_scores=second) == remaining.tolist()
+
+
+def slow_beta_weights(scores: np.ndarray, mean_p: np.ndarray, keep: float, c: float) -> np.ndarray:
+    anchor = mean_p[np.argsort(scores)[-10:]].mean()
+    b = 15 * (1 - anchor) * (1 - (1 - keep) ** c)
+    return scores * scipy.stats.beta.pdf(mean_p, 16 - b, b)
+
+
+def test_beta_draws_without_replacement_by_score_and_density() -> None:
+    """The probability of each pair, from the weights of the authors' formula."""
+    scores = np.array([0.1, 0.4, 0.2, 0.3, 0.25])
+    mean_p = np.array([0.9, 0.5, 0.7, 0.3, 0.6])
+    w = slow_beta_weights(scores, mean_p, 0.4, 4.0)
+    w /= w.sum()
+    want = np.array([sum(w[i] * w[j] / (1 - w[j]) for j in range(5) if j != i) + w[i] for i in range(5)])
+    assert want.sum() == pytest.approx(2)
+    second = ScoreTable(np.arange(5), (1 - mean_p).astype(np.float32), True)
+    counts = np.zeros(5)
+    for seed in range(800):
+        counts[rows_kept("beta", scores, 0.4, seed=seed, options={}, second_scores=second)] += 1
+    assert np.abs(counts / 800 - want).max() < 4.5 * 0.5 / 800**0.5
+
+
+def test_beta_prefers_easier_samples_as_less_is_kept() -> None:
+    rng = np.random.default_rng(0)
+    doubt = rng.random(2000).astype(np.float32)
+    scores = (doubt * (1 - doubt)).astype(np.float32)
+    second = ScoreTable(np.arange(2000), doubt, True)
+    means = []
+    for keep in (0.5, 0.3, 0.1):
+        kept = rows_kept("beta", scores, keep, options={}, second_scores=second)
+        means.append(doubt[kept].mean())
+        w = slow_beta_weights(scores.astype(float), 1 - doubt.astype(float), keep, 4.0)
+        first = np.random.default_rng(1).choice(2000, len(kept), replace=False, p=w / w.sum())
+        assert means[-1] == pytest.approx(doubt[first].mean(), abs=0.02)
+    assert means == sorted(means, reverse=True)
+
+
+@pytest.mark.parametrize("c", [0.0, -1.0, float("inf"), float("nan")])
+def test_beta_refuses_what_it_cannot_use(c: float) -> None:
+    scores = np.ones(5)
+    second = ScoreTable(np.arange(5), np.full(5, 0.5, dtype=np.float32), True)
+    with pytest.raises(InputError, match="c is"):
+        rows_kept("beta", scores, 0.4, options={"c": c}, second_scores=second)
+    margins = ScoreTable(np.arange(5), np.full(5, -3.0, dtype=np.float32), True)
+    with pytest.raises(InputError, match="from -3 to -3"):
+        rows_kept("beta", scores, 0.4, options={}, second_scores=margins)
+
+
+def slow_links(graph: KNNGraph, k: int, neighbors: str) -> list[dict[int, float]]:
+    links: list[dict[int, float]] = [{} for _ in range(graph.n)]
+    for i in range(graph.n):
+        for j, d in zip(graph.indices[i, :k].tolist(), graph.distances[i, :k].tolist(), strict=True):
+            links[i][j] = d
+            if neighbors == "symmetric":
+                links[j][i] = d
+    return links
+
+
+def slow_d2(
+    scores: np.ndarray, graph: KNNGraph, k: int, gamma: float, count: int, neighbors: str = "directed"
+) -> list[int]:
     scores = scores - min(scores.min(), 0)
+    links = slow_links(graph, k, neighbors)
     phi = scores.copy()
     for i in range(len(scores)):
-        for j, d in zip(graph.indices[i, :k].tolist(), graph.distances[i, :k].tolist(), strict=True):
+        for j, d in links[i].items():
             phi[i] += np.exp(-d) * scores[j]
     kept: list[int] = []
     for _ in range(count):
         i = max((r for r in range(len(phi)) if r not in kept), key=lambda r: (phi[r], -r))
         kept.append(i)
-        for j, d in zip(graph.indices[i, :k].tolist(), graph.distances[i, :k].tolist(), strict=True):
+        for j, d in links[i].items():
             phi[j] -= np.exp(-gamma * d) * phi[i]
     return sorted(kept)
 
@@ -101,14 +178,29 @@ def slow_d2(scores: np.ndarray, graph: KNNGraph, k: int, gamma: float, count: in
 @pytest.mark.parametrize("gamma", [0.1, 1.0, 0.0])
 @pytest.mark.parametrize("keep", [0.1, 0.5, 0.9])
 @pytest.mark.parametrize("shift", [0.0, 5.0])
+@pytest.mark.parametrize("neighbors", ["directed", "symmetric"])
 def test_d2_equals_the_slow_greedy(
-    gamma: float, keep: float, shift: float, make: Callable[..., SimpleNamespace]
+    gamma: float, keep: float, shift: float, neighbors: str, make: Callable[..., SimpleNamespace]
 ) -> None:
     data = make(80, seed=2)
     scores = (data.table.values + shift).astype(np.float64)
-    want = slow_d2(scores, data.inputs["graph"], 5, gamma, count_kept(80, keep))
-    got = rows_kept("d2", scores, keep, options={"gamma": gamma}, graph=data.inputs["graph"])
+    want = slow_d2(scores, data.inputs["graph"], 5, gamma, count_kept(80, keep), neighbors)
+    options = {"gamma": gamma, "neighbors": neighbors}
+    got = rows_kept("d2", scores, keep, options=options, graph=data.inputs["graph"])
     assert got == want
+
+
+def test_d2_symmetric_neighbors_work_in_both_directions() -> None:
+    """Rows 0 and 1 have row 2 as their nearest, and row 2 has row 3."""
+    graph = KNNGraph(torch.tensor([[2], [2], [3], [2]]), torch.tensor([[1.0], [1.0], [0.5], [0.5]]))
+    scores = np.array([2.0, 1.9, 3.0, 2.5])
+    # Directed: potentials 3.10, 3.00, 4.52, 4.32. Row 2 takes 4.52 from row 3 alone; rows 0 and 1 follow.
+    # Symmetric: row 2 has 5.95 and takes it from rows 0, 1 and 3, which leaves -2.85, -2.95 and -1.63.
+    for neighbors, want in (("directed", [0, 1, 2]), ("symmetric", [0, 2, 3])):
+        options = {"k": 1, "gamma": 0.0, "neighbors": neighbors}
+        assert rows_kept("d2", scores, 0.75, options=options, graph=graph) == want
+    with pytest.raises(InputError, match="neighbors is 'both'"):
+        rows_kept("d2", scores, 0.75, options={"neighbors": "both"}, graph=graph)
 
 
 def test_d2_ignores_padded_links() -> None:
@@ -132,12 +224,36 @@ def test_d2_refuses_a_graph_with_too_few_neighbours(data: SimpleNamespace) -> No
         rows_kept("d2", data.table.values, 0.5, options={"k": 20}, graph=data.inputs["graph"])
 
 
-def test_moderate_keeps_the_middle_band(data: SimpleNamespace) -> None:
+@pytest.mark.parametrize("keep", [0.1, 0.4, 0.55, 1.0])
+def test_moderate_keeps_the_middle_band_of_all_samples(keep: float, data: SimpleNamespace) -> None:
+    """The authors' arithmetic: all samples in one ranking, from round(N (1 - keep) / 2) on."""
+    points, labels = data.inputs["embeddings"].numpy(), data.labels
+    centers = {c: np.median(points[labels == c], axis=0) for c in set(labels.tolist())}
+    gaps = [np.linalg.norm(points[i].astype(float) - centers[labels[i]]) for i in range(data.n)]
+    start, end = round(data.n * (0.5 - keep / 2)), round(data.n * (0.5 + keep / 2))
+    want = sorted(np.argsort(gaps, kind="stable")[start:end].tolist())
+    assert len(want) == count_kept(data.n, keep)
+    inputs = {"labels": labels, "embeddings": data.inputs["embeddings"]}
+    assert rows_kept("moderate", data.table.values, keep, options={}, **inputs) == want
+
+
+def test_moderate_bands_of_a_compact_and_a_spread_class() -> None:
+    """Distances 0, 1, 1, 2, 2 and 0, 10, 10, 20, 20 to the two class centers."""
+    points = torch.tensor([0.0, -1.0, 1.0, -2.0, 2.0, 100.0, 90.0, 110.0, 80.0, 120.0])[:, None]
+    inputs = {"labels": np.repeat([0, 1], 5), "embeddings": points}
+    # Ranking by distance, ties to the lower row: 0 5 1 2 3 4 6 7 8 9.
+    assert rows_kept("moderate", np.ones(10), 0.4, options={}, **inputs) == [2, 3, 4, 6]
+    per_class = rows_kept("moderate", np.ones(10), 0.4, options={"band": "per_class"}, **inputs)
+    assert per_class == [1, 2, 6, 7]
+    with pytest.raises(InputError, match="band is 'both'"):
+        rows_kept("moderate", np.ones(10), 0.4, options={"band": "both"}, **inputs)
+
+
+def test_moderate_per_class_keeps_the_middle_of_each_class(data: SimpleNamespace) -> None:
     points = data.inputs["embeddings"].numpy()
     labels = data.labels
-    kept = rows_kept(
-        "moderate", data.table.values, 0.4, options={}, labels=labels, embeddings=data.inputs["embeddings"]
-    )
+    inputs = {"labels": labels, "embeddings": data.inputs["embeddings"]}
+    kept = rows_kept("moderate", data.table.values, 0.4, options={"band": "per_class"}, **inputs)
     for label in range(3):
         members = np.flatnonzero(labels == label)
         gaps = [np.linalg.norm(points[i] - np.median(points[members], axis=0)) for i in members]

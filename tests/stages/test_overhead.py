@@ -81,8 +81,16 @@ def test_arms_pay_for_the_seeds_in_their_table_and_for_what_their_rule_reads(tmp
         {"name": "plain", "score": "tdds", "extrapolator": "auto"},
         {"name": "diverse", "score": "tdds", "extrapolator": "auto", "rule": "d2"},
         {"name": "middle", "score": "tdds", "extrapolator": "auto", "rule": "moderate"},
+        {
+            "name": "drawn",
+            "score": "tdds",
+            "second_score": "confidence",
+            "extrapolator": "auto",
+            "rule": "beta",
+        },
     ]
-    options = {"extrapolators": ["auto", "short_run"], "scores": [{"name": "tdds", "T": 6, "window": 4}]}
+    scores = [{"name": "tdds", "T": 6, "window": 4}, {"name": "confidence", "reduce": "mean"}]
+    options = {"extrapolators": ["auto", "short_run"], "scores": scores}
     content = yaml.safe_load((ROOT / "tests/tiny.yaml").read_text())
     content |= {**options, "arms": arms, "oracle": None, "controls": False}
     content["training"]["random_states"] = [0]
@@ -101,6 +109,10 @@ def test_arms_pay_for_the_seeds_in_their_table_and_for_what_their_rule_reads(tmp
     assert before_training("plain") == pytest.approx(looked)
     for name in ("diverse", "middle"):
         assert before_training(name) == pytest.approx(looked + passes("embed"))
+    # The second score is recorded on evaluation passes, which the first one does without.
+    evaluated = passes("seed_training_evaluation")
+    assert evaluated > 0
+    assert before_training("drawn") == pytest.approx(looked + evaluated)
 
 
 FULL = Cost(seconds=30.0, trained_samples=3000)
