@@ -40,7 +40,7 @@ def load_config(path: Path | str, overrides: Sequence[str] = ()) -> Config:
     """Reads a YAML file and applies ``a.b=value`` overrides; every fault is one sentence that names file and key."""
     path = Path(path)
     try:
-        raw = yaml.safe_load(must_exist(path).read_text())
+        raw = yaml.safe_load(must_exist(path).read_text(encoding="utf-8"))
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         detail = " ".join(str(error).split())
         raise InputError(f"{path} is not valid YAML: {detail}") from error

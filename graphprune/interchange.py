@@ -136,7 +136,7 @@ def read_ids(path: Path | str) -> Selection:
     """A selection from a text file with one id on each line, all weights 1."""
     path = Path(path)
     try:
-        lines = must_exist(path).read_text().split()
+        lines = must_exist(path).read_text(encoding="utf-8").split()
         ids = np.sort(np.array([int(line) for line in lines], dtype=np.int64))
     except (ValueError, OverflowError) as error:
         raise InputError(f"{path}: every line must be one integer id ({error})") from error

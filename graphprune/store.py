@@ -183,7 +183,7 @@ class RunFolder:
         if not self.team.writes:
             return
         line = json.dumps({"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "event": event, **fields})
-        with (self.path / "log.jsonl").open("a") as handle:
+        with (self.path / "log.jsonl").open("a", encoding="utf-8") as handle:
             handle.write(line + "\n")
 
     def _record_path(self, stage: str) -> Path:
@@ -192,7 +192,7 @@ class RunFolder:
     @staticmethod
     def _record(path: Path) -> dict[str, Any] | None:
         try:
-            record = json.loads(path.read_text())
+            record = json.loads(path.read_text(encoding="utf-8"))
             # A record vouches for all else, so a damaged one counts as none.
             if record.pop("digest", None) not in (None, fingerprint(record)):
                 return None

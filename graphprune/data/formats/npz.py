@@ -87,7 +87,7 @@ def _pems(path: Path, data: Array, missing: float | None, steps_per_day: int) ->
     _, sensors, channels = values.shape
     # PEMS03 numbers its sensors by station; the list lies beside the readings.
     listed = path.with_suffix(".txt")
-    stations = listed.read_text().split() if listed.is_file() else []
+    stations = listed.read_text(encoding="utf-8").split() if listed.is_file() else []
     return SensorSeries(
         name=path.stem,
         values=values,
