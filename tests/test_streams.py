@@ -88,11 +88,10 @@ def test_a_full_device_behind_stderr_changes_neither_stdout_nor_the_kind_of_erro
     assert json.loads(done.stdout)
     done = shell(f"$G run '{tmp_path}/nowhere.yaml' 2> /dev/full")
     assert (done.returncode, done.stdout) == (2, "")
-    code = "from graphprune.cli import about, output; from graphprune import cli; about.print_json = output.say; cli.main()"
-    done = subprocess.run(
-        ["sh", "-c", f"'{sys.executable}' -c \"{code.replace('print_json = output.say', 'print_json = lambda _: output.say(str(1))')}\" schema 2> /dev/full"],
-        capture_output=True, check=False,
-    )  # fmt: skip
+    code = "from graphprune import cli; from graphprune.cli import about, output\n"
+    code += "about.print_json = lambda _: output.say('done')\ncli.main()"
+    line = f"'{sys.executable}' -c \"{code}\" schema 2> /dev/full"
+    done = subprocess.run(["sh", "-c", line], capture_output=True, check=False)
     assert (done.returncode, done.stdout) == (1, b""), "a message that was lost is a failure"
 
 
