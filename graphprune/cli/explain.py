@@ -82,9 +82,26 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 def _out_of_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
         return True
-    return isinstance(error, RuntimeError | ImportError | OSError) and any(
+    if isinstance(error, RuntimeError | ImportError | OSError) and any(
         words in str(error).lower() for words in _NO_MEMORY
-    )
+    ):
+        return True
+    # What a library raises that could not be loaded into a small address space does not tell the reason.
+    return isinstance(error, SystemError | ImportError) and _address_space_is_spent()
+
+
+def _address_space_is_spent() -> bool:
+    """Whether a limit (ulimit -v) leaves less than the libraries need, 1 GiB."""
+    import resource
+
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if limit == resource.RLIM_INFINITY:
+        return False
+    try:
+        used = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
+    except (OSError, ValueError):
+        return False
+    return limit - used < 2**30
 
 
 def _place(error: BaseException) -> str:
