@@ -54,15 +54,18 @@ class ConsoleReporter:
 
 
 def summary(metrics: dict[str, Any]) -> str:
-    """The tables of a run, and its verdict."""
-    parts = []
+    """The tables of a run, and its verdict, which comes first where the models have not learned."""
+    from graphprune.report.verdict import verdict
+
+    parts, found = [], verdict(metrics)
+    if found.kind == "not_learned":
+        parts.append(f"{found.sentence}\n")
     for score, judged in metrics["extrapolation"].items():
         parts.append(_extrapolation(score, judged))
     parts.append(_training(metrics))
-    if len(metrics["training"]) > 1:
-        from graphprune.report.verdict import verdict
-
-        parts.append(verdict(metrics).sentence)
+    if len(metrics["training"]) > 1 and found.kind != "not_learned":
+        parts.append(found.sentence)
+    parts += found.notes
     return "\n".join(parts)
 
 

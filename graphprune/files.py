@@ -116,8 +116,12 @@ def write_npy(path: Path, array: npt.NDArray[Any]) -> None:
 def read_json(path: Path) -> Any:
     """Parsed JSON, or an `InputError` that names the file."""
     try:
-        return json.loads(must_exist(path).read_text(encoding="utf-8-sig"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        text = must_exist(path).read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not valid JSON ({error}); write it anew or pass another file") from error
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:  # also numbers of thousands of digits, and endless brackets
         raise InputError(f"{path} is not valid JSON ({error}); write it anew or pass another file") from error
 
 

@@ -77,7 +77,7 @@ def _reset_peak() -> None:
     if sys.platform == "linux":
         # Where this is refused, the peak is that of the process so far: never too small.
         with suppress(OSError):
-            Path("/proc/self/clear_refs").write_text("5")
+            Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     for device in _used_gpus():
         sys.modules["torch"].cuda.reset_peak_memory_stats(device)
 
@@ -98,7 +98,7 @@ def _await_gpus() -> None:
 def _peak_mib() -> float:
     peak = 0.0
     try:
-        for line in Path("/proc/self/status").read_text().splitlines():
+        for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
             if line.startswith("VmHWM:"):
                 peak = int(line.split()[1]) / 1024
     except OSError:

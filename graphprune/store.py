@@ -289,7 +289,7 @@ class RunFolder:
             return
         self.files.claim(self.path / "log.jsonl")
         line = json.dumps({"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "event": event, **fields})
-        with (self.path / "log.jsonl").open("a") as handle:
+        with (self.path / "log.jsonl").open("a", encoding="utf-8") as handle:
             handle.write(line + "\n")
 
     def _record_path(self, stage: str) -> Path:

@@ -239,7 +239,10 @@ CASES = {
         digits("extrapolators=[{name: knn, k: 1.5}]", "arms=[]"),
         "extrapolator 'knn': k must be an integer from 1 to 1,000,000,000 (received 1.5)",
     ),
-    "no penalty": (digits("extrapolators=[{name: ridge, alphas: []}]", "arms=[]"), "alphas must be a list of one or more"),
+    "no penalty": (
+        digits("extrapolators=[{name: ridge, alphas: []}]", "arms=[]"),
+        "alphas must be a list of one or more",
+    ),
     "a share above 1 for a rule": (
         digits("arms.0.rule={name: ccs, drop_hardest: 2}"), "drop_hardest must be a number from 0 to below 1",
     ),

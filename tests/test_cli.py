@@ -194,8 +194,41 @@ def test_a_bug_is_one_line_and_exit_code_1_with_the_traceback_on_request(run, mo
     monkeypatch.setattr("graphprune.registry.describe", broken)
     code, _, err = run("methods")
     assert (code, err.count("\n")) == (1, 1)
-    with pytest.raises(RuntimeError, match="boom"):
-        run("methods", "--debug")
+    assert "error: RuntimeError: boom (a fault of graphprune, in cli/about.py:" in err
+    code, _, err = run("methods", "--debug")
+    assert code == 1
+    assert err.startswith("Traceback")
+    assert "\nerror: RuntimeError: boom (" in err
+
+
+def test_an_error_without_words_still_says_what_and_where(run, monkeypatch):
+    def broken(*_):
+        raise AssertionError
+
+    monkeypatch.setattr("graphprune.registry.describe", broken)
+    assert run("methods")[2].startswith("error: AssertionError (a fault of graphprune, in cli/about.py:")
+
+
+def test_bad_input_stays_exit_code_2_with_debug(run):
+    code, _, err = run("report", "nowhere", "--debug")
+    assert code == 2
+    assert err.startswith("Traceback")
+    assert err.splitlines()[-1] == "error: nowhere has no metrics.json; give the folder of a finished run"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (("rn",), "'run'"),
+        (("run", "c.yaml", "--ot", "x"), "--out"),
+        (("select", "--kep", "1"), "--keep"),
+    ],
+)
+def test_misspelt_commands_and_options_are_met_with_the_nearest_ones(run, arguments, hint):
+    code, out, err = run(*arguments)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert hint in err
+    assert "--help" in err
 
 
 COMMANDS = sorted(c.name or c.callback.__name__ for c in cli.app.registered_commands)

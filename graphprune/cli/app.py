@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import signal
 import sys
 from typing import Annotated
@@ -11,13 +9,11 @@ from typing import Annotated
 import typer
 
 from graphprune import __version__
+from graphprune.cli.explain import DONE, FAILED, INTERRUPTED, explain, interrupted, show_traceback
 from graphprune.cli.options import DebugOption
-from graphprune.cli.output import say
-from graphprune.errors import InputError
+from graphprune.cli.output import messages_were_lost, standard_streams
 from graphprune.paths import refuse_unusable
 from graphprune.process import prepare_process
-
-DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 app = typer.Typer(
     add_completion=True,
@@ -36,7 +32,9 @@ def main() -> None:
     # A scheduler that ends the job is to leave the same order behind as Ctrl-C.
     former = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        sys.exit(_run())
+        with standard_streams():
+            code = _run() or _flush()
+        sys.exit(code)
     finally:
         # None: a handler that was not set from Python, and cannot be from here.
         signal.signal(signal.SIGTERM, signal.SIG_DFL if former is None else former)
@@ -51,47 +49,23 @@ def _run() -> int:
         code = app(args=arguments or ["--help"], standalone_mode=False)
     except Exception as error:
         if debug:
-            raise
-        return _explain(error)
+            show_traceback(error)
+        return explain(error)
     except KeyboardInterrupt:
-        return _interrupted()
+        return interrupted()
     # What typer makes of Ctrl-C depends on its version: an exception above, or this.
     if code == INTERRUPTED:
-        _interrupted()
+        interrupted()
     return code if isinstance(code, int) else DONE
 
 
-def _explain(error: Exception) -> int:
-    if isinstance(error, InputError):
-        say(f"error: {error}")
-        return BAD_INPUT
-    if isinstance(error, typer.Abort):
-        return _interrupted()
-    if isinstance(error, BrokenPipeError):
-        # Whoever read our output has enough of it; Python would complain again while it exits.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
-    # The argument parser's own errors, whose class has moved between versions of typer.
-    if (usage := getattr(error, "format_message", None)) is not None:
-        context = getattr(error, "ctx", None)
-        command = getattr(context, "command_path", "graphprune")
-        say(f"error: {usage().rstrip('.')}; see {command} --help")
-        return BAD_INPUT
-    if isinstance(error, OSError) and error.filename is not None:
-        say(f"error: {error.filename}: {error.strerror}; check the path, its permissions and the free space")
-        return BAD_INPUT
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS):
-        say(
-            f"error: the run folder cannot be written ({error.strerror}); free some space or choose another --out"
-        )
-        return BAD_INPUT
-    say(f"error: {type(error).__name__}: {error} (--debug shows where)")
-    return FAILED
-
-
-def _interrupted() -> int:
-    say("interrupted; what was finished is kept, and the same command goes on from there")
-    return INTERRUPTED
+def _flush() -> int:
+    """A command that is done has failed nevertheless if what it printed did not arrive."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        return explain(error)
+    return FAILED if messages_were_lost() else DONE
 
 
 def _version(wanted: bool) -> None:

@@ -97,7 +97,7 @@ def timed(n: int, work: Callable[[], Any]) -> tuple[Any, Measured]:
 def resident_mib() -> float:
     """Memory of this process now; 0 where the system does not tell."""
     try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     except (OSError, ValueError, IndexError):
         return 0.0
     return pages * 4096 / 2**20

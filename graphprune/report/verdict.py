@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from graphprune.report import wording
 from graphprune.report.agreement import clear_evidence
 from graphprune.report.arms import Arm, arms, equal_cost_arms
 from graphprune.report.comparison import Comparison, compare_arms
-from graphprune.report.format import larger_is_better
+from graphprune.report.learning import judge_training, learning_notes, training_sentence
 
-Kind = Literal["prune", "train_shorter", "no_difference"]
+Kind = Literal["prune", "train_shorter", "no_difference", "not_learned"]
 
 
 @dataclass(frozen=True)
@@ -21,12 +21,15 @@ class Verdict:
     Attributes:
         sentence: The advice with its figures.
         evidence: The comparisons that it rests on, one sentence each.
-        kind: ``prune``, ``train_shorter`` or ``no_difference`` (which includes "no statement is possible").
+        kind: ``prune``, ``train_shorter``, ``no_difference`` (which includes "no statement is possible") or
+            ``not_learned``.
+        notes: What limits the advice whatever it is, such as a seed run at chance level.
     """
 
     sentence: str
     evidence: list[str]
     kind: Kind
+    notes: tuple[str, ...] = ()
 
 
 def verdict(metrics: dict[str, Any]) -> Verdict:
@@ -39,9 +42,11 @@ def verdict(metrics: dict[str, Any]) -> Verdict:
     for K pruned arms, so that 95 % hold for all of them together. Simple arms are `full_short`,
     `random_equal_cost` and `rs2_equal_cost` of the arm's budget, and `full` where it costs no more.
 
+    - ``not_learned``: `full` does not beat the most frequent class, or for forecasts the last value, by its interval
+      (`graphprune.report.learning`); differences between such models mean nothing, so this comes before all else;
     - ``prune``: some pruned arm's interval lies above 0 against every simple arm;
     - ``no_difference``: some pruned arm leads every simple arm, yet not by more than its interval; or nothing
-      can be said (fewer than two random states, no `full_short`, a model that does not beat the last value);
+      can be said (fewer than two random states, no `full_short`);
     - ``train_shorter``: beside every pruned arm stands a simple one that is at least as good. Pruning has to
       earn its keep: a tie goes to the simple arm.
 
@@ -53,12 +58,19 @@ def verdict(metrics: dict[str, Any]) -> Verdict:
 
     Cost: O(arms x random states).
     """
+    models = judge_training(metrics)
+    if models is not None and not models.learned:
+        advice = Verdict(training_sentence(models), [], "not_learned")
+    else:
+        advice = _advice(metrics)
+    return replace(advice, notes=tuple(learning_notes(metrics)))
+
+
+def _advice(metrics: dict[str, Any]) -> Verdict:
     known = arms(metrics)
     candidates = [arm for arm in known.values() if arm.role == "pruned"]
     if not candidates:
         return _no_statement("this run trained no pruned arm")
-    if _learns_nothing(known):
-        return _no_statement("the model trained on everything does not beat repeating the last value")
     if not any(arm.base == "full_short" for arm in known.values()):
         return _no_statement(
             "there is no full_short arm, which spends the same on training shorter on everything"
@@ -97,14 +109,6 @@ def _against_simple(arm: Arm, known: dict[str, Arm], level: float) -> list[Compa
     compared = [compare_arms(arm, other, level=level) for other in others]
     table = [one for one in compared if one is not None]
     return table if any(one.other.base == "full_short" for one in table) else []
-
-
-def _learns_nothing(known: dict[str, Arm]) -> bool:
-    full, last = known.get("full"), known.get("last_value")
-    if full is None or last is None or full.mean is None or last.mean is None:
-        return False
-    gain = full.mean - last.mean if larger_is_better(full.metric) else last.mean - full.mean
-    return gain <= 0
 
 
 def _no_statement(why: str) -> Verdict:

@@ -287,11 +287,10 @@ def report_alone(runs: list[Path], out: Path | None) -> Path:
     from graphprune.data.load import load_data
     from graphprune.report.compare import compare
     from graphprune.report.html import render
-    from graphprune.stages.report import read_report_input
+    from graphprune.stages.report import read_report_input, refuse_unfinished
 
     for run in runs:
-        if not (run / "metrics.json").is_file():
-            raise InputError(f"{run} has no metrics.json; give the folder of a finished run")
+        refuse_unfinished(run)
     if out is not None:
         check_out(out, (".html",))
     if len(runs) == 1:

@@ -7,10 +7,13 @@ from typing import Any
 
 from graphprune.files import read_json
 from graphprune.ledger import Cost
+from graphprune.report.learning import judge_seed_run, judge_training
+from graphprune.report.verdict import verdict
 from graphprune.stages.arms import Arm, ArmResult
 from graphprune.stages.evaluate import read_evaluation
 from graphprune.stages.forecasts import arm_errors, summary
 from graphprune.stages.job import Job
+from graphprune.stages.learned import majority_share, seed_run_metric
 from graphprune.stages.methods import is_control
 from graphprune.stages.overhead import inputs_cost
 from graphprune.train.forecast_errors import Errors
@@ -23,7 +26,7 @@ def collect_metrics(
 ) -> dict[str, Any]:
     """The content of ``metrics.json``; ``references`` are forecasts that need no training, by name."""
     n = len(job.data.train)
-    return {
+    metrics = {
         "schema": 1,
         "dataset": {
             "name": job.data.name,
@@ -31,8 +34,9 @@ def collect_metrics(
             "n_test": len(job.data.test),
             "fingerprint": job.data.fingerprint,
             "faults": list(job.data.faults),
+            "majority_share": majority_share(job.data),
         },
-        "seeds": {"n": n_seeds, "fraction": n_seeds / n},
+        "seeds": {"n": n_seeds, "fraction": n_seeds / n, **(seed_run_metric(job) if n_seeds else {})},
         "extrapolation": _extrapolation(job) if n_seeds else {},
         "training": {
             **{name: _reference(value) for name, value in references.items()},
@@ -41,6 +45,15 @@ def collect_metrics(
         "cost": {name: {"seconds": c.seconds, "peak_mib": c.peak_mib} for name, c in sorted(ledger.items())},
         "saving": _saving(trained),
     }
+    found, models, seeds = verdict(metrics), judge_training(metrics), judge_seed_run(metrics)
+    advice = {
+        "kind": found.kind,
+        "sentence": found.sentence,
+        "notes": list(found.notes),
+        "learned": models and models.learned,
+        "seeds_learned": seeds and seeds.learned,
+    }
+    return {**metrics, "verdict": advice}
 
 
 def _extrapolation(job: Job) -> dict[str, Any]:

@@ -39,7 +39,11 @@ def _git_commit() -> str | None:
     def git(*arguments: str) -> str:
         # No shell, and no text of the user's.
         done = subprocess.run(  # nosec B603 B607
-            ["git", "-C", str(here), *arguments], capture_output=True, text=True, timeout=10
+            ["git", "-C", str(here), *arguments],
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=10,
         )
         return done.stdout.strip() if done.returncode == 0 else ""
 
@@ -53,7 +57,7 @@ def _git_commit() -> str | None:
 def _hardware(job: Job) -> dict[str, Any]:
     cpu = platform.processor() or platform.machine()
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
         cpu = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         pass  # other systems keep no such file

@@ -7,13 +7,16 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from filelock import FileLock, Timeout
 
 from graphprune.config import Config
 from graphprune.config_file import load_config
 from graphprune.data.base import Data
-from graphprune.files import read_json, read_npy, write_json, write_text
+from graphprune.errors import InputError
+from graphprune.files import read_npy, write_json, write_text
 from graphprune.report.html import ReportInput, render
 from graphprune.report.samples import SampleMap
+from graphprune.report.stored import read_ledger, read_metrics, read_provenance
 from graphprune.select.base import Selection
 from graphprune.stages.evaluate import LEAST_CLEAR, clear_windows, oracle_truth
 from graphprune.stages.extrapolate import heldout_path, prediction_path
@@ -53,22 +56,42 @@ def write_page(job: Job) -> Path:
 
 def read_report_input(run: Path, config: Config | None = None, data: Data | None = None) -> ReportInput:
     """What the page shows, from the folder of a finished run; without ``data`` the samples have no pictures."""
+    metrics, ledger, provenance = read_metrics(run), read_ledger(run), read_provenance(run)
     config = config or load_config(run / "config.yaml")
-    metrics = read_json(run / "metrics.json")
     layout = RunFolder(run)
     scored = bool(metrics["extrapolation"])
+    if scored and set(metrics["extrapolation"]) != {score.name for score in config.scores}:
+        raise InputError(
+            f"{run}: metrics.json has the scores {', '.join(metrics['extrapolation'])} and config.yaml "
+            f"{', '.join(score.name for score in config.scores) or 'none'}; restore the files, or run the job again"
+        )
     return ReportInput(
         metrics=metrics,
-        ledger=read_json(run / "ledger.json"),
+        ledger=ledger,
         config_yaml=config.to_yaml(),
         provenance={
-            **read_json(run / "provenance.json"),
+            **provenance,
             "commands": [f"graphprune run config.yaml --out {run.name}"],
         },
         scatter=_scatter(layout, config, data) if scored else {},
         map=_samples(layout, config, data) if scored else None,
         name=config.name,
     )
+
+
+def refuse_unfinished(run: Path) -> None:
+    """Refuses a folder that holds no finished run, or one that a process is at work in."""
+    if not (run / "metrics.json").is_file():
+        raise InputError(f"{run} has no metrics.json; give the folder of a finished run")
+    if not (run / ".lock").exists():
+        return
+    try:
+        with FileLock(run / ".lock", timeout=0):
+            pass
+    except Timeout as error:
+        raise InputError(f"{run} is in use by a run; wait until it has finished") from error
+    except OSError:
+        return  # a folder that may only be read
 
 
 def _scatter(run: RunFolder, config: Config, data: Data | None) -> dict[str, dict[str, dict[str, Any]]]:
@@ -112,6 +135,10 @@ def _samples(run: RunFolder, config: Config, data: Data | None) -> SampleMap:
         for score, method in chosen.items()
     }
     first = next(iter(tables.values()))
+    for score, table in tables.items():
+        path = prediction_path(run, score, chosen[score])
+        if not np.array_equal(table.ids, first.ids if data is None else data.train.ids):
+            raise InputError(f"{path} is about other samples than the run's data; run the job again")
     kept = {
         arm.name: np.isin(first.ids, Selection.from_parquet(selection_path(run, arm.name)).ids)
         for arm in config.arms
@@ -125,18 +152,38 @@ def _samples(run: RunFolder, config: Config, data: Data | None) -> SampleMap:
         stds={score: table.std for score, table in tables.items() if table.std is not None},
         measured=first.measured,
         kept=kept,
-        visits={name: share for name in samplers if (share := _visits(run, config, name)) is not None},
-        xy=principal_plane(read_npy(run / "embeddings.npy", mmap=True)),
+        visits={
+            name: share for name in samplers if (share := _visits(run, config, name, len(first))) is not None
+        },
+        xy=principal_plane(_embeddings(run / "embeddings.npy", len(first))),
         **({} if data is None else pictures(data)),
     )
 
 
-def _visits(run: RunFolder, config: Config, arm: str) -> npt.NDArray[np.float64] | None:
+def _embeddings(path: Path, n: int) -> npt.NDArray[Any]:
+    """The embeddings ``[N, D]``, memory-mapped."""
+    array = read_npy(path, mmap=True)
+    if array.ndim != 2 or len(array) != n or array.dtype.kind != "f" or not array.shape[1]:
+        raise InputError(
+            f"{path} is {array.dtype} {list(array.shape)}; it must be floating point [{n}, D]; run the job again"
+        )
+    if not np.isfinite(array).all():
+        raise InputError(f"{path} holds NaN or infinite values; run the job again")
+    return array
+
+
+def _visits(run: RunFolder, config: Config, arm: str, n: int) -> npt.NDArray[np.float64] | None:
     """How often an epoch of the arm trains on each sample, ``[N]``, mean over the random states."""
     paths = [run / f"arms/{arm}/{state}.visits.npy" for state in config.training.random_states]
     # Runs made before visits were counted have none.
     if not all(path.exists() for path in paths):
         return None
-    counts = np.stack([read_npy(path) for path in paths])
+    visits = [read_npy(path) for path in paths]
+    for path, one in zip(paths, visits, strict=True):
+        if one.shape != (n,) or one.dtype.kind not in "iu":
+            raise InputError(
+                f"{path} is {one.dtype} {list(one.shape)}; it must be integers [{n}]; run the job again"
+            )
+    counts = np.stack(visits)
     share: npt.NDArray[np.float64] = counts.mean(axis=0, dtype=np.float64) / config.training.epochs
     return share

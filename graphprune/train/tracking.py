@@ -60,7 +60,7 @@ class JsonlTracker:
     def _append(self, event: str, **fields: Any) -> None:
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S%z")
         line = json.dumps({"time": stamp, "event": event, "stage": self.stage, **fields})
-        with self.path.open("a") as handle:
+        with self.path.open("a", encoding="utf-8") as handle:
             handle.write(line + "\n")
 
 

@@ -110,8 +110,12 @@ def test_a_model_that_does_not_beat_the_last_value_shows_nothing(forecast: dict[
     assert verdict(forecast).kind == "train_shorter"
     forecast["training"]["last_value"].update(value=[20.0], mean=20.0)
     found = verdict(forecast)
-    assert found.kind == "no_difference"
-    assert "last value" in found.sentence
+    assert found.kind == "not_learned"
+    assert found.evidence == []
+    assert found.sentence == (
+        "The models have not learned yet: full has a mean absolute error of 20.23 (95 % interval 19.85 to 20.61), "
+        "repeating the last value gives 20.00; raise training.epochs or training.lr before comparing arms."
+    )
 
 
 def test_with_several_budgets_each_arm_meets_its_own() -> None:
