@@ -19,6 +19,7 @@ from graphprune.data.sensors import SensorSeries, embedded, read_sensors, with_l
 from graphprune.data.timesplit import split_windows
 from graphprune.devices import indexed
 from graphprune.errors import InputError
+from graphprune.files import array_digest
 
 Granularity = Literal["network", "sensor"]
 Ids = npt.NDArray[np.int64]
@@ -136,17 +137,17 @@ class WindowSamples(Samples):
     def digest(self) -> bytes:
         """Hash of what the samples are: ids, window lengths, scaling, clock, links and the readings they span."""
         settings = (self.window, self.horizon, self.delay, self.granularity, self.target, self.features)
-        digest = hashlib.blake2b(repr(settings).encode())
-        digest.update(self.ids.tobytes())
-        digest.update(self.scaler.mean.numpy().tobytes() + self.scaler.std.numpy().tobytes())
-        digest.update(self.series.timestamps.tobytes())
-        if (links := self.series.links) is not None:
-            digest.update(links.tobytes())
+        names = (self.series.sensor_ids, self.series.channels)
+        digest = hashlib.blake2b(repr((settings, names)).encode())
+        mean, std, series = self.scaler.mean.numpy(), self.scaler.std.numpy(), self.series
+        digest.update(
+            array_digest(ids=self.ids, mean=mean, std=std, stamps=series.timestamps, links=series.links)
+        )
         if len(self.ids):
             first, stop = int(self.starts[0]), int(self.starts[-1]) + self.span
             for start in range(first, stop, self.series.steps_per_block()):
                 digest.update(
-                    self.series.block(start, min(stop, start + self.series.steps_per_block())).tobytes()
+                    array_digest(values=series.block(start, min(stop, start + series.steps_per_block())))
                 )
         return digest.digest()
 

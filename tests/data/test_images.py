@@ -119,7 +119,7 @@ def parquet_options(**changes):
 
 
 def test_parquet_images_are_decoded_in_order(cache):
-    from graphprune.data.huggingface import load_parquet
+    from graphprune.data.parquet import load_parquet
 
     colours = [(10 * i, 5, 200 - i) for i in range(20)]
     write_parquet(cache / "train.parquet", [png(c) for c in colours], [i % 2 for i in range(20)])
@@ -131,7 +131,7 @@ def test_parquet_images_are_decoded_in_order(cache):
 
 
 def test_images_of_other_sizes_need_image_size(cache):
-    from graphprune.data.huggingface import load_parquet
+    from graphprune.data.parquet import load_parquet
 
     write_parquet(cache / "mixed.parquet", [png((0, 0, 0)), png((9, 9, 9), 8)] * 4, [0, 1] * 4)
     with pytest.raises(InputError, match="image 1 has size .* data.image_size"):
@@ -141,7 +141,7 @@ def test_images_of_other_sizes_need_image_size(cache):
 
 
 def test_unusable_parquet_files_are_refused(cache):
-    from graphprune.data.huggingface import load_parquet
+    from graphprune.data.parquet import load_parquet
 
     write_parquet(cache / "bad.parquet", [b"not an image"] * 8, [0, 1] * 4)
     with pytest.raises(InputError, match="image 0 cannot be decoded"):
@@ -157,7 +157,7 @@ def test_unusable_parquet_files_are_refused(cache):
 
 
 def test_image_folders_name_their_classes(cache):
-    from graphprune.data.huggingface import load_imagefolder
+    from graphprune.data.imagefolder import load_imagefolder
 
     for label, colour in (("cat", (1, 1, 1)), ("dog", (9, 9, 9))):
         (cache / "pets" / label).mkdir(parents=True)
@@ -171,7 +171,7 @@ def test_image_folders_name_their_classes(cache):
 
 
 def test_the_real_cifar_file_loads(shared_data, cache):
-    from graphprune.data.huggingface import load_parquet
+    from graphprune.data.parquet import load_parquet
 
     path = shared_data / "cifar10_test.parquet"
     data = load_parquet(path, test_path=None, **parquet_options(limit=200))

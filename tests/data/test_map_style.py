@@ -29,7 +29,7 @@ def test_items_that_change_are_refused():
 
 def test_labels_that_are_not_the_items_own_are_refused():
     with pytest.raises(InputError, match="item 1 of the dataset has label 1, but its labels say 0"):
-        MapSamples(PLAIN, labels=np.zeros(6)).digest()
+        MapSamples(PLAIN, labels=np.zeros(6, int)).digest()
     assert MapSamples(PLAIN, labels=np.arange(6) % 2).digest() == MapSamples(PLAIN).digest()
 
 
