@@ -33,7 +33,7 @@ audit: $(STAMP)
 	$(BIN)/pip-audit --skip-editable
 
 fuzz: $(STAMP)
-	GRAPHPRUNE_FUZZ=5000 $(BIN)/pytest tests/test_fuzz.py tests/data/test_archives.py
+	GRAPHPRUNE_FUZZ=5000 $(BIN)/pytest tests/test_fuzz.py tests/data/test_archives.py tests/data/test_damaged_images.py
 
 # The report page in the chromium that stands on the path.
 test-browser: $(STAMP)

@@ -50,6 +50,12 @@ class _ImageSource(_Source):
     image_size: Annotated[
         int | None, Field(ge=4, le=4_096, description="Resize to a square of so many pixels.")
     ] = None
+    skip_broken: Annotated[
+        bool,
+        Field(
+            description="Skip images that cannot be decoded, and report them; ids of the others stay as they are."
+        ),
+    ] = False
 
 
 class HubData(_ImageSource):
@@ -65,7 +71,7 @@ class HubData(_ImageSource):
 
 
 class ParquetData(_ImageSource):
-    """Local Parquet files with encoded images and integer labels."""
+    """Local Parquet files with encoded images, and integer labels or class names."""
 
     kind: Literal["parquet"]
     path: Annotated[Path, Field(description="File to train on.")]
@@ -75,7 +81,7 @@ class ParquetData(_ImageSource):
 
 
 class ImageFolderData(_ImageSource):
-    """A folder with one sub-folder per class."""
+    """A folder with one sub-folder of images per class; test classes are matched by name."""
 
     kind: Literal["imagefolder"]
     path: Annotated[Path, Field(description="Folder to train on.")]

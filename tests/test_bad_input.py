@@ -280,7 +280,7 @@ CASES = {
     "labels that are floats": (arrays(x=X, y=Y.astype(float)), "integer class labels"),
     "negative labels": (arrays(x=X, y=Y - 1), "negative labels"),
     "labels that are no classes": (arrays(x=X, y=Y + 2**40), "number the classes from 0"),
-    "duplicate ids": (arrays(x=X, y=Y, ids=np.zeros(60, int)), "some ids stand more than once"),
+    "duplicate ids": (arrays(x=X, y=Y, ids=np.zeros(60, int)), "some ids are duplicates"),
     "ids of another length": (arrays(x=X, y=Y, ids=np.arange(3)), "one id each"),
     "ids that are texts": (arrays(x=X, y=Y, ids=np.array(["ü"] * 60)), "they must be integers, one per sample"),
     "test samples of another shape": (arrays(x=X, y=Y, x_test=X[:, :2], y_test=Y), "make them alike"),
@@ -296,8 +296,8 @@ CASES = {
     ),
     "parquet without an image column": (parquet({"a": [1, 2], "label": [0, 1]}), "no image column"),
     "parquet without the named column": (images(4, 4, image="pic"), "no column 'pic'"),
-    "labels in parquet that are texts": (
-        parquet({"image": [{"bytes": b""}] * 2, "label": ["a", "b"]}), "integer class labels",
+    "labels in parquet that are captions": (
+        parquet({"image": [{"bytes": b""}] * 2, "label": ["a", "b"]}), "are no class names",
     ),
     "an image that is none": (images(*[4] * 9, b"no image"), "cannot be decoded"),
     "an image without bytes": (images(*[4] * 9, None), "cannot be decoded"),
@@ -376,7 +376,7 @@ CASES = {
     ),
     "vectors of several lengths in parquet": (
         lambda f: (pq.write_table(pa.table({"embedding": [[1.0], [1.0, 2.0]]}), f / "e.parquet"),
-                   ("graph", "--embeddings", f / "e.parquet", "--out", f / "H"))[1], "fixed-size lists",
+                   ("graph", "--embeddings", f / "e.parquet", "--out", f / "H"))[1], "2 values in row 1 but 1 in row 0",
     ),
     "no tensor in safetensors": (
         lambda f: ((f / "e.safetensors").write_bytes(b"\x02\0\0\0\0\0\0\0{}"),

@@ -29,8 +29,8 @@ from experiments.parallel import run_all
 from experiments.tables import append_lines, read_lines
 from graphprune.config_training import OptimisationConfig
 from graphprune.data.base import Data
-from graphprune.data.huggingface import load_parquet
 from graphprune.data.images import stratified
+from graphprune.data.parquet import load_parquet
 from graphprune.data.relabelled import Relabelled
 from graphprune.embed.module import embed_samples
 from graphprune.ledger import Cost, measure

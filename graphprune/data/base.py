@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from graphprune.devices import fits_on, indexed
 from graphprune.errors import InputError
+from graphprune.files import array_digest
 
 Placement = Literal["auto", "device", "host"]
 # Fewer are believed of any data set; more only where it has as many samples.
@@ -115,7 +116,9 @@ class Data:
             if (np.diff(samples.ids) <= 0).any():
                 raise InputError(f"data '{self.name}': {part} ids must be ascending without repetition")
         if not self.fingerprint:
-            digest = hashlib.blake2b(self.train.digest() + self.test.digest(), digest_size=12)
+            task = (self.info.kind, self.info.input_shape, self.info.num_classes, self.info.class_names)
+            digest = hashlib.blake2b(repr(task).encode(), digest_size=12)
+            digest.update(self.train.digest() + self.test.digest())
             object.__setattr__(self, "fingerprint", digest.hexdigest())
 
 
@@ -166,10 +169,9 @@ class TensorSamples(Samples):
             yield Batch(rows, self._normalise(x[rows], scale), y[rows])
 
     def digest(self) -> bytes:
-        digest = hashlib.blake2b(self.ids.tobytes())
-        digest.update(self.labels.tobytes() if self.labels is not None else b"")
-        digest.update(np.ascontiguousarray(self.x.cpu().numpy()).data)
-        return digest.digest()
+        return array_digest(
+            ids=self.ids, labels=self.labels, mean=self.mean, std=self.std, x=self.x.cpu().numpy()
+        )
 
     def _lies_on(self, device: torch.device) -> bool:
         if self.placement != "auto":
@@ -219,6 +221,24 @@ class _ByRows(Dataset[Any]):
 
     def __getitem__(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         return rows, self.x[rows], self.y[rows]
+
+
+def class_info(
+    input_shape: tuple[int, ...],
+    train: npt.NDArray[np.int64],
+    test: npt.NDArray[np.int64],
+    names: tuple[str, ...] = (),
+) -> TaskInfo:
+    """The task of classifying inputs with labels ``[n]`` of both parts; default names are the numbers.
+
+    Raises:
+        InputError: as `count_classes`; there are fewer names than classes.
+    """
+    classes = count_classes(train, test)
+    if names and len(names) < classes:
+        raise InputError(f"{len(names)} class names, but labels reach {classes - 1}; give one name per class")
+    names = tuple(names) or tuple(str(label) for label in range(classes))
+    return TaskInfo("classification", tuple(input_shape), num_classes=len(names), class_names=names)
 
 
 def count_classes(*parts: npt.NDArray[np.int64]) -> int:

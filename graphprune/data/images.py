@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +11,17 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from graphprune.data.base import Data, Samples, TaskInfo, TensorSamples, count_classes
+from graphprune.data.base import Data, Samples, TensorSamples, class_info
+from graphprune.data.labels import class_labels, listed, uncovered
 from graphprune.errors import InputError
 from graphprune.files import read_npz, require_finite
 from graphprune.rng import generator
 from graphprune.select.base import share_by_class
+
+_ARRAYS = ("x", "y", "x_test", "y_test", "ids")
+_BLOCK = 1024
+# Images within 0..1 in one part and beyond this in the other are on different scales.
+_NO_UNIT_SCALE = 16
 
 
 def load_sklearn(
@@ -33,27 +41,40 @@ def load_sklearn(
 def load_npz(
     path: Path, *, test_fraction: float = 0.2, limit: int | None = None, faults: tuple[str, ...] = ()
 ) -> Data:
-    """Arrays ``x [N, ...]``, ``y [N]`` and optionally ``x_test``, ``y_test``, ``ids [N]``."""
+    """Arrays ``x [N, ...]``, ``y [N]`` and optionally ``x_test``, ``y_test``, ``ids [N]``; others are reported."""
     arrays = read_npz(path)
+    similar = {name: _plain(name) for name in arrays if name not in _ARRAYS}
+    for name, plain in similar.items():
+        if plain in map(_plain, _ARRAYS):
+            meant = next(known for known in _ARRAYS if _plain(known) == plain)
+            raise InputError(f"{path} has an array '{name}'; call it '{meant}', or leave it out")
     for name in ("x", "y"):
         if name not in arrays:
             raise InputError(
                 f"{path} has no array '{name}' (it has {', '.join(arrays) or 'none'}); save x and y"
             )
-    test = (arrays["x_test"], arrays["y_test"]) if {"x_test", "y_test"} <= arrays.keys() else None
+    if ("x_test" in arrays) != ("y_test" in arrays):
+        one, other = ("x_test", "y_test") if "x_test" in arrays else ("y_test", "x_test")
+        raise InputError(f"{path} has an array '{one}' but no '{other}'; save both or neither")
+    if similar:
+        faults = (*faults, f"{path}: left out the arrays {listed(sorted(similar))}")
     try:
         return classification_data(
             path.stem,
             arrays["x"],
             arrays["y"],
             ids=arrays.get("ids"),
-            test=test,
+            test=(arrays["x_test"], arrays["y_test"]) if "x_test" in arrays else None,
             test_fraction=test_fraction,
             limit=limit,
             faults=faults,
         )
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\W_]", "", name.lower())
 
 
 def classification_data(
@@ -63,53 +84,72 @@ def classification_data(
     *,
     ids: npt.NDArray[Any] | None = None,
     test: tuple[npt.NDArray[Any], npt.NDArray[Any]] | None = None,
+    test_ids: npt.NDArray[np.int64] | None = None,
     class_names: tuple[str, ...] = (),
     test_fraction: float = 0.2,
     limit: int | None = None,
     faults: tuple[str, ...] = (),
 ) -> Data:
-    """`Data` from arrays: images ``[N, C, H, W]`` (uint8 or float) or vectors ``[N, D]``, labels ``[N]`` integers.
+    """`Data` from arrays: images ``[N, C, H, W]`` or vectors ``[N, D]``, labels ``[N]`` integers.
 
     Without ``test`` a stratified share of the samples is held out, the same for every seed of a job.
-    Inputs are standardised per channel (images) or feature (vectors) with the training part's statistics.
+    Inputs are standardized per channel (images) or feature (vectors) with the training part's statistics.
+    Whole numbers from 0 to 255 are the same pixels in every dtype; both parts must be on one scale (`one_scale`).
     """
     x, y = _check(x, y, "")
-    if ids is not None and np.asarray(ids).dtype.kind not in "iu":
-        raise InputError(f"ids are {np.asarray(ids).dtype}; they must be integers, one per sample")
-    order_ids = np.arange(len(x), dtype=np.int64) if ids is None else np.asarray(ids, dtype=np.int64)
-    if len(order_ids) != len(x):
-        raise InputError(f"{len(x)} samples but {len(order_ids)} ids; give one id each")
-    if len(np.unique(order_ids)) != len(order_ids):
-        raise InputError("some ids stand more than once; ids must be unique, without repetition")
+    order_ids = _ids(ids, len(x))
+    if test is not None:
+        x_test, y_test = _check(*test, "_test")
+        if x_test.shape[1:] != x.shape[1:]:
+            raise InputError(
+                f"x_test has samples of shape {x_test.shape[1:]}, x of {x.shape[1:]}; make them alike"
+            )
+        x, x_test = one_scale(x, x_test)
+        test_ids = np.arange(len(x_test), dtype=np.int64) if test_ids is None else test_ids
+    else:
+        (x,) = one_scale(x)
     order = np.argsort(order_ids, kind="stable")
-    x, y, order_ids = x[order], y[order], order_ids[order]
+    if (np.diff(order_ids) < 0).any():
+        x, y, order_ids = x[order], y[order], order_ids[order]
     if limit is not None and limit < len(x):
         rows = stratified(y, limit, purpose="limit")
         x, y, order_ids = x[rows], y[rows], order_ids[rows]
     if test is None:
         held = stratified(y, max(1, round(test_fraction * len(y))), purpose="test part")
         rest = np.setdiff1d(np.arange(len(y)), held)
+        if not len(rest):
+            raise InputError(
+                f"test_fraction {test_fraction:g} of {len(y)} samples leaves none to train on; lower it"
+            )
         (x, x_test), (y, y_test) = (x[rest], x[held]), (y[rest], y[held])
         order_ids, test_ids = order_ids[rest], order_ids[held]
-    else:
-        (x_test, y_test), test_ids = _check(*test, "_test"), np.arange(len(test[0]), dtype=np.int64)
-        if x_test.shape[1:] != x.shape[1:]:
-            raise InputError(
-                f"x_test has samples of shape {x_test.shape[1:]}, x of {x.shape[1:]}; make them alike"
-            )
-    classes = count_classes(y, y_test)
-    names = class_names or tuple(str(label) for label in range(classes))
+    info = class_info(x.shape[1:], y, y_test, class_names)
     mean, std = _statistics(x)
-    info = TaskInfo(
-        "classification", tuple(x.shape[1:]), num_classes=max(classes, len(names)), class_names=names
-    )
 
-    def samples(part: npt.NDArray[Any], labels: npt.NDArray[Any], part_ids: npt.NDArray[np.int64]) -> Samples:
+    def samples(
+        part: npt.NDArray[Any], labels: npt.NDArray[Any], part_ids: npt.NDArray[np.int64] | None
+    ) -> Samples:
         return TensorSamples(
             torch.from_numpy(np.ascontiguousarray(part)), labels, ids=part_ids, mean=mean, std=std
         )
 
-    return Data(name, samples(x, y, order_ids), samples(x_test, y_test, test_ids), info, faults)
+    found = (*faults, *(uncovered(y, y_test, info.class_names) if test is not None else ()))
+    return Data(name, samples(x, y, order_ids), samples(x_test, y_test, test_ids), info, found)
+
+
+def _ids(ids: npt.NDArray[Any] | None, n: int) -> npt.NDArray[np.int64]:
+    if ids is None:
+        return np.arange(n, dtype=np.int64)
+    ids = np.asarray(ids)
+    if ids.ndim != 1 or ids.dtype.kind not in "iu":
+        raise InputError(f"ids are {ids.dtype} {list(ids.shape)}; they must be integers, one per sample")
+    if len(ids) != n:
+        raise InputError(f"{n} samples but {len(ids)} ids; give one id each")
+    if len(ids) and int(ids.max()) > np.iinfo(np.int64).max:
+        raise InputError(f"ids reach {int(ids.max())}; they must fit int64")
+    if len(np.unique(ids)) != len(ids):
+        raise InputError("some ids are duplicates; each sample needs its own, without repetition")
+    return ids.astype(np.int64)
 
 
 def stratified(
@@ -124,23 +164,77 @@ def stratified(
     return np.sort(np.concatenate(rows))
 
 
+def one_scale(*parts: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
+    """Parts ``[N, ...]`` of a data set in one dtype: uint8 or float32, with the same numbers.
+
+    Integers from 0 to 255 are uint8 whatever their dtype was; floating-point parts stay float32 unless the other part
+    holds integers and theirs are whole numbers from 0 to 255 as well. Other integers become float32.
+
+    Raises:
+        InputError: one part is integer and the other has fractions, or images of one part lie within 0..1 and those
+            of the other reach far beyond: they cannot both be on the scale that they seem to be on.
+    """
+    integers = [part.dtype.kind in "iu" for part in parts]
+    if len(parts) > 1:
+        _refuse_two_scales(parts, integers)
+    if any(integers) and all(_are_bytes(part) for part in parts):
+        return [part.astype(np.uint8, copy=False) for part in parts]
+    with np.errstate(over="ignore"):
+        small = [part.astype(np.float32, copy=False) for part in parts]
+    for one, part, suffix in zip(small, parts, ("", "_test"), strict=False):
+        if part.dtype.itemsize > one.dtype.itemsize:
+            require_finite(one, f"x{suffix} in float32, which ends at 3.4e38,")
+    return small
+
+
+def _refuse_two_scales(parts: tuple[npt.NDArray[Any], ...], integers: list[bool]) -> None:
+    ranges = [(float(part.min()), float(part.max())) for part in parts]
+    described = " and ".join(
+        f"x{suffix} is {part.dtype} from {low:g} to {high:g}"
+        for part, suffix, (low, high) in zip(parts, ("", "_test"), ranges, strict=True)
+    )
+    fractions = any(integers) and not all(
+        whole or _are_whole(part) for part, whole in zip(parts, integers, strict=True)
+    )
+    (_, least), (_, most) = sorted(ranges, key=lambda pair: pair[1])
+    positive = min(low for low, _ in ranges) >= 0
+    if fractions or (parts[0].ndim == 4 and positive and least <= 1 and most > _NO_UNIT_SCALE):
+        raise InputError(f"{described}; bring both to one scale and dtype")
+
+
+def _are_whole(part: npt.NDArray[Any]) -> bool:
+    return all((block == np.rint(block)).all() for block in _blocks(part))
+
+
+def _are_bytes(part: npt.NDArray[Any]) -> bool:
+    if part.dtype == np.uint8:
+        return True
+    return bool(part.min() >= 0 and part.max() <= 255) and (part.dtype.kind in "iu" or _are_whole(part))
+
+
+def _blocks(part: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
+    return (part[start : start + _BLOCK] for start in range(0, len(part), _BLOCK))
+
+
 def _check(
     x: npt.NDArray[Any], y: npt.NDArray[Any], suffix: str
 ) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
-    if x.ndim not in (2, 4) or x.dtype.kind not in "fiu" or not len(x):
+    if x.ndim not in (2, 4) or x.dtype.kind not in "fiu" or 0 in x.shape:
         raise InputError(
-            f"x{suffix} is {x.dtype} {list(x.shape)}; it must be numbers [N, D] or [N, C, H, W], N > 0"
+            f"x{suffix} is {x.dtype} {list(x.shape)}; it must be numbers [N, D] or [N, C, H, W], N > 0 and no "
+            "other dimension 0"
         )
-    if y.ndim != 1 or y.dtype.kind not in "iu":
-        raise InputError(f"y{suffix} is {y.dtype} {list(y.shape)}; it must be integer class labels [N]")
-    if len(x) != len(y):
-        raise InputError(f"x{suffix} has {len(x)} samples but y{suffix} {len(y)}; give one label each")
-    if (y < 0).any():
-        raise InputError(f"y{suffix} holds negative labels, the first at row {int(np.flatnonzero(y < 0)[0])}")
-    if x.dtype != np.uint8:
-        x = x.astype(np.float32)
+    if x.ndim == 4 and x.shape[3] in (1, 3, 4) and min(x.shape[1:3]) > 4:
+        raise InputError(
+            f"x{suffix} is {list(x.shape)}, which looks like [N, H, W, C]; channels come first: "
+            "use x.transpose(0, 3, 1, 2)"
+        )
+    labels = class_labels(y, f"y{suffix}")
+    if len(x) != len(labels):
+        raise InputError(f"x{suffix} has {len(x)} samples but y{suffix} {len(labels)}; give one label each")
+    if x.dtype.kind == "f":
         require_finite(x, f"x{suffix}")
-    return x, y.astype(np.int64)
+    return x, labels
 
 
 def _statistics(x: npt.NDArray[Any]) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -38,15 +38,15 @@ def _load(config: AnyData) -> Data:
 
             return load_npz(**options)
         case HubData():
-            from graphprune.data.huggingface import load_hub
+            from graphprune.data.hub import load_hub
 
             return load_hub(**options)
         case ParquetData():
-            from graphprune.data.huggingface import load_parquet
+            from graphprune.data.parquet import load_parquet
 
             return load_parquet(**options)
         case ImageFolderData():
-            from graphprune.data.huggingface import load_imagefolder
+            from graphprune.data.imagefolder import load_imagefolder
 
             return load_imagefolder(**options)
         case SensorsData():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -12,8 +11,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from graphprune.data.base import Batch, Data, Samples, TaskInfo, count_classes
+from graphprune.data.base import Batch, Data, Samples, class_info
+from graphprune.data.labels import class_labels, uncovered
 from graphprune.errors import InputError
+from graphprune.files import array_digest
 
 
 class MapSamples(Samples):
@@ -22,12 +23,13 @@ class MapSamples(Samples):
     Args:
         dataset: ``len`` and ``[i]`` -> ``(x, label)``; ``x`` tensors of one shape. The same item must come out every
             time: embeddings, scores and resumption need it, so augmentation belongs to ``augment:``.
-        labels: ``[N]`` integers, those of the items (default: the dataset's ``targets``, else read item by item
-            once).
+        labels: ``[N]`` integers or booleans of any width, those of the items (default: the dataset's ``targets``,
+            else read item by item once).
         ids: ``[N]`` int64 ascending (default: ``0..N-1``).
 
     Raises:
-        InputError: lengths differ; by `digest`: an item changes from one reading to the next, or has another label.
+        InputError: there is no length, lengths differ, items are not ``(x, label)``, or labels are no class numbers;
+            by `digest`: an item changes from one reading to the next, or has another shape or label.
     """
 
     def __init__(
@@ -38,12 +40,19 @@ class MapSamples(Samples):
         ids: npt.ArrayLike | None = None,
     ) -> None:
         self.dataset = dataset
-        n = len(dataset)  # type: ignore[arg-type]
+        try:
+            n = len(dataset)  # type: ignore[arg-type]
+        except (TypeError, NotImplementedError) as error:
+            raise InputError(
+                f"{type(dataset).__name__} has no length; give a map-style Dataset with __len__ and __getitem__"
+            ) from error
+        if n:
+            self.shape = tuple(_pair(dataset, 0)[0].shape)
         if labels is None:
             labels = getattr(dataset, "targets", None)
         if labels is None:
-            labels = [int(dataset[i][1]) for i in range(n)]
-        self.labels = np.asarray(labels, dtype=np.int64)
+            labels = [_scalar(_pair(dataset, i)[1]) for i in range(n)]
+        self.labels = class_labels(labels, "the dataset's label array")
         self.ids = np.arange(n, dtype=np.int64) if ids is None else np.asarray(ids, dtype=np.int64)
         for name, column in (("labels", self.labels), ("ids", self.ids)):
             if len(column) != n:
@@ -60,32 +69,67 @@ class MapSamples(Samples):
             generator=torch.Generator(),
         )
         for rows, item in zip(steps, loader, strict=True):
-            x, y = item[0], torch.as_tensor(item[1])
+            # Losses take class numbers as int64 only.
+            x, y = item[0], torch.as_tensor(item[1]).to(torch.int64)
             yield Batch(rows.to(device), x.to(device, non_blocking=True), y.to(device, non_blocking=True))
 
     def digest(self) -> bytes:
         # Reading every item may take hours; ids, labels and 32 evenly spaced items tell data sets apart.
-        digest = hashlib.blake2b(self.ids.tobytes())
-        digest.update(self.labels.tobytes() if self.labels is not None else b"")
-        for i in np.linspace(0, len(self) - 1, num=min(32, len(self)), dtype=int).tolist():
-            digest.update(self._item(i))
-        return digest.digest()
+        rows = np.linspace(0, len(self) - 1, num=min(32, len(self)), dtype=int).tolist()
+        items = {f"x{i}": self._item(i) for i in rows}
+        return array_digest(ids=self.ids, labels=self.labels, **items)
 
-    def _item(self, i: int) -> bytes:
-        """Content of one item, which must be the same twice and have the label that it is said to have."""
-        (x, y), (again, _) = self.dataset[i], self.dataset[i]
-        first, second = (np.ascontiguousarray(torch.as_tensor(each).cpu().numpy()) for each in (x, again))
+    def _item(self, i: int) -> npt.NDArray[Any]:
+        """Content of one item, which must be the same twice, and have the label that it is said to have."""
+        (x, y), (again, _) = _pair(self.dataset, i), _pair(self.dataset, i)
+        first, second = (each.detach().cpu().numpy() for each in (x, again))
         if not np.array_equal(first, second, equal_nan=first.dtype.kind == "f"):
             raise InputError(
                 f"item {i} of the dataset differs from one reading to the next; hand over the data without "
                 "augmentation and set augment: [crop, flip] in the training instead"
             )
-        if self.labels is not None and int(y) != int(self.labels[i]):
+        if first.shape != self.shape:
             raise InputError(
-                f"item {i} of the dataset has label {int(y)}, but its labels say {int(self.labels[i])}; they "
+                f"item {i} of the dataset has shape {list(first.shape)}, item 0 {list(self.shape)}; make them alike"
+            )
+        label = int(class_labels([_scalar(y)], f"the label of item {i}")[0])
+        if self.labels is not None and label != int(self.labels[i]):
+            raise InputError(
+                f"item {i} of the dataset has label {label}, but its labels say {int(self.labels[i])}; they "
                 "must agree (wrap the data in graphprune.data.relabelled.Relabelled to train on other labels)"
             )
-        return first.tobytes()
+        return first
+
+
+def _pair(dataset: Dataset[Any], i: int) -> tuple[Tensor, Any]:
+    """Item ``i`` as ``(x, label)``, or an `InputError` that says what it is instead."""
+    item = dataset[i]
+    fix = "give (x, label), with x a tensor"
+    if isinstance(item, dict):
+        raise InputError(
+            f"item {i} of the dataset is a mapping with {', '.join(map(str, item))}; {fix}, for example by a Dataset "
+            "whose __getitem__ picks the two"
+        )
+    if not isinstance(item, tuple | list) or len(item) != 2:
+        found = f"{len(item)} parts" if isinstance(item, tuple | list) else f"a {type(item).__name__}"
+        raise InputError(f"item {i} of the dataset is {found}; {fix}")
+    x, label = item
+    if not isinstance(x, Tensor):
+        try:
+            x = torch.as_tensor(np.asarray(x) if isinstance(x, np.generic) else x)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise InputError(
+                f"x of item {i} is a {type(x).__name__}, which is no tensor; {fix} (a transform such as "
+                "torchvision's ToTensor makes one of an image)"
+            ) from error
+    return x, label
+
+
+def _scalar(label: Any) -> Any:
+    """A label without the tensor or array around it."""
+    if isinstance(label, Tensor):
+        label = label.detach().cpu().numpy()
+    return label[()] if isinstance(label, np.ndarray) and label.ndim == 0 else label
 
 
 def data_from_datasets(
@@ -104,11 +148,17 @@ def data_from_datasets(
     >>> data_from_datasets("mine", part, part).info.num_classes
     2
     """
-    train_samples, test_samples = MapSamples(train), MapSamples(test)
-    assert train_samples.labels is not None
-    assert test_samples.labels is not None
-    classes = count_classes(train_samples.labels, test_samples.labels)
-    shape = tuple(torch.as_tensor(train[0][0]).shape)
-    names = class_names or tuple(str(label) for label in range(classes))
-    info = TaskInfo("classification", shape, num_classes=max(classes, len(names)), class_names=names)
-    return Data(name, train_samples, test_samples, info, faults)
+    parts = []
+    for which, dataset in (("train", train), ("test", test)):
+        try:
+            parts.append(MapSamples(dataset))
+        except InputError as error:
+            raise InputError(f"{which}: {error}") from error
+    one, two = parts
+    assert one.labels is not None
+    assert two.labels is not None
+    if len(one) and len(two) and one.shape != two.shape:
+        raise InputError(f"x is {list(one.shape)} in train but {list(two.shape)} in test; make them alike")
+    info = class_info(one.shape if len(one) else (), one.labels, two.labels, class_names)
+    found = uncovered(one.labels, two.labels, info.class_names) if len(one) and len(two) else ()
+    return Data(name, one, two, info, (*faults, *found))

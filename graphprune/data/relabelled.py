@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from graphprune.data.base import Batch, Samples
 from graphprune.errors import InputError
+from graphprune.files import array_digest
 
 
 class Relabelled(Samples):
@@ -39,4 +39,4 @@ class Relabelled(Samples):
             yield Batch(batch.rows, batch.x, labels[batch.rows])
 
     def digest(self) -> bytes:
-        return hashlib.blake2b(self.samples.digest() + self._found.tobytes()).digest()
+        return array_digest(samples=np.frombuffer(self.samples.digest(), np.uint8), labels=self._found)

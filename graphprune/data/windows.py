@@ -19,6 +19,7 @@ from graphprune.data.sensors import SensorSeries, checked_clock, embedded, read_
 from graphprune.data.timesplit import split_windows
 from graphprune.devices import indexed
 from graphprune.errors import InputError
+from graphprune.files import array_digest
 
 Granularity = Literal["network", "sensor"]
 Ids = npt.NDArray[np.int64]
@@ -140,24 +141,18 @@ class WindowSamples(Samples):
         """
         series = self.series
         settings = (self.window, self.horizon, self.delay, self.granularity, self.target, self.features)
-        digest = hashlib.blake2b(repr((settings, series.sensor_ids, series.channels)).encode())
-        arrays = {
-            "ids": self.ids,
-            "mean": self.scaler.mean.numpy(),
-            "std": self.scaler.std.numpy(),
-            "timestamps": series.timestamps,
-            "links": series.links,
-        }
-        for name, array in arrays.items():
-            if array is not None:
-                digest.update(f"{name}|{array.dtype.str}|{array.shape}|".encode())
-                digest.update(array.tobytes())
+        names = (self.series.sensor_ids, self.series.channels)
+        digest = hashlib.blake2b(repr((settings, names)).encode())
+        mean, std, series = self.scaler.mean.numpy(), self.scaler.std.numpy(), self.series
+        digest.update(
+            array_digest(ids=self.ids, mean=mean, std=std, stamps=series.timestamps, links=series.links)
+        )
         if len(self.ids):
             first, stop = int(self.starts[0]), int(self.starts[-1]) + self.span
-            for start in range(first, stop, series.steps_per_block()):
-                block = series.block(start, min(stop, start + series.steps_per_block()))
-                digest.update(f"values|{block.dtype.str}|{block.shape}|".encode())
-                digest.update(block.tobytes())
+            for start in range(first, stop, self.series.steps_per_block()):
+                digest.update(
+                    array_digest(values=series.block(start, min(stop, start + series.steps_per_block())))
+                )
         return digest.digest()
 
     def _on(self, device: torch.device) -> tuple[Tensor, Tensor]:

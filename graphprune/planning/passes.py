@@ -119,7 +119,7 @@ def _embed(job: Job, model: nn.Module, part: Part) -> tuple[Tensor, Tensor | Non
 
 
 def _read(path: Any, part: Part) -> Tensor:
-    stored = read_embeddings(path, len(part.samples))
+    stored = read_embeddings(path, ids=part.samples.ids)
     return torch.from_numpy(np.array(stored[part.rows.numpy()], dtype=np.float32))
 
 

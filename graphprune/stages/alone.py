@@ -14,7 +14,7 @@ from graphprune.config import Config
 from graphprune.config_base import Method
 from graphprune.config_file import load_config, parse_values
 from graphprune.devices import resolve_device
-from graphprune.embed.precomputed import read_embeddings
+from graphprune.embed.precomputed import read_embeddings, stored_ids
 from graphprune.errors import InputError
 from graphprune.files import read_json, read_npy, read_npz, write_bytes, write_text
 from graphprune.graph.knn import KNNGraph, refuse_other_files
@@ -150,6 +150,12 @@ def extrapolate_alone(
         raise InputError(
             f"{ids}: ids must be ascending, since rows of --embeddings and --graph follow them; sort all"
         )
+    own = stored_ids(embeddings)
+    if own is not None and ids is not None and (own != sample_ids).any():
+        raise InputError(
+            f"{ids} and {embeddings} hold different ids; leave --ids out to use those of the file"
+        )
+    sample_ids = sample_ids if own is None else own
     table = read_scores(seeds)
     inputs = Inputs(
         graph=KNNGraph.load(graph, embeddings=points),
@@ -219,7 +225,9 @@ def select_alone(
         sample_ids, order = _sample_ids(ids, len(table))
         if (np.diff(order) < 0).any() or (sample_ids != table.ids).any():
             raise InputError(f"{ids}: ids must be those of {scores}, ascending; rows of --labels follow them")
-    points = None if embeddings is None else torch.from_numpy(np.array(read_embeddings(embeddings)))
+    points = (
+        None if embeddings is None else torch.from_numpy(np.array(read_embeddings(embeddings, ids=table.ids)))
+    )
     selection = method.select(
         table,
         keep,

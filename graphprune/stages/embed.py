@@ -71,7 +71,7 @@ def _embed(job: Job, cost: Cost) -> list[Path]:
     train = job.data.train
     if config.source == "file":
         assert config.path is not None
-        write_npy(path, read_embeddings(config.path, len(train)))
+        write_npy(path, read_embeddings(config.path, ids=train.ids))
         return [path]
     if config.source == "statistics":
         from graphprune.data.windows import WindowSamples

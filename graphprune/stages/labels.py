@@ -42,7 +42,9 @@ def without_labels(job: Job) -> Job:
     def work(attempt: Attempt) -> Iterable[Path]:
         cost = attempt.costs["labels"] = Cost()
         with measure(cost):
-            spaces = [torch.from_numpy(np.array(read_embeddings(f, len(train)))) for f in paradigm.embeddings]
+            spaces = [
+                torch.from_numpy(np.array(read_embeddings(f, ids=train.ids))) for f in paradigm.embeddings
+            ]
             labels = paradigm.find_labels(
                 spaces or [_inputs(job)], classes, seed=derive_seed(job.config.seed, "labels")
             )

@@ -1,11 +1,8 @@
 """Readers of images and vectors: content, splits, ids, faults."""
 
-import io
-
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from graphprune.data.images import classification_data, load_npz, load_sklearn, stratified
 from graphprune.errors import InputError
@@ -85,95 +82,142 @@ def test_truncated_archives_and_pickles_are_refused(tmp_path):
             load_npz(tmp_path / name)
 
 
-def png(colour: tuple[int, int, int], size: int = 6) -> bytes:
-    buffer = io.BytesIO()
-    Image.new("RGB", (size, size), colour).save(buffer, "PNG")
-    return buffer.getvalue()
+BYTES = np.random.default_rng(0).integers(0, 256, (40, 3, 5, 5), dtype=np.uint8)
+LABELS = np.arange(40) % 4
 
 
-@pytest.fixture
-def cache(tmp_path, monkeypatch):
-    datasets = pytest.importorskip("datasets")
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "cache"))
-    return tmp_path
+def everything(data):
+    """Both parts as a model sees them."""
+    parts = (next(p.batches([torch.arange(len(p))], device=CPU)).x for p in (data.train, data.test))
+    return torch.cat(list(parts))
 
 
-def write_parquet(path, images, labels, image="img"):
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+@pytest.mark.parametrize("train", ["u1", "<u2", "i4", "i8", "f4", "f8"])
+@pytest.mark.parametrize("test", ["u1", "i2", "i8", "f4", "f8"])
+def test_the_same_pixels_are_the_same_inputs_in_every_dtype(train, test):
+    expected = everything(classification_data("a", BYTES[:30], LABELS[:30], test=(BYTES[30:], LABELS[30:])))
+    held = (BYTES[30:].astype(test), LABELS[30:])
+    data = classification_data("a", BYTES[:30].astype(train), LABELS[:30], test=held)
+    torch.testing.assert_close(everything(data), expected, rtol=0, atol=1e-5)
+    if {train, test} - {"f4", "f8"}:
+        assert data.train.x.dtype == data.test.x.dtype == torch.uint8
+        assert torch.equal(everything(data), expected)
 
-    cells = [{"bytes": raw, "path": None} for raw in images]
-    pq.write_table(pa.table({image: cells, "label": labels}), path)
+
+@pytest.mark.parametrize(
+    ("x", "x_test", "said"),
+    [
+        (BYTES, BYTES / 255, "x is uint8 from 0 to 255 and x_test is float64 from 0 to 1; bring both to one"),
+        ((BYTES / 255).astype("f4"), BYTES, "x is float32 from 0 to 1 and x_test is uint8 from 0 to 255"),
+        (
+            (BYTES / 255).astype("f4"),
+            BYTES.astype("f4"),
+            "x is float32 from 0 to 1 and x_test is float32 from 0",
+        ),
+        (BYTES, (BYTES > 99).astype("u1"), "x_test is uint8 from 0 to 1; bring"),
+        (BYTES.astype("i8"), BYTES + 0.5, "x_test is float64 from 0.5 to 255.5"),
+    ],
+)
+def test_parts_on_two_scales_are_refused(x, x_test, said):
+    with pytest.raises(InputError, match=said):
+        classification_data("a", x, LABELS, test=(x_test, LABELS))
 
 
-def parquet_options(**changes):
-    options = {
-        "image": None,
-        "label": None,
-        "image_size": None,
-        "limit": None,
-        "test_fraction": 0.25,
-        "faults": (),
+def test_integers_beyond_a_byte_keep_their_numbers_in_both_parts():
+    deep = BYTES.astype(np.uint16) * 257
+    data = classification_data("a", deep, LABELS, test=(BYTES, LABELS))
+    assert np.array_equal(data.train.x, deep)
+    assert np.array_equal(data.test.x, BYTES)
+    assert data.test.x.dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("x", "said"),
+    [
+        (np.zeros((8, 9, 7, 3)), r"looks like \[N, H, W, C\]"),
+        (np.zeros((8, 9, 9, 1), np.uint8), r"use x.transpose\(0, 3, 1, 2\)"),
+        (np.zeros((8, 1, 0, 4)), "no other dimension 0"),
+        (np.full((8, 2), 1e300), "in float32, which ends at 3.4e38"),
+    ],
+)
+def test_arrays_that_are_no_images_are_refused(x, said):
+    with pytest.raises(InputError, match=said):
+        classification_data("a", x, np.arange(8) % 2)
+
+
+@pytest.mark.parametrize("shape", [(8, 3, 4, 4), (8, 1, 9, 3), (8, 512, 4, 4), (8, 4, 9, 3)])
+def test_images_with_channels_first_are_taken(shape):
+    draws = np.random.default_rng(0).random(shape)
+    assert classification_data("a", draws, np.arange(8) % 2).info.input_shape == shape[1:]
+
+
+def test_a_test_fraction_that_leaves_nothing_is_named():
+    with pytest.raises(InputError, match="test_fraction 0.9999 of 40 samples leaves none to train on"):
+        classification_data("a", BYTES, LABELS, test_fraction=0.9999)
+
+
+FLAT = np.random.default_rng(1).integers(0, 256, 8 * 64, dtype=np.uint8)
+
+
+def test_the_fingerprint_covers_shape_dtype_and_names():
+    y = np.arange(8) % 2
+
+    def of(x, **more):
+        return classification_data("a", x, y, **more).fingerprint
+
+    found = [
+        of(FLAT.reshape(shape))
+        for shape in ((8, 64), (8, 1, 8, 8), (8, 1, 4, 16), (8, 4, 4, 4), (8, 1, 16, 4))
+    ]
+    found.append(of(np.nan_to_num(FLAT.view(np.float32)).reshape(8, 16).clip(0, 1)))
+    found.append(of(FLAT.reshape(8, 64), class_names=("cat", "dog")))
+    found.append(of(FLAT.reshape(8, 64), ids=np.arange(8) * 2))
+    one, two = FLAT[:256].reshape(8, 32), FLAT[256:].reshape(8, 32)
+    found += [of(one, test=(two, y)), of(two, test=(one, y))]
+    assert len(set(found)) == len(found)
+    assert of(FLAT.reshape(8, 64)) == of(FLAT.reshape(8, 64).copy(order="F"))
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"x_test": FLAT.reshape(8, 64)}, "has an array 'x_test' but no 'y_test'; save both or neither"),
+        ({"y_test": np.zeros(8, int)}, "has an array 'y_test' but no 'x_test'"),
+        ({"X_test": FLAT.reshape(8, 64), "y_test": np.zeros(8, int)}, "an array 'X_test'; call it 'x_test'"),
+        ({"xtest": FLAT.reshape(8, 64)}, "an array 'xtest'; call it 'x_test'"),
+        ({"IDs": np.arange(8)}, "an array 'IDs'; call it 'ids'"),
+        ({"ids": np.arange(8)[:, None]}, r"ids are int64 \[8, 1\]"),
+        ({"ids": np.array(3)}, r"ids are int64 \[\]"),
+        ({"ids": np.arange(8) / 2}, "ids are float64"),
+        ({"ids": np.arange(8, dtype=np.uint64) + 2**63}, "must fit int64"),
+        ({"y": np.zeros((8, 2), int)}, r"y is int64 \[8, 2\]"),
+        ({"y": np.array(list("abcdabcd"))}, "it must be integer class labels"),
+    ],
+)
+def test_arrays_of_an_archive_are_all_used_or_refused(tmp_path, more, said):
+    np.savez(tmp_path / "d.npz", **{"x": FLAT.reshape(8, 64), "y": np.arange(8) % 2, **more})
+    with pytest.raises(InputError, match=said):
+        load_npz(tmp_path / "d.npz")
+
+
+def test_other_arrays_of_an_archive_are_reported(tmp_path):
+    arrays = {
+        "x": FLAT.reshape(8, 64),
+        "y": np.arange(8) % 2 == 1,
+        "weights": np.ones(8),
+        "../up": np.ones(1),
     }
-    return {**options, **changes}
+    np.savez(tmp_path / "d.npz", **arrays)
+    data = load_npz(tmp_path / "d.npz", faults=("known",))
+    assert data.faults == ("known", f"{tmp_path / 'd.npz'}: left out the arrays ../up, weights")
+    assert data.info.num_classes == 2
 
 
-def test_parquet_images_are_decoded_in_order(cache):
-    from graphprune.data.huggingface import load_parquet
-
-    colours = [(10 * i, 5, 200 - i) for i in range(20)]
-    write_parquet(cache / "train.parquet", [png(c) for c in colours], [i % 2 for i in range(20)])
-    write_parquet(cache / "test.parquet", [png((1, 2, 3))] * 4, [0, 1, 0, 1])
-    data = load_parquet(cache / "train.parquet", test_path=cache / "test.parquet", **parquet_options())
-    assert data.train.x.shape == (20, 3, 6, 6)
-    assert [tuple(image[:, 0, 0].tolist()) for image in data.train.x] == colours
-    assert len(data.test) == 4
-
-
-def test_images_of_other_sizes_need_image_size(cache):
-    from graphprune.data.huggingface import load_parquet
-
-    write_parquet(cache / "mixed.parquet", [png((0, 0, 0)), png((9, 9, 9), 8)] * 4, [0, 1] * 4)
-    with pytest.raises(InputError, match="image 1 has size .* data.image_size"):
-        load_parquet(cache / "mixed.parquet", test_path=None, **parquet_options())
-    data = load_parquet(cache / "mixed.parquet", test_path=None, **parquet_options(image_size=5))
-    assert data.info.input_shape == (3, 5, 5)
-
-
-def test_unusable_parquet_files_are_refused(cache):
-    from graphprune.data.huggingface import load_parquet
-
-    write_parquet(cache / "bad.parquet", [b"not an image"] * 8, [0, 1] * 4)
-    with pytest.raises(InputError, match="image 0 cannot be decoded"):
-        load_parquet(cache / "bad.parquet", test_path=None, **parquet_options())
-    write_parquet(cache / "named.parquet", [png((0, 0, 0))] * 8, [0, 1] * 4, image="photo")
-    with pytest.raises(InputError, match="no image column .* photo"):
-        load_parquet(cache / "named.parquet", test_path=None, **parquet_options())
-    with pytest.raises(InputError, match="no column 'y'"):
-        load_parquet(cache / "named.parquet", test_path=None, **parquet_options(image="photo", label="y"))
-    (cache / "text.parquet").write_text("hello")
-    with pytest.raises(InputError, match=r"text\.parquet could not be read"):
-        load_parquet(cache / "text.parquet", test_path=None, **parquet_options())
-
-
-def test_image_folders_name_their_classes(cache):
-    from graphprune.data.huggingface import load_imagefolder
-
-    for label, colour in (("cat", (1, 1, 1)), ("dog", (9, 9, 9))):
-        (cache / "pets" / label).mkdir(parents=True)
-        for i in range(4):
-            (cache / "pets" / label / f"{i}.png").write_bytes(png(colour))
-    data = load_imagefolder(cache / "pets", test_path=None, **parquet_options())
-    assert data.info.class_names == ("cat", "dog")
-    assert len(data.train) + len(data.test) == 8
-    with pytest.raises(InputError, match="is not a folder"):
-        load_imagefolder(cache / "absent", test_path=None, **parquet_options())
-
-
-def test_the_real_cifar_file_loads(shared_data, cache):
-    from graphprune.data.huggingface import load_parquet
-
-    path = shared_data / "cifar10_test.parquet"
-    data = load_parquet(path, test_path=None, **parquet_options(limit=200))
-    assert data.info.input_shape == (3, 32, 32)
-    assert data.info.num_classes == 10
+def test_classes_that_only_one_part_has_are_reported():
+    data = classification_data("a", BYTES, LABELS, test=(BYTES, np.where(LABELS == 3, 5, LABELS)))
+    assert data.faults == (
+        "1 of 5 classes have no training sample: 5",
+        "1 of 5 classes have no test sample: 3",
+    )
+    with pytest.raises(InputError, match="2 class names, but labels reach 3"):
+        classification_data("a", BYTES, LABELS, class_names=("a", "b"))

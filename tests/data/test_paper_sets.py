@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from graphprune.config_file import load_config
-from graphprune.data import huggingface
+from graphprune.data import hub as hub_reader
 from graphprune.data.load import load_data
 from graphprune.train.models.build import build_model
 
@@ -61,7 +61,7 @@ def hub(config, folder, name):
 def test_the_config_loads_its_set_and_makes_its_model(monkeypatch, tmp_path, name):
     config = load_config(CONFIGS / f"{name}.yaml")
     load = hub(config.data, tmp_path, name)
-    monkeypatch.setattr(huggingface, "_loader", lambda: load)
+    monkeypatch.setattr(hub_reader, "_loader", lambda: load)
     data = load_data(config.data)
     side = config.data.image_size or SETS[name][2][0][0]
     assert data.info.input_shape == (3, side, side)
