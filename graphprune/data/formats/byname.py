@@ -49,7 +49,7 @@ def matrix_by_name(
         if matrix.shape != (n, n):
             shape = list(matrix.shape)
             raise InputError(
-                f"{path} is {shape} without names but the series has {n} sensors; give [{n}, {n}]"
+                f"{path} is {shape} but the series has {n} sensors; give [{n}, {n}], or names beside it"
             )
         return matrix, ()
     if matrix.shape != (len(rows), len(columns)):
