@@ -14,8 +14,8 @@ from graphprune.train.checkpoint import CADENCE
 
 # Trainings of a second and more, which save themselves all the time.
 LONG = ["data.limit=200", "oracle=null", "short_run=null", "controls=false", "extrapolators=[{name: knn, k: 5}]",
-        "arms.0.extrapolator=knn", "training.random_states=[0]", "training.epochs=40",
-        "seed_training.epochs=40"]  # fmt: skip
+        "arms.0.extrapolator=knn", "training.random_states=[0]", "training.epochs=20",
+        "seed_training.epochs=20"]  # fmt: skip
 DAMAGES = ("none", "bit", "none", "byte", "cut", "bit", "empty", "foreign")
 
 

@@ -42,7 +42,7 @@ JOB = {
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory):
-    """The run folders of one process and of two, and what the two printed: a run, the same again, anew, and one arm."""
+    """The run folders of one process and of two, and what the two printed: a run, anew, the same again, and one arm."""
     folder = tmp_path_factory.mktemp("whole")
     job, one, two = folder / "job.yaml", folder / "one", folder / "two"
     job.write_text(yaml.safe_dump(JOB))
@@ -51,8 +51,8 @@ def done(tmp_path_factory):
     selection = ["--selection", str(one / "selections/half.parquet")]
     commands = [
         again,
-        again,
         [*again, "--fresh"],
+        again,
         ["train", str(job), *selection, "--out", str(folder / "arm"), "--json"],
     ]
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
@@ -78,7 +78,7 @@ def test_both_leave_the_same_files_and_each_result_is_printed_once(done):
     assert files(one) == files(two)
     assert len(printed) == 4
     assert printed[0].keys() == json.loads((two / "metrics.json").read_text()).keys()
-    assert printed[1]["training"].keys() == printed[0]["training"].keys()
+    assert printed[2]["training"].keys() == printed[1]["training"].keys() == printed[0]["training"].keys()
 
 
 def test_scores_predictions_and_trainings_are_equal_to_rounding(done):
