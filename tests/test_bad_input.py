@@ -440,7 +440,8 @@ CASES = {
         lambda f: ("select", f / "TRUTH.parquet", "--keep", 1.5, "--rule", "top", "--out", f / "x.csv"), "keep is 1.5",
     ),
     "keep that is NaN": (
-        lambda f: ("select", f / "TRUTH.parquet", "--keep", "nan", "--rule", "top", "--out", f / "x.txt"), "keep is nan",
+        lambda f: ("select", f / "TRUTH.parquet", "--keep", "nan", "--rule", "top", "--out", f / "x.txt"),
+        "keep is nan",
     ),
     "rule without labels": (
         lambda f: ("select", f / "TRUTH.parquet", "--keep", 0.5, "--rule", "top_per_class", "--out", f / "x.parquet"),
