@@ -384,11 +384,11 @@ CASES = {
     ),
     # scores from logs
     "unknown score": (
-        lambda f: ("score", "--trajectories", f / "T.npz", "--score", "tddss", "--out", f / "x"),
+        lambda f: ("score", "--trajectories", f / "T.npz", "--score", "tddss", "--out", f / "x.parquet"),
         "did you mean 'tdds'",
     ),
     "too few epochs": (
-        lambda f: ("score", "--trajectories", f / "T.npz", "--score", "tdds", "--set", "T=30", "--out", f / "x"),
+        lambda f: ("score", "--trajectories", f / "T.npz", "--score", "tdds", "--set", "T=30", "--out", f / "x.csv"),
         "has 14 epochs but T is 30",
     ),
     "a log of nothing": (log(), "give either probs"),
@@ -398,7 +398,7 @@ CASES = {
     "NaN in a log": (log(probs=PROBS * np.nan, labels=np.zeros(6, int)), "no probabilities"),
     "a log of two dimensions": (log(probs=PROBS[0], labels=np.zeros(6, int)), "[E, N, C]"),
     "duplicate ids in a log": (
-        log(probs=PROBS, labels=np.zeros(6, int), ids=np.zeros(6, int)), "stand more than once",
+        log(probs=PROBS, labels=np.zeros(6, int), ids=np.zeros(6, int)), "occur more than once",
     ),
     "an option called kind": (log("--score", "loss", "--set", "kind=3"), "unknown option of score 'loss' 'kind'"),
     "an option called name": (log("--score", "loss", "--set", "name=3"), "unknown option of score 'loss' 'name'"),
@@ -463,14 +463,20 @@ CASES = {
         }.items()
     },
     "a rule with an option called kind": (
-        lambda f: ("select", f / "TRUTH.parquet", "--keep", 0.5, "--rule", "top", "--set", "kind=1", "--out", f / "x"),
+        lambda f: ("select", f / "TRUTH.parquet", "--keep", 0.5, "--rule", "top", "--set", "kind=1", "--out", f / "x.txt"),
         "unknown option of selection 'top' 'kind'; it takes none",
     ),
     "an extrapolator with an option called name": (
         graphed("--set", "name=x"),
         "unknown option of extrapolator 'knn' 'name'",
     ),
-    "not parquet": (lambda f: ("evaluate", f / "E.npy", f / "TRUTH.parquet"), "not a readable Parquet"),
+    "a suffix that holds no scores": (
+        lambda f: ("evaluate", f / "E.npy", f / "TRUTH.parquet"), "reads .parquet, .csv or .jsonl",
+    ),
+    "not parquet": (
+        lambda f: ((f / "J.parquet").write_text("x"), ("evaluate", f / "J.parquet", f / "TRUTH.parquet"))[1],
+        "not a readable Parquet",
+    ),
     "scores without ids": (scores({"value": [1.0]}, *SELECT), "no column 'sample_id'"),
     "scores that are texts": (scores({"sample_id": [1], "value": ["a"]}, *SELECT), "must be numbers"),
     "ids that are floats": (scores({"sample_id": [1.5], "value": [1.0]}, *SELECT), "must be integers"),
@@ -485,13 +491,14 @@ CASES = {
         scores({"sample_id": pa.array([], pa.int64()), "value": pa.array([], pa.float32())}, *SELECT), "empty",
     ),
     "keep above 1": (
-        lambda f: ("select", f / "TRUTH.parquet", "--keep", 1.5, "--rule", "top", "--out", f / "x"), "keep is 1.5",
+        lambda f: ("select", f / "TRUTH.parquet", "--keep", 1.5, "--rule", "top", "--out", f / "x.csv"), "keep is 1.5",
     ),
     "keep that is NaN": (
-        lambda f: ("select", f / "TRUTH.parquet", "--keep", "nan", "--rule", "top", "--out", f / "x"), "keep is nan",
+        lambda f: ("select", f / "TRUTH.parquet", "--keep", "nan", "--rule", "top", "--out", f / "x.txt"),
+        "keep is nan",
     ),
     "rule without labels": (
-        lambda f: ("select", f / "TRUTH.parquet", "--keep", 0.5, "--rule", "top_per_class", "--out", f / "x"),
+        lambda f: ("select", f / "TRUTH.parquet", "--keep", 0.5, "--rule", "top_per_class", "--out", f / "x.parquet"),
         "needs labels",
     ),
     "labels of another length for a rule": (saved("bad.npy", np.arange(5), *PER_CLASS), "covers 5 samples"),
@@ -515,6 +522,22 @@ CASES = {
     "negative weights": (
         scores({"sample_id": [0], "weight": [-1.0]}, "train", DIGITS, "--selection", "{f}/B.parquet",
                "--out", "{f}/r"), "not negative",
+    ),
+    "weights that are NaN": (
+        scores({"sample_id": [0], "weight": [float("nan")]}, "train", DIGITS, "--selection", "{f}/B.parquet",
+               "--out", "{f}/r"), "must be finite",
+    ),
+    "weights of 0 alone": (
+        scores({"sample_id": [0, 1], "weight": [0.0, 0.0]}, "train", DIGITS, "--selection", "{f}/B.parquet",
+               "--out", "{f}/r"), "all weights are 0",
+    ),
+    "a selection with duplicates": (
+        scores({"sample_id": [1, 1]}, "train", DIGITS, "--selection", "{f}/B.parquet",
+               "--out", "{f}/r"), "without repetition",
+    ),
+    "an empty selection": (
+        scores({"sample_id": np.zeros(0, int)}, "train", DIGITS, "--selection", "{f}/B.parquet",
+               "--out", "{f}/r"), "keeps no sample",
     ),
     "a sampler that is a path": (
         lambda f: ("train", DIGITS, "--sampler", "../../x", "--out", f / "r"), "unknown sampler",

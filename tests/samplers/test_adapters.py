@@ -20,6 +20,7 @@ from graphprune.samplers.adapters.lightning import lightning_data
 from graphprune.samplers.adapters.plain import EpochLoader, Seen, step_loss
 from graphprune.samplers.adapters.transformers import sampler_trainer
 from graphprune.samplers.base import EpochSampler
+from graphprune.samplers.static import StaticSampler
 
 EPOCHS = 4
 
@@ -231,3 +232,113 @@ def test_transformers(name: str, tmp_path: Path) -> None:
     assert heard[0] == 512 == heard[-1]
     assert heard[1] == 128 if name == "es" else 256 < heard[1] < 512
     assert result.training_loss < 2
+
+
+def sizes(loader: EpochLoader) -> list[int]:
+    return [len(rows) for rows, _ in loader]
+
+
+@pytest.mark.parametrize(
+    ("n", "options", "expected"),
+    [
+        (65, {}, [32, 33]),
+        (64, {}, [32, 32]),
+        (66, {}, [32, 32, 2]),
+        (1, {}, [1]),
+        (33, {}, [33]),
+        (65, {"drop_last": True}, [32, 32]),
+        (20, {"drop_last": True}, [20]),
+        (32, {"drop_last": True}, [32]),
+        (3, {"batch_size": 1}, [1, 1, 1]),
+    ],
+)
+def test_no_batch_of_one_and_no_epoch_without_a_step(
+    n: int, options: dict[str, Any], expected: list[int]
+) -> None:
+    sampler = create("sampler", "random", n=n)
+    loader = EpochLoader(list(range(n)), sampler, **{"batch_size": 32, **options})
+    assert sizes(loader) == expected
+    assert len(loader) == len(expected)
+
+
+@pytest.mark.parametrize("name", ["es", "eswp", "jest", "gstds"])
+def test_what_is_chosen_of_a_batch_is_never_one_sample(name: str) -> None:
+    for n in range(65, 90):
+        inputs = {"reference_losses": torch.rand(n)} if name == "jest" else {}
+        inputs |= {"embeddings": torch.randn(n, 3)} if name == "gstds" else {}
+        sampler = create("sampler", name, n=n, epochs=20, **inputs)
+        loader = EpochLoader(list(range(n)), sampler, 8)
+        for epoch in (0, 1):
+            loader.set_epoch(epoch)
+            for rows, _ in loader:
+                losses = torch.rand(len(rows))
+                kept = sampler.choose(rows, losses) if sampler.chooses else rows
+                sampler.update(rows, losses)
+                assert len(kept) >= 2
+
+
+def test_what_a_resumed_epoch_has_left_is_what_it_would_have_had() -> None:
+    for drop_last, expected in ((False, [8]), (True, [])):
+        sampler = create("sampler", "random", n=40)
+        sampler.load_state_dict(create("sampler", "random", n=40).state_dict(consumed=32))
+        loader = EpochLoader(list(range(40)), sampler, 16, drop_last=drop_last)
+        assert sizes(loader) == expected
+        assert len(loader) == len(expected)
+
+
+@pytest.mark.parametrize(
+    ("data", "batch_size", "message"),
+    [
+        (iter([1]), 4, "without a length; give a map-style"),
+        ([1], 0, "batch_size is 0"),
+        ([1], 2.0, "batch_size is 2.0"),
+    ],
+)
+def test_a_loader_that_cannot_work_is_refused(data: Any, batch_size: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        EpochLoader(data, create("sampler", "random", n=1), batch_size)
+
+
+def test_the_weighted_loss_of_a_selection() -> None:
+    weights = torch.tensor([1.0, 1, 1, 1, 4, 4, 4, 4])
+    sampler = StaticSampler(8, rows=torch.arange(8), loss_weights=weights)
+    losses = torch.arange(8.0)
+    assert step_loss(sampler, torch.arange(8), lambda kept: losses[kept]).item() == 11.75
+    with pytest.raises(InputError, match="forward returned a tuple; return losses"):
+        step_loss(sampler, torch.arange(8), lambda kept: (losses[kept], losses[kept]))  # type: ignore[return-value]
+
+
+def test_lightning_trains_on_epochs_that_are_longer_than_the_first(tmp_path: Path) -> None:
+    pytest.importorskip("lightning", reason="lightning is not installed (extra 'all')")
+    from lightning.pytorch import LightningModule, Trainer
+
+    class Digits(LightningModule):
+        def __init__(self, sampler: EpochSampler) -> None:
+            super().__init__()
+            self.net, self.sampler = network(), sampler
+
+        def training_step(self, batch: Any, _: int) -> Tensor:
+            rows, (x, y) = batch
+            return step_loss(
+                self.sampler, rows, lambda kept: cross_entropy(self.net(x[kept]), y[kept], reduction="none")
+            )
+
+        def configure_optimizers(self) -> Any:
+            return torch.optim.SGD(self.parameters(), lr=0.1)
+
+    sampler = create("sampler", "infobatch", n=512, epochs=EPOCHS, scores=torch.linspace(0, 1, 512))
+    heard = count_rows(sampler)
+    trainer = Trainer(
+        max_epochs=EPOCHS,
+        accelerator="cpu",
+        reload_dataloaders_every_n_epochs=1,
+        use_distributed_sampler=False,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=tmp_path,
+    )
+    trainer.fit(Digits(sampler), datamodule=lightning_data(digits(), sampler, 64))
+    assert heard[0] < 420
+    assert heard[-1] == 512
