@@ -101,7 +101,7 @@ def parse_yaml(text: str, what: str) -> Any:
     {'lr': 0.001}
     """
     try:
-        raw = yaml.load(text, Loader=_Loader)
+        raw = _Loader(text).get_single_data()
     except InputError as error:
         raise InputError(f"{what}: {error}") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
