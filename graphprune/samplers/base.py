@@ -188,7 +188,7 @@ class EpochSampler(Sampler[int]):
         """Loss weights ``[B]`` float32 of rows ``[B]``, or None for all ones."""
         self._common_order()
         rows = self._place(rows)
-        return None if self._loss_weights is None else self._loss_weights[rows]
+        return None if self._loss_weights is None else self._loss_weights.index_select(0, rows)
 
     def synchronise(self) -> None:
         """Makes common what the ranks learned in this epoch; all must call it (``set_epoch`` does)."""
@@ -257,6 +257,8 @@ class EpochSampler(Sampler[int]):
         if self._device is None:
             self._device = rows.device
             self._place_state()
+        if rows.device == self._device:
+            return rows
         # A copy to the CPU that nobody waits for would be read before it has arrived.
         return rows.to(self._device, non_blocking=self._device.type != "cpu")
 

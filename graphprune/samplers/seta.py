@@ -63,7 +63,7 @@ class SeTaSampler(EpochSampler):
 
     def _hear(self, rows: Tensor, losses: Tensor | None, errors: Tensor | None) -> None:
         assert losses is not None
-        self.losses[rows] = losses.where(losses.isfinite(), torch.inf)
+        self.losses.index_copy_(0, rows, losses.nan_to_num(torch.inf, torch.inf, torch.inf))
 
     def _epoch_order(self, epoch: int) -> Tensor:
         draws = generator(self.seed, "seta", epoch)

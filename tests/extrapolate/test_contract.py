@@ -59,7 +59,9 @@ def test_clone_gives_an_unfitted_equal(name: str, problem: Problem, predicted: A
     copy = clone(method)
     assert type(copy) is type(method)
     assert copy.get_params() == method.get_params() == copy.get_params(deep=False)
-    assert set(vars(copy)) == set(inspect.signature(type(method)).parameters)  # arguments alone, nothing learned
+    assert set(vars(copy)) == set(
+        inspect.signature(type(method)).parameters
+    )  # arguments alone, nothing learned
     with pytest.raises(InputError, match="is not fitted"):
         copy.predict()
     again = copy.fit(problem.inputs, problem.seeds, problem.seed_scores).predict()
