@@ -175,7 +175,7 @@ class EpochSampler(Sampler[int]):
             (self.needs_losses, "losses", losses),
             (self.needs_errors, "errors", errors),
         ):
-            if needed and (value is None or len(value) != len(rows)):
+            if needed and (value is None or value.shape[:1] != rows.shape):
                 got = "none" if value is None else f"{len(value)}"
                 raise InputError(f"{type(self).__name__}.update needs {name} of {len(rows)} rows, got {got}")
         with torch.no_grad():

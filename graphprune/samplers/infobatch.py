@@ -59,12 +59,12 @@ class InfoBatchSampler(EpochSampler):
 
     def _hear(self, rows: Tensor, losses: Tensor | None, errors: Tensor | None) -> None:
         assert losses is not None
-        self.losses.index_copy_(0, rows, losses.nan_to_num(torch.inf, torch.inf, torch.inf))
+        self.losses.index_copy_(0, rows, losses)
 
     def _epoch_order(self, epoch: int) -> Tensor:
         if epoch + 1 > self.delta * self.epochs or (epoch == 0 and self.scores is None):
             return self._shuffle(torch.arange(self.n))
-        losses = fill_unseen(self.losses.cpu(), self.scores)
+        losses = fill_unseen(self.losses.cpu().nan_to_num(torch.inf, torch.inf, torch.inf), self.scores)
         known = losses[losses.isfinite()]
         if not len(known):
             raise InputError(
