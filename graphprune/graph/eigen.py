@@ -21,7 +21,7 @@ DENSE = 256
 _DENSE_FALLBACK = 4_096
 # A band of links is factorized if that takes few operations (nodes times width squared), or up to a second
 # where the graph is thin: so many times longer than wide, which is where Lanczos iterations do not converge.
-_CHEAP, _BAND_WORK, _THIN = 5e7, 1e9, 50
+_CHEAP, _BAND_WORK, _THIN = 1e8, 1e9, 50
 # Lanczos steps without a restart: for a first try, for a projection, and how many floats their vectors may take.
 _FEW, _STEPS, _FLOATS = 40, 400, 2**25
 
@@ -118,8 +118,9 @@ def _krylov(
         for _ in range(2):  # once is not enough for orthogonality to the last digit
             rest = rest - (earlier @ rest) @ earlier
         beside[step] = np.linalg.norm(rest)
-        closed = beside[step] <= 1e-13 * np.abs(along[: step + 1]).max()
-        if closed or step % 4 == 3 or step == steps - 1:
+        # Past the end of a small Krylov space, rounding errors would bring in other vectors of an eigenspace.
+        closed = beside[step] <= 1e-10 * np.abs(along[: step + 1]).max()
+        if closed or step < _FEW or step % 8 == 7 or step == steps - 1:
             tops, parts = eigh_tridiagonal(along[: step + 1], beside[:step])
             if closed or beside[step] * abs(parts[-1, -1]) <= 1e-11 * abs(tops[-1]):
                 found = parts[:, -1] @ earlier[m:]

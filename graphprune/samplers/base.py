@@ -225,7 +225,7 @@ class EpochSampler(Sampler[int]):
         check_rows(rows)
         self._common_order()
         rows = self._place(rows)
-        return None if self._loss_weights is None else self._loss_weights[rows]
+        return None if self._loss_weights is None else self._loss_weights.index_select(0, rows)
 
     def synchronise(self) -> None:
         """Makes common what the ranks learned in this epoch; all must call it (``set_epoch`` does)."""
@@ -304,6 +304,8 @@ class EpochSampler(Sampler[int]):
         if self._device is None:
             self._device = rows.device
             self._place_state()
+        if rows.device == self._device and rows.dtype == torch.int64:
+            return rows
         # A copy to the CPU that nobody waits for would be read before it has arrived.
         return rows.to(self._device, torch.int64, non_blocking=self._device.type != "cpu")
 

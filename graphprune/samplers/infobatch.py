@@ -27,6 +27,9 @@ class InfoBatchSampler(EpochSampler):
     Args:
         n: Number of samples.
         r: Probability that an easy sample is left out, in [0, 1) (default: 0.5).
+        exact: Whether exactly ``floor((1 - r) |L|)`` of the easy samples are kept, drawn without replacement as
+            in the authors' code, instead of each on its own with probability 1 - r (default: False). The
+            weights are the same; the rounding makes the sum too small by less than one sample's gradient.
         delta: Fraction of the epochs after which nothing is pruned (default: 0.875).
         scores: Warm-start scores ``[n]`` (larger: harder), e.g. extrapolated ones; then the first epoch
             prunes too, and a loss still unknown later is filled in by the score's rank (`fill_unseen`).
@@ -42,24 +45,25 @@ class InfoBatchSampler(EpochSampler):
         n: Count,
         *,
         r: Part = 0.5,
+        exact: bool = False,
         delta: Share = 0.875,
         scores: Tensor | None = None,
         epochs: Epochs,
         seed: Seed = 0,
     ) -> None:
         super().__init__(n, epochs=epochs, seed=seed)
-        self.r, self.delta = r, delta
+        self.r, self.exact, self.delta = r, exact, delta
         self.scores = check_scores(scores, n)
         self.losses = torch.full((n,), torch.inf)
 
     def _hear(self, rows: Tensor, losses: Tensor | None, errors: Tensor | None) -> None:
         assert losses is not None
-        self.losses[rows] = losses.where(losses.isfinite(), torch.inf)
+        self.losses.index_copy_(0, rows, losses)
 
     def _epoch_order(self, epoch: int) -> Tensor:
         if epoch + 1 > self.delta * self.epochs or (epoch == 0 and self.scores is None):
             return self._shuffle(torch.arange(self.n))
-        losses = fill_unseen(self.losses.cpu(), self.scores)
+        losses = fill_unseen(self.losses.cpu().nan_to_num(torch.inf, torch.inf, torch.inf), self.scores)
         known = losses[losses.isfinite()]
         if not len(known):
             raise InputError(
@@ -67,7 +71,12 @@ class InfoBatchSampler(EpochSampler):
             )
         easy = losses < known.double().mean()
         draws = torch.rand(self.n, generator=generator(self.seed, "infobatch", epoch))
-        kept = ~easy | (draws >= self.r)
+        if self.exact:
+            rows = torch.nonzero(easy).squeeze(1)
+            kept = ~easy
+            kept[rows[torch.argsort(draws[rows])[: int((1 - self.r) * len(rows))]]] = True
+        else:
+            kept = ~easy | (draws >= self.r)
         self._loss_weights = torch.where(easy, 1 / (1 - self.r), 1.0)
         self._place_state()
         return self._shuffle(torch.nonzero(kept).squeeze(1))

@@ -51,7 +51,7 @@ class RS2Sampler(EpochSampler):
         round_, part = divmod(epoch, -(-self.n // count))
         permutation, start = self._permutation(round_), part * count
         if start + count <= self.n:
-            return permutation[start : start + count].clone()
+            return permutation[start : start + count]
         return torch.cat([permutation[start:], permutation[: start + count - self.n]])
 
     def _permutation(self, round_: int) -> Tensor:

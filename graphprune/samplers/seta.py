@@ -62,14 +62,14 @@ class SeTaSampler(EpochSampler):
 
     def _hear(self, rows: Tensor, losses: Tensor | None, errors: Tensor | None) -> None:
         assert losses is not None
-        self.losses[rows] = losses.where(losses.isfinite(), torch.inf)
+        self.losses.index_copy_(0, rows, losses)
 
     def _epoch_order(self, epoch: int) -> Tensor:
         draws = generator(self.seed, "seta", epoch)
         rows = torch.randperm(self.n, generator=draws)[: count_kept(self.n, 1 - self.r)]
         if epoch == 0 or epoch + 1 > self.delta * self.epochs:
             return rows
-        losses = self.losses.cpu()[rows]
+        losses = self.losses.cpu()[rows].nan_to_num(torch.inf, torch.inf, torch.inf)
         if not bool(losses.isfinite().any()):
             raise InputError(
                 f"no losses were heard before epoch {epoch}; call update(rows, losses) in each step"

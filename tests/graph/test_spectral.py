@@ -369,3 +369,45 @@ def test_components_are_numbered_by_size() -> None:
 def test_more_eigenvectors_than_nodes_are_refused(count: int) -> None:
     with pytest.raises(InputError, match=f"count is {count}"):
         eigenvectors(torch.from_numpy(random_links(10, 0)), count)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("name", "multiplicity"), [("ring", 2), ("grid", 2), ("star", 998), ("torus", 4), ("hypercube", 10)]
+)
+def test_large_graphs_with_repeated_eigenvalues(name: str, multiplicity: int, kind: str) -> None:
+    graph = {
+        "ring": nx.cycle_graph(1000),
+        "grid": nx.grid_2d_graph(32, 32),
+        "star": nx.star_graph(999),
+        "torus": nx.grid_2d_graph(32, 32, periodic=True),
+        "hypercube": nx.hypercube_graph(10),
+    }[name]
+    links = csr_array(nx.to_scipy_sparse_array(graph, dtype=float))
+    matrix = laplacian(links, kind).toarray()
+    degrees = links.sum(axis=1)
+    scale = np.ones(len(degrees)) if kind == "unnormalised" else degrees**-0.5
+    base = np.diag(degrees * scale**2) - scale[:, None] * links.toarray() * scale
+    values, basis = np.linalg.eigh(base)
+    space = basis[:, np.abs(values - values[1]) < 1e-9]
+    assert space.shape[1] == multiplicity
+    found = fiedler_vector(links, kind=kind)
+    assert not found.unique
+    assert found.value == pytest.approx(values[1], abs=1e-8)
+    vector = found.vector.numpy()
+    assert np.linalg.norm(matrix @ vector - found.value * vector) < 1e-8
+    # The projection of the lowest node that has a share in the space: no basis can change it.
+    shares = np.linalg.norm(space, axis=1)
+    node = int(np.flatnonzero(shares > 1e-3 * shares.max())[0])
+    want = (space @ space[node]) * (scale if kind == "random_walk" else 1)
+    assert cosine(vector, want) == pytest.approx(1, abs=1e-10)
+    assert fiedler_vector(links, kind=kind).vector.numpy().tobytes() == vector.tobytes()
+
+
+def test_fiedler_vector_of_a_star_by_hand() -> None:
+    """The hub has no share in the eigenspace of value 1; leaf 1 stands for it."""
+    found = fiedler_vector(csr_array(nx.to_scipy_sparse_array(nx.star_graph(999), dtype=float)))
+    want = np.full(1000, -1.0)
+    want[0], want[1] = 0, 998
+    assert found.value == pytest.approx(1, abs=1e-10)
+    assert found.vector.numpy() == pytest.approx(want / np.linalg.norm(want), abs=1e-10)

@@ -68,6 +68,22 @@ def test_infobatch_expects_the_full_gradient(r: float) -> None:
     assert error < 0.1
 
 
+@pytest.mark.parametrize(("r", "kept_easy"), [(0.5, 3), (0.3, 4), (0.8, 1), (0.0, 7)])
+def test_infobatch_keeps_an_exact_number_as_the_authors_draw_it(r: float, kept_easy: int) -> None:
+    """7 of the 10 losses are below the mean, .905: int((1 - r) 7) of them stay, each equally often."""
+    seeds, counts = 600, torch.zeros(10)
+    for seed in range(seeds):
+        sampler = second_epoch(InfoBatchSampler(10, r=r, exact=True, epochs=10, seed=seed), LOSSES)
+        assert len(sampler) == 3 + kept_easy
+        counts[sampler.order] += 1
+    assert (counts[[3, 5, 7]] == seeds).all()
+    easy = counts[[0, 1, 2, 4, 6, 8, 9]] / seeds
+    assert (easy - kept_easy / 7).abs().max() < 4.5 * 0.5 / seeds**0.5
+    weights = sampler.weights(torch.arange(10))
+    assert weights[[3, 5, 7]].tolist() == [1, 1, 1]
+    assert weights[[0, 1, 2, 4, 6, 8, 9]].tolist() == pytest.approx([1 / (1 - r)] * 7)
+
+
 def test_infobatch_prunes_when_and_whom_it_should() -> None:
     sampler = InfoBatchSampler(10, r=0.999999, epochs=8, delta=0.75)
     lengths = []
@@ -87,7 +103,7 @@ def test_infobatch_keeps_stale_losses_and_unseen_rows() -> None:
     sampler = InfoBatchSampler(4, r=0.5, epochs=10)
     sampler.update(torch.tensor([0, 1]), torch.tensor([1.0, 5.0]))
     sampler.update(torch.tensor([1, 2]), torch.tensor([float("nan"), 2.0]))
-    assert sampler.losses.tolist() == [1, np.inf, 2, np.inf]
+    assert sampler.losses[[0, 2]].tolist() == [1, 2]  # rows 1 and 3 have no finite loss: they are kept
     for epoch in range(1, 9):
         sampler.set_epoch(epoch)
         assert {1, 2, 3} <= set(sampler.order.tolist())
