@@ -1,6 +1,7 @@
 """Every python and bash block of the docs runs, page by page from top to bottom; every method has its page."""
 
 import importlib.util
+import json
 import re
 import shlex
 import sys
@@ -44,6 +45,12 @@ def test_the_blocks_of_a_page_run(page, run, tmp_path, monkeypatch, capsys):
             if out:
                 assert said.strip()
                 (tmp_path / out.strip()).write_text(said)
+    # A reader's first job shows models that learn.
+    for path in (tmp_path / "runs").glob("*/metrics.json"):
+        metrics = json.loads(path.read_text(encoding="utf-8"))
+        share, full = metrics["dataset"]["majority_share"], metrics["training"]["full"]["mean"]
+        assert full > share + 0.3, f"{page.name}: {path.parent.name} is near chance"
+        assert (metrics["verdict"]["learned"], metrics["verdict"]["seeds_learned"]) == (True, True)
 
 
 def test_links_and_pictures_of_the_pages_exist():

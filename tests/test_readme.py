@@ -7,15 +7,34 @@ import pytest
 
 import graphprune
 
-README = (Path(__file__).parents[1] / "README.md").read_text()
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=range(len(BLOCKS)))
-def test_a_code_block_runs(block, tmp_path, monkeypatch, capsys):
+def test_a_code_block_runs_and_its_model_learns(block, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    exec(compile(block, "README.md", "exec"), {})
-    assert capsys.readouterr().out.strip()
+    names = {}
+    exec(compile(block, "README.md", "exec"), names)
+    said = capsys.readouterr().out.strip()
+    assert said
+    if "metrics" in names:
+        metrics = names["metrics"]
+        assert (metrics["verdict"]["learned"], metrics["verdict"]["seeds_learned"]) == (True, True)
+        reached = {name: arm["mean"] for name, arm in metrics["training"].items()}
+        assert reached["full"] > 0.95
+        assert min(reached.values()) > 0.85, "of two classes, half the answers are right by chance"
+    if "agreement" in names:
+        assert names["agreement"].spearman > 0.5
+    if "loader" in names:
+        x, y = names["data"].tensors
+        assert (names["model"](x).argmax(dim=1) == y).float().mean() > 0.9
+        assert f"loss {names['loss'].item():.2f}" in said.splitlines()[-1]
+
+
+def test_the_blocks_are_those_that_are_judged():
+    words = ("metrics =", "agreement =", "loader =")
+    assert [sum(word in block for block in BLOCKS) for word in words] == [1, 1, 1]
 
 
 def test_every_exported_name_is_there_and_they_are_few():

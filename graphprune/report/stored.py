@@ -45,6 +45,12 @@ class _Seeds(_Stored):
     metric: Literal["accuracy", "mae"] | None = None
     value: Amount | None = None
 
+    @model_validator(mode="after")
+    def _names_the_metric(self) -> _Seeds:
+        if self.value is not None and self.metric is None:
+            raise ValueError("a value needs its metric, accuracy or mae")
+        return self
+
 
 class _Agreement(_Stored):
     n: Whole

@@ -82,9 +82,7 @@ def test_any_single_edit_gives_the_page_or_one_sentence_that_names_the_file(
             try:
                 content = {**parts, name: READERS[name](tmp_path)}
             except InputError as error:
-                refused += 1
-                assert str(error).startswith(f"{tmp_path / name}.json"), error
-                assert "\n" not in str(error)
+                refused.append(str(error))
                 continue
             # Each place in turn with another of the values that were accepted: a page takes its time.
             if (number + turn) % 20 == 0:
