@@ -458,7 +458,7 @@ CASES = {
         }.items()
     },
     "a rule with an option called kind": (
-        lambda f: ("select", f / "TRUTH.parquet", *"--keep 1 --rule top --set kind=1 --out".split(), f / "x.txt"),
+        lambda f: ("select", f / "TRUTH.parquet", "--keep", 1, "--rule", "top", "--set", "kind=1", "--out", f / "x"),
         "unknown option of selection 'top' 'kind'; it takes none",
     ),
     "an extrapolator with an option called name": (graphed("--set", "name=x"), "of extrapolator 'knn' 'name'"),
