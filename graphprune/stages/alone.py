@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,22 +38,18 @@ Ids = npt.NDArray[np.int64]
 def embed_alone(config: Config, out: Path, reporter: Reporter) -> dict[str, Any]:
     """Embeds the config's data in a run folder beside ``out`` and copies the embeddings there."""
     from graphprune.pipeline import check_names, open_job
-    from graphprune.stages.embed import embed_data
-    from graphprune.stages.labels import without_labels
+    from graphprune.stages import embed, labels, seed_run, seeds
     from graphprune.stages.provenance import write_provenance
-    from graphprune.stages.score import score_seeds
-    from graphprune.stages.seeds import draw_seeds
 
     check_names(config)
     folder = RunFolder(out.with_name(out.name + ".run"), on_event=reporter.event)
     with folder.locked():
         job = open_job(config, folder, reporter=reporter)
         write_provenance(job)
-        if config.embedding.source == "seed_model":
-            job = without_labels(job)
-            draw_seeds(job)
-            score_seeds(job)
-        embed_data(job)
+        before = (labels, seeds, seed_run) if config.embedding.source == "seed_model" else ()
+        for module in (*before, embed):
+            for stage in module.stages(job):
+                folder.ensure(stage)
         raw = (folder / "embeddings.npy").read_bytes()
     write_bytes(out, raw)
     n, dimensions = read_npy(out, mmap=True).shape
@@ -211,8 +209,10 @@ def train_alone(
 ) -> dict[str, Any]:
     """One arm, named after the sampler or ``selection``, in a run folder of its own."""
     from graphprune.pipeline import open_job
-    from graphprune.stages.arms import selection_arm, train_arm
+    from graphprune.stages import embed, graph, labels, reference, seed_run, seeds, windows
+    from graphprune.stages.arms import selection_arm, training_stages
     from graphprune.stages.dynamic import sampler_arm
+    from graphprune.stages.forecasts import error_stages
     from graphprune.stages.provenance import write_provenance
     from graphprune.stages.report import write_results
 
@@ -231,17 +231,30 @@ def train_alone(
         for source in (chosen, table):
             if source is not None and not found:
                 require_same_data(source.metadata, {"fingerprint": job.data.fingerprint})
+        method = None
         if chosen is not None and selection is not None:
-            arm = selection_arm(job, "selection", chosen, inputs=(selection,), warm=config.starts_warm())
+            arm = selection_arm(job, chosen, selection, warm=config.starts_warm())
         else:
             assert sampler is not None
-            method = (
-                configured if configured is not None and configured.name == sampler else Method(name=sampler)
-            )
+            own = configured is not None and configured.name == sampler
+            method = configured if own else Method(name=sampler)
+            assert method is not None
             inputs = () if scores is None else (scores,)
-            arm = sampler_arm(job, sampler, method, table=table, inputs=inputs, warm=config.starts_warm())
+            arm = sampler_arm(job, sampler, method, scores=scores, inputs=inputs, warm=config.starts_warm())
         write_provenance(job)
-        return write_results(job, [(arm, train_arm(job, arm))], {})
+        # What it needs of a whole job must have been made in this folder before.
+        for module in (labels, seeds, seed_run, embed, graph) if arm.needs else ():
+            for stage in module.stages(job):
+                folder.declare(stage)
+        only = config.model_copy(
+            update={"arms": (), "training": config.training.model_copy(update={"sampler": method})}
+        )
+        for module in (reference, windows):
+            for stage in module.stages(replace(job, config=only)):
+                folder.ensure(stage)
+        for stage in chain(training_stages(job, arm), error_stages(job, arm)):
+            folder.ensure(stage)
+        return write_results(job, [arm], {})
 
 
 def report_alone(runs: list[Path], out: Path | None) -> Path:
