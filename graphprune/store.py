@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 
 from graphprune import __version__
 from graphprune.errors import InputError
-from graphprune.files import fingerprint, is_temporary, sha256
+from graphprune.files import fingerprint, is_temporary, sha256, write_json
 from graphprune.ledger import Cost
 from graphprune.stages.stage import Attempt, Products, Stage
 

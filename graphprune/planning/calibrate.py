@@ -18,7 +18,7 @@ _TARGET_SECONDS = 0.7
 _SAMPLES = 1500
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Calibration:
     """Everything that was measured; see `calibrate`.
 

@@ -209,7 +209,7 @@ def train_alone(
 ) -> dict[str, Any]:
     """One arm, named after the sampler or ``selection``, in a run folder of its own."""
     from graphprune.pipeline import open_job
-    from graphprune.stages import embed, graph, labels, reference, seed_run, seeds, windows
+    from graphprune.stages import embed, graph, labels, paths, reference, seed_run, seeds, windows
     from graphprune.stages.arms import selection_arm, training_stages
     from graphprune.stages.dynamic import sampler_arm
     from graphprune.stages.forecasts import error_stages
@@ -231,6 +231,11 @@ def train_alone(
         for source in (chosen, table):
             if source is not None and not found:
                 require_same_data(source.metadata, {"fingerprint": job.data.fingerprint})
+        if config.starts_warm() and not (folder / paths.SEED_MODEL).is_file():
+            raise InputError(
+                f"training.init: seed needs {folder / paths.SEED_MODEL}, which graphprune run makes; "
+                "use init: fresh here"
+            )
         method = None
         if chosen is not None and selection is not None:
             arm = selection_arm(job, chosen, selection, warm=config.starts_warm())
