@@ -41,10 +41,10 @@ def run(
     Raises:
         InputError: anything the user can mend; the folder then holds only whole artifacts.
     """
-    from graphprune.train.ranks import Ranks
+    from graphprune.train.process_group import ProcessGroup
 
     check_names(config)
-    ranks = Ranks.join(config.device)
+    ranks = ProcessGroup.join(config.device)
     reporter = reporter if reporter and ranks.writes else Silent()
     path = Path(out) if out is not None else Path("runs") / config.name
     folder = RunFolder(path, on_event=reporter.event, team=ranks)

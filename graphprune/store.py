@@ -22,7 +22,7 @@ OnEvent = Callable[[str, str, float], None]
 
 
 class Team(Protocol):
-    """The ``size`` processes that do one run together, see `graphprune.train.ranks.Ranks`."""
+    """The ``size`` processes that do one run together, see `graphprune.train.process_group.ProcessGroup`."""
 
     size: int
 

@@ -37,10 +37,10 @@ def run(
     from graphprune.console import ConsoleReporter, summary
     from graphprune.pipeline import run as run_job
     from graphprune.store import clear
-    from graphprune.train.ranks import Ranks
+    from graphprune.train.process_group import ProcessGroup
 
     folder = out or Path("runs") / job.name
-    first = Ranks.join(job.device).writes
+    first = ProcessGroup.join(job.device).writes
     if fresh and first:
         clear(folder)
     with ConsoleReporter() as reporter:
@@ -113,13 +113,13 @@ def train(
     job = load(config, overrides, seed, device)
     from graphprune.console import ConsoleReporter, summary
     from graphprune.stages.alone import train_alone
-    from graphprune.train.ranks import Ranks
+    from graphprune.train.process_group import ProcessGroup
 
     with ConsoleReporter() as reporter:
         metrics = train_alone(
             job, out, selection=selection, sampler=sampler, scores=scores, reporter=reporter
         )
-    if Ranks.current().writes:
+    if ProcessGroup.current().writes:
         print_json(metrics) if as_json else print(summary(metrics))
 
 

@@ -27,7 +27,7 @@ from graphprune.select.base import Selection
 from graphprune.stages.job import Reporter
 from graphprune.store import RunFolder
 from graphprune.table import ScoreTable, require_same_data
-from graphprune.train.ranks import Ranks
+from graphprune.train.process_group import ProcessGroup
 
 if TYPE_CHECKING:
     from graphprune.extrapolate.base import Looks
@@ -218,7 +218,7 @@ def train_alone(
 
     if (selection is None) == (sampler is None):
         raise InputError("give either --selection K.parquet or --sampler NAME")
-    folder = RunFolder(out, on_event=reporter.event, team=Ranks.join(config.device))
+    folder = RunFolder(out, on_event=reporter.event, team=ProcessGroup.join(config.device))
     chosen = None if selection is None else _selection(selection)
     configured = config.training.sampler
     if scores is not None and sampler is None:

@@ -20,7 +20,7 @@ from graphprune.store import RunFolder
 from graphprune.train.checkpoint import Checkpoint, save_weights
 from graphprune.train.evaluate import evaluate_model
 from graphprune.train.loop import train_model
-from graphprune.train.ranks import Ranks
+from graphprune.train.process_group import ProcessGroup
 from graphprune.train.tracking import JsonlTracker
 
 
@@ -32,7 +32,7 @@ def train_distributed(
     sampler: EpochSampler | None = None,
     data: Data | None = None,
 ) -> dict[str, Any]:
-    """Trains ``config.model`` as ``config.training`` says, each batch dealt out to all processes.
+    """Trains ``config.model`` as ``config.training`` says, each batch divided over all processes.
 
     In full, as ``train.py``, started by ``torchrun --nproc-per-node 2 train.py``::
 
@@ -59,7 +59,7 @@ def train_distributed(
         ``value`` and ``metric`` on the test part, ``losses`` by epoch, ``cost``, and the number of ``processes``;
         the same in all of them.
     """
-    ranks = Ranks.join(config.device)
+    group = ProcessGroup.join(config.device)
     device, out = resolve_device(config.device), Path(out)
     job = Job(config, data if data is not None else load_data(config.data), RunFolder(out), device)
     state, settings, n = config.training.random_states[0], config.training.optimisation(), len(job.data.train)
@@ -94,11 +94,11 @@ def train_distributed(
         "metric": paradigm.metric,
         "losses": trained.losses,
         "cost": trained.cost.to_dict(),
-        "processes": ranks.size,
+        "processes": group.size,
     }
-    if ranks.writes:
+    if group.writes:
         save_weights(model, out / "model.safetensors")
         write_json(out / "result.json", result)
         checkpoint.delete()
-    ranks.wait()
+    group.wait()
     return result
