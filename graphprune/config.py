@@ -277,6 +277,11 @@ class Config(Strict):
                     )
         return self
 
+    def samplers(self) -> list[Method]:
+        """The samplers of all arms."""
+        named = (*(arm.sampler for arm in self.arms), self.training.sampler)
+        return [sampler for sampler in named if sampler is not None]
+
     def starts_warm(self, arm: ArmConfig | None = None) -> bool:
         """Whether an arm (None: that of `training.sampler`) starts from the seed run's weights."""
         own = None if arm is None else arm.init

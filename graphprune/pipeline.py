@@ -47,13 +47,13 @@ def run(
             a thread of this process; the folder then holds only whole artifacts.
     """
     from graphprune.stages.provenance import write_provenance
-    from graphprune.train.ranks import Ranks
+    from graphprune.train.process_group import ProcessGroup
 
     check_names(config)
-    ranks = Ranks.join(config.device)
-    reporter = reporter if reporter and ranks.writes else Silent()
+    group = ProcessGroup.join(config.device)
+    reporter = reporter if reporter and group.writes else Silent()
     path = Path(out) if out is not None else Path("runs") / config.name
-    folder = RunFolder(path, on_event=reporter.event, team=ranks)
+    folder = RunFolder(path, on_event=reporter.event, team=group)
     with folder.locked(fresh=fresh):
         job = open_job(config, folder, data=data, model=model, paradigm=paradigm, reporter=reporter)
         check_methods(job)
@@ -118,48 +118,14 @@ def open_job(
 
 
 def _run(job: Job) -> dict[str, Any]:
-    from graphprune.stages.arms import baseline_arms, equal_cost_arms, selected_arm, train_arm
-    from graphprune.stages.audit import begin_full_runs
-    from graphprune.stages.dynamic import dynamic_arm, sampler_arm
-    from graphprune.stages.embed import embed_data
-    from graphprune.stages.evaluate import evaluate_predictions
-    from graphprune.stages.extrapolate import extrapolate, load_inputs
-    from graphprune.stages.graph import build_graph
-    from graphprune.stages.labels import without_labels
-    from graphprune.stages.methods import methods_of
+    from graphprune.stages.all import stages
+    from graphprune.stages.arms import all_arms
     from graphprune.stages.references import reference_forecasts
     from graphprune.stages.report import write_page, write_results
-    from graphprune.stages.score import score_everything, score_seeds
-    from graphprune.stages.seeds import draw_seeds
-    from graphprune.stages.select import select_samples
-    from graphprune.stages.short_run import train_short_run
 
-    config = job.config
-    scored = without_labels(job)
-    draw_seeds(scored)
-    score_seeds(scored)
-    embed_data(scored)
-    build_graph(scored)
-    train_short_run(scored)
-    inputs = load_inputs(scored)
-    for score in config.scores:
-        for method in methods_of(scored):
-            extrapolate(scored, inputs, score.name, method)
-    for number in range(config.oracle.runs if config.oracle else 0):
-        score_everything(scored, number)
-    begin_full_runs(scored)
-    evaluate_predictions(scored)
-    arms = baseline_arms(job)
-    for arm in config.arms:
-        if arm.sampler is None:
-            select_samples(scored, arm)
-        arms.append(selected_arm(job, arm) if arm.sampler is None else dynamic_arm(job, arm))
-    if config.training.sampler is not None:
-        sampler = config.training.sampler
-        arms.append(sampler_arm(job, sampler.name, sampler, warm=config.starts_warm()))
-    trained = [(each, train_arm(job, each)) for each in arms]
-    trained += [(each, train_arm(job, each)) for each in equal_cost_arms(job, trained)]
-    metrics = write_results(job, trained, reference_forecasts(job))
+    for stage in stages(job):
+        job.run.ensure(stage)
+    metrics = write_results(job, all_arms(job), reference_forecasts(job))
     if job.run.team.writes:
         write_page(job)
     return metrics

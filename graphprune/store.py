@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,32 +20,17 @@ from graphprune.ledger import Cost
 from graphprune.paths import refuse_unusable
 from graphprune.run_files import MARKER, RunFiles, read_record
 from graphprune.set_aside import ASIDE, discard, restore, set_aside
+from graphprune.stages.stage import Attempt, Products, Stage
 
 # One run at a time in a process: trainings seed and draw from torch's global generator, which threads share.
 _RUNNING = threading.Lock()
 
 
-@dataclass
-class Attempt:
-    """One try at a stage.
-
-    Attributes:
-        checkpoint: Where long work may save its state; a try with the same key finds it, others never do.
-        costs: What the stage cost, by ledger name; the work fills it.
-        writes: Whether this process writes the artifacts; another one that trains along returns before that.
-    """
-
-    checkpoint: Path
-    costs: dict[str, Cost] = field(default_factory=dict)
-    writes: bool = True
-
-
 OnEvent = Callable[[str, str, float], None]
-Work = Callable[[Attempt], Iterable[Path]]
 
 
 class Team(Protocol):
-    """The ``size`` processes that do one run together, see `graphprune.train.ranks.Ranks`."""
+    """The ``size`` processes that do one run together, see `graphprune.train.process_group.ProcessGroup`."""
 
     size: int
 
@@ -91,6 +75,7 @@ class RunFolder:
         self.files = RunFiles(path)
         self._fresh = False
         self._visited: list[str] = []
+        self._products = Products()
         self._hashes: dict[Path, tuple[tuple[int, ...], str]] = {}
 
     @contextmanager
@@ -203,41 +188,25 @@ class RunFolder:
     def __truediv__(self, relative: str) -> Path:
         return self.path / relative
 
-    def ensure(
-        self, stage: str, *, settings: Any, inputs: Iterable[Path], work: Work, together: bool = False
-    ) -> bool:
-        """Does ``work`` unless its result stands; returns whether it had to be done.
-
-        Args:
-            stage: Name of the stage; ``/`` makes sub-folders.
-            settings: JSON-like data that the result depends on.
-            inputs: Files that the result depends on, inside this folder or outside; their content counts.
-            work: Writes the artifacts, books its costs, returns the artifacts' paths.
-            together: All processes of the team do the work, since they train one model; else only the first does.
-        """
-        key = fingerprint(
-            {
-                "stage": stage,
-                "version": __version__,
-                "settings": settings,
-                "inputs": {self._relative(path): self._hash(path) for path in inputs},
-            }
-        )
-        self._visited.append(stage)
-        record_path = self._record_path(stage)
+    def ensure(self, stage: Stage) -> bool:
+        """Does the stage's work unless its result stands; returns whether it had to be done."""
+        self.declare(stage)
+        key = self._key(stage)
+        self._visited.append(stage.name)
+        record_path = self._record_path(stage.name)
         record = read_record(record_path) if self.team.writes else None
         stands = record is not None and record["key"] == key and self._intact(record["outputs"])
         if self.team.as_first(stands):
-            self._tell("kept", stage)
+            self._tell("kept", stage.name)
             return False
         attempt = Attempt(self.path / ".stages" / "unfinished" / f"{key}.pt", writes=self.team.writes)
         if self.team.writes:
             self.files.mark()
             record_path.unlink(missing_ok=True)
-            self._tell("started", stage)
-            self._finish(stage, key, attempt, work(attempt))
-        elif together:
-            work(attempt)
+            self._tell("started", stage.name)
+            self._finish(stage.name, key, attempt, stage.work(attempt))
+        elif stage.together:
+            stage.work(attempt)
         self.team.wait()
         return True
 
@@ -253,6 +222,31 @@ class RunFolder:
         if not attempt.checkpoint.is_dir():
             attempt.checkpoint.unlink(missing_ok=True)
         self._tell("finished", stage, sum(c.seconds for c in attempt.costs.values()))
+
+    def declare(self, stage: Stage) -> None:
+        """Makes a stage known without doing it, so that others may need what an earlier run made in this folder."""
+        self._products.add(stage)
+
+    def _key(self, stage: Stage) -> str:
+        return fingerprint(
+            {
+                "stage": stage.name,
+                "version": __version__,
+                "settings": stage.settings,
+                "needs": {need: self._made(need) for need in stage.needs},
+                "inputs": [self._hash(path) for path in stage.inputs],
+            }
+        )
+
+    def _made(self, need: str) -> dict[str, str]:
+        """The files of a product with their hashes, as the record of its stage holds them."""
+        stage, product = self._products.maker(need)
+        record = read_record(self._record_path(stage.name))
+        if record is None:
+            raise InputError(
+                f"{self.path} has no '{need}', which graphprune run makes; run the whole job there first"
+            )
+        return {name: digest for name, digest in record["outputs"].items() if product.holds(name)}
 
     def costs(self, stage: str) -> dict[str, Cost]:
         """What a finished stage cost, by ledger name."""
@@ -273,6 +267,11 @@ class RunFolder:
         """Deletes an artifact of an earlier attempt, if there is one; `InputError` if graphprune did not write it."""
         self.files.claim(path)
         path.unlink(missing_ok=True)
+
+    def cost_of(self, needs: Iterable[str]) -> Cost:
+        """What making some products took, with everything that they are made from; each ledger entry counts once."""
+        entries = self._products.entries(needs)
+        return sum((self.costs(stage).get(entry, Cost()) for entry, stage in entries.items()), Cost())
 
     def ledger(self) -> dict[str, Cost]:
         """What every stage that this process asked for has cost, by ledger name."""

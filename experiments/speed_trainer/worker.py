@@ -12,11 +12,11 @@ from graphprune.config_training import OptimisationConfig
 from graphprune.samplers.random import RandomSampler
 from graphprune.train.loop import train_model
 from graphprune.train.paradigms.supervised import Supervised
-from graphprune.train.ranks import Ranks
+from graphprune.train.process_group import ProcessGroup
 
 
 def main(out: Path, n: int) -> None:
-    ranks = Ranks.join("cpu")
+    ranks = ProcessGroup.join("cpu")
     torch.set_num_threads(2 // ranks.size)
     samples, settings = images(n), OptimisationConfig(epochs=3, batch_size=BATCH, lr=LR, schedule="constant")
     moments: list[float] = []

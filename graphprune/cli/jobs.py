@@ -49,12 +49,12 @@ def run(
     job = load(config, overrides, seed, device)
     from graphprune.console import ConsoleReporter, summary
     from graphprune.pipeline import run as run_job
-    from graphprune.train.ranks import Ranks
+    from graphprune.train.process_group import ProcessGroup
 
     folder = out or Path("runs") / job.name
     with ConsoleReporter() as reporter, _told_in_a_line():
         metrics = run_job(job, folder, reporter=reporter, fresh=fresh)
-    if not Ranks.current().writes:
+    if not ProcessGroup.current().writes:
         return
     if as_json:
         print_json(metrics)
@@ -122,13 +122,13 @@ def train(
     job = load(config, overrides, seed, device)
     from graphprune.console import ConsoleReporter, summary
     from graphprune.stages.alone import train_alone
-    from graphprune.train.ranks import Ranks
+    from graphprune.train.process_group import ProcessGroup
 
     with ConsoleReporter() as reporter, _told_in_a_line():
         metrics = train_alone(
             job, out, selection=selection, sampler=sampler, scores=scores, reporter=reporter
         )
-    if Ranks.current().writes:
+    if ProcessGroup.current().writes:
         print_json(metrics) if as_json else print(summary(metrics))
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from graphprune.planning.predict import Plan, Stage
+from graphprune.planning.account import PlannedStage
+from graphprune.planning.predict import Plan
 
 
 def plan_table(plan: Plan) -> str:
     """Stages with their seconds, memory and disk, the total, and what to know of it."""
     width = max(len(stage.name) for stage in plan.stages)
 
-    def line(stage: Stage) -> str:
+    def line(stage: PlannedStage) -> str:
         return f"{stage.name:<{width}}  {stage.seconds:>9.1f}  {stage.peak_mib:>9.0f}  {stage.disk_mib:>8.1f}"
 
     head = f"{'stage':<{width}}  {'seconds':>9}  {'peak MiB':>9}  {'disk MiB':>8}"

@@ -51,8 +51,8 @@ class Auto(Extrapolator):
     Cost: O(M log M (K + C)) time for four fits, O(N log N) for the ranks and the prediction.
     """
 
-    spends = ("seeds", "looks", "seed_errors")
-    spends_blind = ("seeds", "graph")
+    reads = ("scores", "looks", "seed_errors")
+    reads_otherwise = ("scores", "embeddings", "graph", "probes")
 
     def __init__(self, *, seed: Seed = 0) -> None:
         self.seed = seed

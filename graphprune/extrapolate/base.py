@@ -151,15 +151,15 @@ class Extrapolator(ABC):
     Subclasses store their arguments in ``__init__`` and implement ``_fit``, ``_predict`` and
     ``_predict_std``; this class maps ids to rows, validates, and keeps the seeds' measured scores. Seeds that
     all have the same score leave nothing to learn: everybody gets that score, with standard deviation 0.
-    ``requires`` names the optional inputs without which the method cannot work, ``spends`` what its order costs
-    beside the fit: ``seeds`` (seed run), ``embedding``, ``graph`` (embedding and graph), ``looks`` (the seed
-    run's passes over everything), ``seed_errors`` (one pass over all windows), ``short_run``; ``spends_blind``
-    the same where a job has neither looks nor seed errors (default: no other).
+    ``requires`` names the optional inputs without which the method cannot work. ``reads`` names everything that its
+    order of the samples depends on: ``scores`` (of the seeds), ``embeddings``, ``graph``, ``probes``, ``looks`` (the
+    field ``seed_run``), ``seed_errors``, ``input_complexity``, ``short_run``; a job computes what its methods read
+    and charges it to them. ``reads_otherwise`` replaces it in jobs that make nothing in ``reads`` but scores.
     """
 
     requires: ClassVar[tuple[str, ...]] = ()
-    spends: ClassVar[tuple[str, ...]] = ("seeds", "graph")
-    spends_blind: ClassVar[tuple[str, ...]] = ()
+    reads: ClassVar[tuple[str, ...]] = ("scores", "embeddings", "graph", "probes")
+    reads_otherwise: ClassVar[tuple[str, ...]] = ()
 
     @property
     def least_seeds(self) -> int:

@@ -25,7 +25,7 @@ class ClassMean(Extrapolator):
     """
 
     requires: ClassVar[tuple[str, ...]] = ("labels",)
-    spends: ClassVar[tuple[str, ...]] = ("seeds",)
+    reads: ClassVar[tuple[str, ...]] = ("scores",)
 
     def _fit(self, inputs: Inputs, seed_rows: Tensor, seed_scores: Tensor) -> None:
         assert inputs.labels is not None

@@ -20,7 +20,7 @@ class InputComplexityControl(RankControl):
     """
 
     requires: ClassVar[tuple[str, ...]] = ("input_complexity",)
-    spends: ClassVar[tuple[str, ...]] = ("input_complexity",)
+    reads: ClassVar[tuple[str, ...]] = ("input_complexity",)
 
     def _signal(self, inputs: Inputs, seed_rows: Tensor, seed_scores: Tensor) -> Tensor:
         assert inputs.input_complexity is not None

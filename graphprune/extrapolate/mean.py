@@ -15,7 +15,7 @@ from graphprune.registry import register
 class Mean(Extrapolator):
     """The mean score of the seeds, with their standard deviation. Cost: O(M)."""
 
-    spends: ClassVar[tuple[str, ...]] = ("seeds",)
+    reads: ClassVar[tuple[str, ...]] = ("scores",)
 
     def _fit(self, inputs: Inputs, seed_rows: Tensor, seed_scores: Tensor) -> None:
         self.mean_ = seed_scores.mean()

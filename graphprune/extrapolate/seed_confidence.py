@@ -20,7 +20,7 @@ class SeedConfidence(RankControl):
     """
 
     requires: ClassVar[tuple[str, ...]] = ("probes", "labels")
-    spends: ClassVar[tuple[str, ...]] = ("seeds", "embedding")
+    reads: ClassVar[tuple[str, ...]] = ("scores", "probes")
 
     def _signal(self, inputs: Inputs, seed_rows: Tensor, seed_scores: Tensor) -> Tensor:
         return doubt(inputs)

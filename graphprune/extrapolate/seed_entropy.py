@@ -19,7 +19,7 @@ class SeedEntropy(RankControl):
     Values and standard deviation: see `RankControl`. Cost: O(P N C).
     """
 
-    spends: ClassVar[tuple[str, ...]] = ("seeds", "embedding")
+    reads: ClassVar[tuple[str, ...]] = ("scores", "probes")
 
     def _signal(self, inputs: Inputs, seed_rows: Tensor, seed_scores: Tensor) -> Tensor:
         return entropy(inputs)

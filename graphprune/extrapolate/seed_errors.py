@@ -21,7 +21,7 @@ class SeedErrorsControl(RankControl):
     """
 
     requires: ClassVar[tuple[str, ...]] = ("seed_errors",)
-    spends: ClassVar[tuple[str, ...]] = ("seeds", "seed_errors")
+    reads: ClassVar[tuple[str, ...]] = ("scores", "seed_errors")
 
     def _signal(self, inputs: Inputs, seed_rows: Tensor, seed_scores: Tensor) -> Tensor:
         assert inputs.seed_errors is not None

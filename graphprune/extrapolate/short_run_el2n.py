@@ -20,7 +20,7 @@ class ShortRunEL2N(RankControl):
     """
 
     requires: ClassVar[tuple[str, ...]] = ("short_run", "labels")
-    spends: ClassVar[tuple[str, ...]] = ("short_run",)
+    reads: ClassVar[tuple[str, ...]] = ("short_run",)
 
     def _signal(self, inputs: Inputs, seed_rows: Tensor, seed_scores: Tensor) -> Tensor:
         assert inputs.short_run is not None

@@ -29,6 +29,17 @@ Backend = Literal["auto", "exact", "ivf"]
 EXACT_UP_TO = 200_000
 
 
+def chosen_backend(backend: Backend, n: int) -> Literal["exact", "ivf"]:
+    """How `KNNGraph.build` searches ``n`` samples: what is asked for; ``auto`` takes FAISS beyond 200,000 where it is.
+
+    >>> chosen_backend("auto", 1000)
+    'exact'
+    """
+    if backend == "auto":
+        return "ivf" if n > EXACT_UP_TO and ivf.available() else "exact"
+    return backend
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class KNNGraph:
     """Nearest neighbours of N samples as two tables; a link goes from a neighbour to the sample of its row.
@@ -130,7 +141,7 @@ class KNNGraph:
         if backend not in ("auto", "exact", "ivf"):
             raise InputError(f"backend is '{backend}'; use one of auto, exact, ivf")
         recall = 1.0
-        if backend == "ivf" or (backend == "auto" and points.n > EXACT_UP_TO and ivf.available()):
+        if chosen_backend(backend, points.n) == "ivf":
             distances, rows, recall = ivf.ivf_search(points, k, seed=seed)
         else:
             everyone = torch.arange(points.n)

@@ -10,13 +10,14 @@ from torch import Tensor
 
 from graphprune.ledger import Cost
 from graphprune.samplers.base import EpochSampler
+from graphprune.stages.stage import Estimate, Stage
 from graphprune.store import RunFolder
 
 _MIB = 2**20
 
 
 @dataclass(frozen=True)
-class Stage:
+class PlannedStage:
     """What one stage will cost: wall-clock seconds, peak resident memory and disk in MiB, samples by kind of pass."""
 
     name: str
@@ -31,13 +32,13 @@ class Stage:
 class Account:
     """Stages in the order in which they run; ledger entries of one kind are summed up (see `folded`)."""
 
-    stages: dict[str, Stage] = field(default_factory=dict)
+    stages: dict[str, PlannedStage] = field(default_factory=dict)
 
     def add(self, entry: str, cost: Cost, *, disk_bytes: float = 0.0) -> None:
         """Books a ledger entry."""
         name = folded(entry)
-        old = self.stages.get(name, Stage(name, 0.0, 0.0, 0.0))
-        self.stages[name] = Stage(
+        old = self.stages.get(name, PlannedStage(name, 0.0, 0.0, 0.0))
+        self.stages[name] = PlannedStage(
             name,
             old.seconds + cost.seconds,
             max(old.peak_mib, cost.peak_mib),
@@ -48,22 +49,25 @@ class Account:
 
 
 class PlannedRun(RunFolder):
-    """A run folder whose stages cost what is planned, so that arms are charged by the run's own rules."""
+    """A run folder whose stages cost what they are estimated to, so that arms are charged by the run's own rules."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self.account = Account()
-        self._planned: dict[str, dict[str, Cost]] = {}
+        self.notes: dict[str, None] = {}
+        self._estimated: dict[str, dict[str, Cost]] = {}
 
-    def book(self, stage: str, costs: dict[str, Cost], *, disk_bytes: float = 0.0) -> None:
-        """Books what a stage will have cost, by ledger name, and what it will have written."""
-        self._planned[stage] = costs
-        for number, (entry, cost) in enumerate(costs.items()):
-            self.account.add(entry, cost, disk_bytes=0.0 if number else disk_bytes)
+    def book(self, stage: Stage, estimate: Estimate) -> None:
+        """Books what a stage will have cost, and what it will have written."""
+        self.declare(stage)
+        self._estimated[stage.name] = estimate.costs
+        self.notes |= dict.fromkeys(estimate.notes)
+        for number, (entry, cost) in enumerate(estimate.costs.items()):
+            self.account.add(entry, cost, disk_bytes=0.0 if number else estimate.disk_bytes)
 
     def costs(self, stage: str) -> dict[str, Cost]:
-        """What was booked."""
-        return self._planned.get(stage, {})
+        """What was booked; else what the stage cost that has been done."""
+        return self._estimated[stage] if stage in self._estimated else super().costs(stage)
 
 
 def folded(entry: str) -> str:

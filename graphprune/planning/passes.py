@@ -17,8 +17,8 @@ from graphprune.embed.precomputed import read_embeddings
 from graphprune.embed.windows import window_statistics
 from graphprune.planning.measured import Measured, Part, some_windows, spread, timed
 from graphprune.scores.input_complexity import input_complexity
-from graphprune.stages.checks import FROM_RUN
 from graphprune.stages.job import Job
+from graphprune.stages.reference import reference_key, reference_specs
 from graphprune.stages.windows import ask_windows, asks_windows
 from graphprune.train.forecast_errors import forecast_errors
 from graphprune.train.paradigms.adversarial import Adversarial, robust_accuracy
@@ -64,8 +64,7 @@ def measure_passes(job: Job, scored: Job, part: Part, *, model: nn.Module, final
     n, train = len(part), scored.data.train
     (embeddings, outputs), forward = timed(n, lambda: _embed(scored, model, part))
     embed, complexity, asked = forward, None, dict[str, Measured]()
-    every = [*(arm.sampler for arm in job.config.arms), job.config.training.sampler]
-    samplers = [sampler for sampler in every if sampler is not None]
+    samplers = job.config.samplers()
     source = scored.config.embedding
     if source.source == "reference":
         other = scored.make_model("embed", method=source.model)
@@ -98,19 +97,6 @@ def measure_passes(job: Job, scored: Job, part: Part, *, model: nn.Module, final
         outputs=outputs,
         losses=_losses(scored, model, part),
     )
-
-
-def reference_specs(sampler: Method) -> list[Any]:
-    """The reference models that a sampler's options name, as `graphprune.stages.reference` takes them."""
-    # The run's embeddings are a stage of their own; the losses of its seed run's model are not.
-    losses, features = (sampler.options.get(option) for option in ("reference_losses", "embeddings"))
-    found = [losses] if isinstance(losses, dict) or losses == FROM_RUN else []
-    return [*found, features] if isinstance(features, dict) else found
-
-
-def reference_key(spec: Any) -> str:
-    """What tells one reference model from another: specs with the same key share a pass."""
-    return repr(spec)
 
 
 def _embed(job: Job, model: nn.Module, part: Part) -> tuple[Tensor, Tensor | None]:

@@ -1,4 +1,4 @@
-"""Time, memory and disk of each stage of a job, reckoned from its calibration."""
+"""Time, memory and disk of each stage of a job, estimated from a calibration."""
 
 from __future__ import annotations
 
@@ -10,13 +10,19 @@ from typing import Any
 
 from graphprune.config import Config
 from graphprune.data.base import Data
-from graphprune.planning.account import Stage
-from graphprune.planning.calibrate import calibrate
+from graphprune.ledger import Cost
+from graphprune.planning.account import PlannedRun, PlannedStage
+from graphprune.planning.calibrate import Calibration, calibrate
 from graphprune.planning.labels import short_labels
-from graphprune.planning.reckon import reckon
-from graphprune.stages.seeds import draw_seeds
+from graphprune.planning.measured import resident_mib
+from graphprune.stages import seeds
+from graphprune.stages.all import stages
+from graphprune.stages.arms import all_arms
+from graphprune.stages.job import Job
 
-__all__ = ["Plan", "Stage", "plan"]
+# The page holds its plotting library and at most 50,000 samples.
+_PAGE_BYTES = 5 * 2**20
+_PAGE_BYTES_PER_SAMPLE = 60
 
 
 @dataclass(frozen=True)
@@ -31,14 +37,14 @@ class Plan:
         notes: What could not be measured beforehand, one sentence each.
     """
 
-    stages: tuple[Stage, ...]
+    stages: tuple[PlannedStage, ...]
     calibration_seconds: float
     notes: tuple[str, ...] = ()
 
     @property
-    def total(self) -> Stage:
+    def total(self) -> PlannedStage:
         """Sum of times, disk and samples, and the largest memory."""
-        return Stage(
+        return PlannedStage(
             "total",
             sum(stage.seconds for stage in self.stages),
             max(stage.peak_mib for stage in self.stages),
@@ -65,19 +71,32 @@ def plan(config: Config, *, data: Data | None = None) -> Plan:
     """
     from graphprune.pipeline import open_job
     from graphprune.stages.checks import check_methods, check_names
-    from graphprune.store import RunFolder
 
     check_names(config)
     with tempfile.TemporaryDirectory(prefix="graphprune-plan-") as scratch:
-        folder = RunFolder(Path(scratch) / "run")
-        with folder.locked():
+        run = PlannedRun(Path(scratch) / "run")
+        with run.locked():
             start = time.perf_counter()
-            job = open_job(config, folder, data=data)
+            job = open_job(config, run, data=data)
             check_methods(job)
             loading = time.perf_counter() - start
-            scored, labels = short_labels(job)
-            draw_seeds(scored)
-            measured = calibrate(job, scored, Path(scratch))
-            account, notes = reckon(job, scored, measured, labels=labels, loading=loading)
+            labels = short_labels(job)
+            for stage in seeds.stages(job):
+                run.ensure(stage)
+            measured = calibrate(job, Path(scratch), labels=labels)
+            for stage in stages(job):
+                run.book(stage, stage.estimate(measured))
+            _book_other(job, run, measured, loading)
             taken = time.perf_counter() - start
-    return Plan(tuple(account.stages.values()), taken, tuple(notes))
+    notes = list(run.notes)
+    if measured.methods.untried:
+        notes.append(f"not measured, and estimated as taking no time: {', '.join(measured.methods.untried)}")
+    return Plan(tuple(run.account.stages.values()), taken, tuple(notes))
+
+
+def _book_other(job: Job, run: PlannedRun, measured: Calibration, loading: float) -> None:
+    """What the ledger does not count: reading the data, testing, the page."""
+    tests = len(all_arms(job)) * len(job.config.training.random_states)
+    seconds = loading + tests * measured.passes.test.seconds_for(len(job.data.test))
+    page = _PAGE_BYTES + _PAGE_BYTES_PER_SAMPLE * min(len(job.data.train), 50_000)
+    run.account.add("other", Cost(seconds, resident_mib()), disk_bytes=page)

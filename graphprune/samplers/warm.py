@@ -48,7 +48,7 @@ def fill_unseen(losses: Tensor, scores: Tensor | None) -> Tensor:
 
 
 def relative_ranks(values: Tensor) -> Tensor:
-    """Ranks of ``values [n]`` divided by n - 1, so 0 to 1 ascending; ties share their mean rank.
+    """ProcessGroup of ``values [n]`` divided by n - 1, so 0 to 1 ascending; ties share their mean rank.
 
     >>> relative_ranks(torch.tensor([3.0, 1.0, 3.0])).tolist()
     [0.75, 0.0, 0.75]

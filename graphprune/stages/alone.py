@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +35,7 @@ from graphprune.table_files import (
     write_scores,
     write_selection,
 )
-from graphprune.train.ranks import Ranks
+from graphprune.train.process_group import ProcessGroup
 
 if TYPE_CHECKING:
     from graphprune.extrapolate.base import Looks
@@ -52,12 +54,9 @@ def embed_alone(
         reporter: Progress.
     """
     from graphprune.pipeline import open_job
+    from graphprune.stages import embed, labels, seed_run, seeds
     from graphprune.stages.checks import check_names
-    from graphprune.stages.embed import embed_data
-    from graphprune.stages.labels import without_labels
     from graphprune.stages.provenance import write_provenance
-    from graphprune.stages.score import score_seeds
-    from graphprune.stages.seeds import draw_seeds
 
     check_out(out, (".npy",), inputs=[source, *files_named_in(config.model_dump())])
     check_names(config)
@@ -66,11 +65,10 @@ def embed_alone(
         job = open_job(config, folder, reporter=reporter)
         with folder.begin():
             write_provenance(job)
-        if config.embedding.source == "seed_model":
-            job = without_labels(job)
-            draw_seeds(job)
-            score_seeds(job)
-        embed_data(job)
+        before = (labels, seeds, seed_run) if config.embedding.source == "seed_model" else ()
+        for module in (*before, embed):
+            for stage in module.stages(job):
+                folder.ensure(stage)
         raw = (folder / "embeddings.npy").read_bytes()
     write_bytes(out, raw)
     n, dimensions = read_npy(out, mmap=True).shape
@@ -252,16 +250,30 @@ def train_alone(
 ) -> dict[str, Any]:
     """One arm, named after the sampler or ``selection``, in a run folder of its own."""
     from graphprune.pipeline import open_job
-    from graphprune.stages.arms import selection_arm, train_arm
+    from graphprune.stages import (
+        complexity,
+        embed,
+        extrapolate,
+        graph,
+        labels,
+        paths,
+        reference,
+        seed_run,
+        seeds,
+        short_run,
+        windows,
+    )
+    from graphprune.stages.arms import selection_arm, training_stages
     from graphprune.stages.checks import check_names, check_sampler
     from graphprune.stages.dynamic import sampler_arm
+    from graphprune.stages.forecasts import error_stages
     from graphprune.stages.provenance import write_provenance
     from graphprune.stages.report import write_results
 
     if (selection is None) == (sampler is None):
         raise InputError("give either --selection K.parquet or --sampler NAME")
     check_out(out, ())
-    folder = RunFolder(out, on_event=reporter.event, team=Ranks.join(config.device))
+    folder = RunFolder(out, on_event=reporter.event, team=ProcessGroup.join(config.device))
     chosen = None if selection is None else read_selection(selection)
     configured = config.training.sampler
     if scores is not None and sampler is None:
@@ -280,14 +292,36 @@ def train_alone(
         for source in (chosen, table):
             if source is not None and not found:
                 require_same_data(source.metadata, {"fingerprint": job.data.fingerprint})
+        if config.starts_warm() and not (folder / paths.SEED_MODEL).is_file():
+            raise InputError(
+                f"training.init: seed needs {folder / paths.SEED_MODEL}, which graphprune run makes; "
+                "use init: fresh here"
+            )
         if chosen is not None and selection is not None:
-            arm = selection_arm(job, "selection", chosen, inputs=(selection,), warm=config.starts_warm())
+            arm = selection_arm(job, chosen, selection, warm=config.starts_warm())
         else:
             inputs = () if scores is None else (scores,)
-            arm = sampler_arm(job, method.name, method, table=table, inputs=inputs, warm=config.starts_warm())
+            read = None if table is None else lambda: table
+            arm = sampler_arm(job, method.name, method, scores=read, inputs=inputs, warm=config.starts_warm())
         with folder.begin():
             write_provenance(job)
-        return write_results(job, [(arm, train_arm(job, arm))], {})
+        # What it needs of a whole job must have been made in this folder before.
+        made = (labels, seeds, seed_run, embed, graph, short_run, complexity, extrapolate)
+        for module in made if folder.outputs("seeds") else ():
+            for stage in module.stages(job):
+                folder.declare(stage)
+        only = config.model_copy(
+            update={
+                "arms": (),
+                "training": config.training.model_copy(update={"sampler": method if sampler else None}),
+            }
+        )
+        for module in (reference, windows):
+            for stage in module.stages(replace(job, config=only)):
+                folder.ensure(stage)
+        for stage in chain(training_stages(job, arm), error_stages(job, arm)):
+            folder.ensure(stage)
+        return write_results(job, [arm], {})
 
 
 def report_alone(runs: list[Path], out: Path | None) -> Path:

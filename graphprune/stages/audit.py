@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,25 +13,45 @@ import torch
 
 from graphprune.config import Config
 from graphprune.files import read_npy, write_npy
+from graphprune.planning.account import visits
 from graphprune.scores.snapshots import SnapshotRecorder
+from graphprune.stages import paths
 from graphprune.stages.job import Job
-from graphprune.stages.score import attached_scores, training_key
+from graphprune.stages.labels import finds_labels
+from graphprune.stages.seed_run import attached_scores, training_key
+from graphprune.stages.stage import Attempt, Estimate, Product, Stage
 from graphprune.stages.watched import train_watched
-from graphprune.store import Attempt, RunFolder
+from graphprune.store import RunFolder
+
+if TYPE_CHECKING:
+    from graphprune.planning.calibrate import Calibration
 
 
-def begin_full_runs(job: Job) -> None:
-    """Writes ``audit/<run>/<score>.npy [3, N]`` float32: the scores after three lengths of a full run."""
+def stages(job: Job) -> Iterator[Stage]:
+    """Full runs that are begun and not ended: ``audit/<run>/<score>.npy [3, N]`` float32, the scores after three
+    lengths; with them predictions can be audited where nobody makes a whole run."""
+    job = job.scored
     if job.config.audit is None:
         return
-    settings = job.config.training.optimisation()
+    settings, n = job.config.training.optimisation(), len(job.data.train)
+    scores = [score.name for score in job.config.scores]
+
+    def estimate(measured: Calibration, entry: str) -> Estimate:
+        last = audit_lengths(job.config)[-1]
+        cost = measured.trained(job, "oracle", visits(n, last)) + measured.evaluated(job, "oracle", n, last)
+        return Estimate({entry: cost}, disk_bytes=12 * len(scores) * n)
+
     for number in range(job.config.audit.runs):
-        key = {**training_key(job, settings), "lengths": audit_lengths(job.config), "run": number}
-        job.run.ensure(
-            f"audit/{number}",
-            settings=key,
-            inputs=[],
-            work=lambda attempt, number=number: _begin(job, attempt, number),  # type: ignore[misc]
+        name = f"audit/{number}"
+        yield Stage(
+            name,
+            partial(_begin, job, number=number),
+            partial(estimate, entry=name),
+            makes=tuple(
+                Product(f"{name}/{score}", (paths.audit(number, score),), (name,)) for score in scores
+            ),
+            needs=("labels",) if finds_labels(job) else (),
+            settings={**training_key(job, settings), "lengths": audit_lengths(job.config), "run": number},
             together=True,
         )
 
@@ -43,14 +64,11 @@ def audit_lengths(config: Config) -> list[int]:
 
 
 def audit_scores(run: RunFolder, config: Config, score: str) -> list[npt.NDArray[np.float32]]:
-    """The scores ``[3, N]`` of every begun run."""
-    runs = config.audit.runs if config.audit else 0
-    return [read_npy(path) for path in audit_paths(run, score, runs)]
-
-
-def audit_paths(run: RunFolder, score: str, runs: int) -> list[Path]:
-    """Where they are."""
-    return [run / f"audit/{number}/{score}.npy" for number in range(runs)]
+    """The scores ``[3, N]`` of every truncated run."""
+    return [
+        read_npy(run / paths.audit(number, score))
+        for number in range(config.audit.runs if config.audit else 0)
+    ]
 
 
 def _begin(job: Job, attempt: Attempt, number: int) -> Iterable[Path]:
@@ -69,9 +87,9 @@ def _begin(job: Job, attempt: Attempt, number: int) -> Iterable[Path]:
         return []
     attempt.costs[purpose] = result.cost + result.evaluation_cost
     snapshots: dict[int, dict[str, Any]] = recorder.snapshots
-    paths = []
+    written = []
     for name in recorder.scores:
-        path = job.run / f"{purpose}/{name}.npy"
+        path = job.run / paths.audit(number, name)
         write_npy(path, np.stack([snapshots[length][name].numpy() for length in lengths]))
-        paths.append(path)
-    return paths
+        written.append(path)
+    return written

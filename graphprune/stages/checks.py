@@ -17,12 +17,10 @@ from graphprune.files import must_exist
 from graphprune.options import options_of
 from graphprune.registry import check_method, create, get
 from graphprune.samplers.base import EpochSampler
-from graphprune.stages.job import Job
+from graphprune.stages.job import FROM_RUN, Job
 from graphprune.stages.methods import provided
 from graphprune.train.models.build import check_model
 
-# An option with this value is replaced by what the run computed.
-FROM_RUN = "run"
 # How a config gives a sampler what it cannot do without.
 NEEDED = {
     "scores": "name a score of the config in its arm (score: NAME)",

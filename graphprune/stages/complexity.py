@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -14,19 +15,49 @@ from graphprune.graph.spatiotemporal import linked_windows
 from graphprune.ledger import Cost, measure
 from graphprune.registry import create, get
 from graphprune.scores.recorder import Recorder
+from graphprune.stages import paths
 from graphprune.stages.job import Job
 from graphprune.stages.methods import methods_of
-from graphprune.store import Attempt
+from graphprune.stages.stage import Attempt, Estimate, Product, Stage
 from graphprune.train.checkpoint import load_weights
 from graphprune.train.evaluate import record_evaluation
 
+if TYPE_CHECKING:
+    from graphprune.planning.calibrate import Calibration
+
+
+def stages(job: Job) -> Iterator[Stage]:
+    """``input_complexity.npy [N]`` and ``seed_errors.npy [N]``: of windows, how complex each is by itself, and to the
+    seed model (the ST-complexity of its forecast errors; only where a method of the job reads it)."""
+    job = job.scored
+    if isinstance(job.data.train, WindowSamples):
+        yield _by_inputs(job, job.data.train)
+        if wants_seed_errors(job):
+            yield _by_seed_model(job, job.data.train)
+
 
 def load_input_complexity(job: Job) -> Tensor | None:
-    """``[N]`` float32 from ``input_complexity.npy``, which it writes where it is missing; None without windows."""
-    train, path = job.data.train, job.run / "input_complexity.npy"
-    if not isinstance(train, WindowSamples):
-        return None
+    """``[N]`` float32; None without windows."""
+    return _load(job, paths.INPUT_COMPLEXITY) if isinstance(job.data.train, WindowSamples) else None
+
+
+def load_seed_errors(job: Job) -> Tensor | None:
+    """``[N]`` float32; None where no method asks."""
+    return _load(job, paths.SEED_ERRORS) if wants_seed_errors(job) else None
+
+
+def wants_seed_errors(job: Job) -> bool:
+    """Whether a method of the job reads the seed model's errors, or may (a paradigm of one's own may not tell them)."""
+    methods = [get("extrapolator", method.name) for method in methods_of(job)]
+    needed = any("seed_errors" in method.requires for method in methods)
+    welcome = job.paradigm is None and any("seed_errors" in method.reads for method in methods)
+    return isinstance(job.data.train, WindowSamples) and (needed or welcome)
+
+
+def _by_inputs(job: Job, train: WindowSamples) -> Stage:
     from graphprune.scores.input_complexity import input_complexity
+
+    path = job.run / paths.INPUT_COMPLEXITY
 
     def work(attempt: Attempt) -> Iterable[Path]:
         cost = attempt.costs["input_complexity"] = Cost()
@@ -34,33 +65,24 @@ def load_input_complexity(job: Job) -> Tensor | None:
             write_npy(path, input_complexity(train))
         return [path]
 
-    job.run.ensure("input_complexity", settings={"data": job.data.fingerprint}, inputs=[], work=work)
-    return torch.from_numpy(read_npy(path))
+    def estimate(measured: Calibration) -> Estimate:
+        assert measured.passes.complexity is not None
+        return Estimate(
+            {"input_complexity": measured.passes.complexity.cost_for(len(train))}, disk_bytes=4 * len(train)
+        )
+
+    made = Product("input_complexity", (paths.INPUT_COMPLEXITY,))
+    return Stage("input_complexity", work, estimate, makes=(made,), settings={"data": job.data.fingerprint})
 
 
-def wants_seed_errors(job: Job) -> bool:
-    """Whether a method of the job reads the seed model's errors, or may (a paradigm of one's own may not tell them)."""
-    methods = [get("extrapolator", method.name) for method in methods_of(job)]
-    needed = any("seed_errors" in method.requires for method in methods)
-    welcome = job.paradigm is None and any("seed_errors" in method.spends for method in methods)
-    return isinstance(job.data.train, WindowSamples) and (needed or welcome)
-
-
-def load_seed_errors(job: Job) -> Tensor | None:
-    """``[N]`` float32 from ``seed_errors.npy``, which it writes where it is missing; None where no method asks.
-
-    The ST-complexity of the seed model's forecast errors on every window.
-    """
-    train, path = job.data.train, job.run / "seed_errors.npy"
-    if not wants_seed_errors(job) or not isinstance(train, WindowSamples):
-        return None
-    weights, settings = job.run / "checkpoints/seed.safetensors", job.config.seed_training
+def _by_seed_model(job: Job, train: WindowSamples) -> Stage:
+    path, settings = job.run / paths.SEED_ERRORS, job.config.seed_training
 
     def work(attempt: Attempt) -> Iterable[Path]:
         cost = attempt.costs["seed_errors"] = Cost()
         with measure(cost):
             model = job.make_model("seed_errors").to(job.device)
-            load_weights(model, weights)
+            load_weights(model, job.run / paths.SEED_MODEL)
             scores = {"errors": create("score", "st_complexity", links=linked_windows(train))}
             recorder = Recorder(scores, torch.from_numpy(train.ids), epochs=1, device=job.device)
             cost.forward_samples += record_evaluation(
@@ -69,6 +91,21 @@ def load_seed_errors(job: Job) -> Tensor | None:
             write_npy(path, recorder.values()["errors"].cpu().numpy())
         return [path]
 
+    def estimate(measured: Calibration) -> Estimate:
+        cost = measured.passes.forward.cost_for(len(train))
+        cost.forward_samples = len(train)
+        return Estimate({"seed_errors": cost}, disk_bytes=4 * len(train))
+
     key = {"data": job.data.fingerprint, "model": job.model_settings, "precision": settings.precision}
-    job.run.ensure("seed_errors", settings={**key, "device": job.device.type}, inputs=[weights], work=work)
-    return torch.from_numpy(read_npy(path))
+    return Stage(
+        "seed_errors",
+        work,
+        estimate,
+        makes=(Product("seed_errors", (paths.SEED_ERRORS,)),),
+        needs=("seed_model",),
+        settings={**key, "device": job.device.type},
+    )
+
+
+def _load(job: Job, path: str) -> Tensor:
+    return torch.from_numpy(read_npy(job.run / path))

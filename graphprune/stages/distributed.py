@@ -20,7 +20,7 @@ from graphprune.store import RunFolder
 from graphprune.train.checkpoint import Checkpoint, save_weights
 from graphprune.train.evaluate import evaluate_model
 from graphprune.train.loop import train_model
-from graphprune.train.ranks import Ranks, check_whole
+from graphprune.train.process_group import ProcessGroup, check_whole
 from graphprune.train.tracking import JsonlTracker
 
 
@@ -32,7 +32,7 @@ def train_distributed(
     sampler: EpochSampler | None = None,
     data: Data | None = None,
 ) -> dict[str, Any]:
-    """Trains ``config.model`` as ``config.training`` says, each batch dealt out to all processes.
+    """Trains ``config.model`` as ``config.training`` says, each batch divided over all processes.
 
     In full, as ``train.py``, started by ``torchrun --nproc-per-node 2 train.py``::
 
@@ -60,16 +60,16 @@ def train_distributed(
         ``value`` and ``metric`` on the test part, ``losses`` by epoch, ``cost``, and the number of ``processes``;
         the same in all of them.
     """
-    ranks = Ranks.join(config.device)
-    folder = RunFolder(Path(out), team=ranks)
+    group = ProcessGroup.join(config.device)
+    folder = RunFolder(Path(out), team=group)
     with folder.locked():
-        return _train(config, folder, ranks, method, sampler, data)
+        return _train(config, folder, group, method, sampler, data)
 
 
 def _train(
     config: Config,
     folder: RunFolder,
-    ranks: Ranks,
+    group: ProcessGroup,
     method: Method | None,
     sampler: EpochSampler | None,
     data: Data | None,
@@ -89,7 +89,7 @@ def _train(
         steered = {"sampler": type(sampler).__qualname__, "seed": sampler.seed, "state": sampler.state_dict()}
     # A folder may hold what another config left; its checkpoint must not be gone on with.
     identity = [job.data.fingerprint, job.model_settings, settings.key(), config.seed, state, steered]
-    if ranks.writes:
+    if group.writes:
         folder.files.claim(folder / "log.jsonl")
     model, paradigm = job.make_model("arm", state), job.paradigm_for(settings)
     checkpoint = Checkpoint(folder / f"checkpoint-{fingerprint(identity)[:12]}.pt")
@@ -110,11 +110,11 @@ def _train(
         "metric": paradigm.metric,
         "losses": trained.losses,
         "cost": trained.cost.to_dict(),
-        "processes": ranks.size,
+        "processes": group.size,
     }
-    if ranks.writes:
+    if group.writes:
         save_weights(model, folder / "model.safetensors")
         write_json(folder / "result.json", result)
         checkpoint.delete()
-    ranks.wait()
+    group.wait()
     return result

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-import inspect
+from collections.abc import Callable
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
-from torch import Tensor
 
 from graphprune.config import ArmConfig
 from graphprune.config_base import Method
-from graphprune.errors import InputError
-from graphprune.ledger import Cost
-from graphprune.registry import create, get
+from graphprune.registry import create
 from graphprune.samplers.base import EpochSampler, scores_by_row
+from graphprune.stages import paths
 from graphprune.stages.arms import Arm
-from graphprune.stages.checks import FROM_RUN
-from graphprune.stages.extrapolate import prediction_path
-from graphprune.stages.job import Job
-from graphprune.stages.overhead import sampler_cost
-from graphprune.stages.reference import reference_values
-from graphprune.stages.windows import told_by_windows
+from graphprune.stages.checks import stand_in
+from graphprune.stages.embed import load_embeddings
+from graphprune.stages.graph import load_graph
+from graphprune.stages.job import FROM_RUN, Job
+from graphprune.stages.reference import read_reference, reference_key
+from graphprune.stages.windows import asks_windows, read_answers
 from graphprune.table import ScoreTable
+
+Load = Callable[[], Any]
 
 
 def dynamic_arm(job: Job, arm: ArmConfig) -> Arm:
@@ -31,14 +33,12 @@ def dynamic_arm(job: Job, arm: ArmConfig) -> Arm:
     warm = job.config.starts_warm(arm)
     if arm.score is None:
         return sampler_arm(job, arm.name, arm.sampler, warm=warm)
-    path = prediction_path(job.run, arm.score, arm.extrapolator)
     return sampler_arm(
         job,
         arm.name,
         arm.sampler,
-        table=ScoreTable.from_parquet(path),
-        predicted=(arm.score, arm.extrapolator),
-        inputs=(path,),
+        scores=partial(ScoreTable.from_parquet, job.run / paths.prediction(arm.score, arm.extrapolator)),
+        needs=(f"predictions/{arm.score}/{arm.extrapolator}",),
         warm=warm,
     )
 
@@ -48,8 +48,8 @@ def sampler_arm(
     name: str,
     method: Method,
     *,
-    table: ScoreTable | None = None,
-    predicted: tuple[str, str] | None = None,
+    scores: Callable[[], ScoreTable] | None = None,
+    needs: tuple[str, ...] = (),
     inputs: tuple[Path, ...] = (),
     warm: bool = False,
 ) -> Arm:
@@ -58,65 +58,62 @@ def sampler_arm(
     Args:
         job: The job; its graph, embeddings and seed model's losses stand in for the options ``graph: run``,
             ``embeddings: run`` and ``reference_losses: run``; ``{weights: FILE, model: NAME}`` in place of
-            ``run`` is a reference model of one's own (see `reference_values`), whose pass the arm pays for.
+            ``run`` is a reference model of one's own (see `reference_stage`), whose pass the arm pays for.
         name: Key in the metrics.
         method: Sampler and options.
-        table: Scores for the sampler's argument ``scores``.
-        predicted: Score and extrapolator that ``table`` came from, if the job paid for them.
-        inputs: Files that ``table`` came from.
+        scores: Reads the table for the sampler's argument ``scores``.
+        needs: The product that the table is, if the job paid for it.
+        inputs: Files that it came from, if the job did not.
         warm: Whether training starts from the seed run's weights.
 
     Raises:
-        InputError: the sampler takes no scores, or lacks something that it needs.
+        InputError: the sampler takes no scores.
     """
     n, epochs = len(job.data.train), job.config.training.epochs
-    options = dict(method.options)
-    known = inspect.signature(get("sampler", method.name)).parameters
-    if table is not None:
-        if "scores" not in known:
-            raise InputError(f"sampler '{method.name}' takes no scores; leave them out or use score_weighted")
-        options["scores"] = scores_by_row(table, job.data.train.ids)
-    uses = set()
-    for option, part, load, files in (
-        ("embeddings", "embedding", _embeddings, ("embeddings.npy",)),
-        ("graph", "graph", _graph, ("graph/indices.npy", "graph/distances.npy")),
-    ):
-        if options.get(option) == FROM_RUN:
-            options[option] = load(job)
-            uses.add(part)
-            inputs += tuple(job.run / name for name in files)
-    looked = Cost()
+    loaders = _loaders(job, method)
+    if scores is not None:
+        loaders["scores"] = lambda: scores_by_row(scores(), job.data.train.ids), None
+
+    @cache
+    def options() -> dict[str, Any]:
+        loaded = {option: load() for option, (load, _) in loaders.items()}
+        return {**method.options, **loaded, **read_answers(job, method)}
+
+    def make(seed: int) -> EpochSampler:
+        sampler: EpochSampler = create("sampler", method.name, n=n, epochs=epochs, seed=seed, **options())
+        return sampler
+
+    asked = tuple(f"windows/{option}" for option in asks_windows(job.data.train, method))
+    read = tuple(need for _, need in loaders.values() if need is not None)
+    return Arm(
+        name,
+        None,
+        epochs,
+        make,
+        {"sampler": method.model_dump(mode="json"), "scores": scores is not None},
+        needs=(*needs, *read, *asked, *(("seed_model",) if warm else ())),
+        inputs=inputs,
+        warm=warm,
+        stand_in=partial(stand_in, method, n, epochs, scored=scores is not None),
+    )
+
+
+def _loaders(job: Job, method: Method) -> dict[str, tuple[Load, str | None]]:
+    """What the run computes for the sampler: how each option is read, and the product that it is."""
+    found: dict[str, tuple[Load, str | None]] = {}
     kinds: tuple[tuple[str, Literal["losses", "features"]], ...] = (
         ("reference_losses", "losses"),
         ("embeddings", "features"),
     )
     for option, kind in kinds:
-        spec = options.get(option)
-        if isinstance(spec, dict) or spec == FROM_RUN:
-            options[option], cost, path = reference_values(job, spec, kind)
-            uses |= {"seeds"} if spec == FROM_RUN else set()
-            looked, inputs = looked + cost, (*inputs, path)
-    score, extrapolator = predicted or (None, "")
-    told, asked, answers = told_by_windows(job, method)
-    options, looked, inputs = options | told, looked + asked, inputs + answers
-    overhead = looked + sampler_cost(job, score=score, extrapolator=extrapolator, uses=uses, warm=warm)
-
-    def make(seed: int) -> EpochSampler:
-        sampler: EpochSampler = create("sampler", method.name, n=n, epochs=epochs, seed=seed, **options)
-        return sampler
-
-    make(0)
-    identity = {"sampler": method.model_dump(mode="json"), "scores": table is not None}
-    return Arm(name, None, epochs, make, identity, inputs, overhead=overhead, warm=warm)
-
-
-def _embeddings(job: Job) -> Tensor:
-    from graphprune.stages.embed import load_embeddings
-
-    return torch.from_numpy(load_embeddings(job).copy())
-
-
-def _graph(job: Job) -> Any:
-    from graphprune.stages.graph import load_graph
-
-    return load_graph(job)
+        spec = method.options.get(option)
+        if isinstance(spec, dict) or (spec == FROM_RUN and kind == "losses"):
+            found[option] = (
+                partial(read_reference, job, spec, kind),
+                f"reference/{reference_key(spec)}",
+            )
+    if method.options.get("embeddings") == FROM_RUN:
+        found["embeddings"] = lambda: torch.from_numpy(np.array(load_embeddings(job))), "embeddings"
+    if method.options.get("graph") == FROM_RUN:
+        found["graph"] = lambda: load_graph(job), "graph"
+    return found

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,44 +17,38 @@ from graphprune.extrapolate.audit import audit
 from graphprune.extrapolate.evaluate import evaluate, noise_ceiling
 from graphprune.files import read_json, write_json
 from graphprune.ledger import Cost, measure
-from graphprune.stages.audit import audit_lengths, audit_paths, audit_scores
-from graphprune.stages.extrapolate import heldout_path, prediction_path
+from graphprune.stages import paths
+from graphprune.stages.audit import audit_lengths, audit_scores
 from graphprune.stages.job import Job
 from graphprune.stages.methods import methods_of
-from graphprune.stages.score import score_path
-from graphprune.store import Attempt, RunFolder
+from graphprune.stages.seeds import read_seeds
+from graphprune.stages.stage import Attempt, Estimate, Product, Stage
+from graphprune.store import RunFolder
 from graphprune.table import ScoreTable
+
+if TYPE_CHECKING:
+    from graphprune.planning.calibrate import Calibration
 
 Mask = npt.NDArray[np.bool_]
 # With fewer windows clear of seeds a correlation says little.
 LEAST_CLEAR = 30
 
 
-def evaluate_predictions(job: Job) -> None:
-    """Writes ``evaluation.json``: ``{score: {"ceiling": ..., "methods": {method: {"heldout", "oracle"}}}}``.
+def stages(job: Job) -> Iterator[Stage]:
+    """``evaluation.json``: ``{score: {"ceiling": ..., "methods": {method: {"heldout", "oracle"}}}}``.
 
     For windows with an oracle a method also has ``oracle_clear``, its agreement on windows clear of all seeds, and
     a score has ``clear``: how many such windows there are ``of`` those that are no seeds, the ``least`` that give a
     figure (else ``oracle_clear`` is None), and the agreement of full runs on them. Intervals of windows come from a
     bootstrap of blocks (`sharing`).
     """
-    config, path = job.config, job.run / "evaluation.json"
+    job = job.scored
+    config, train, path = job.config, job.data.train, job.run / paths.EVALUATION
     scores = [score.name for score in config.scores]
     methods = [method.name for method in methods_of(job)]
-    inputs = [score_path(job.run, score) for score in scores]
-    inputs += [
-        p
-        for s in scores
-        for m in methods
-        for p in (heldout_path(job.run, s, m), prediction_path(job.run, s, m))
-    ]
-    inputs += [p for score in scores for p in oracle_paths(job.run, job.config, score)]
-    begun = config.audit.runs if config.audit else 0
-    inputs += [p for score in scores for p in audit_paths(job.run, score, begun)]
-
-    train = job.data.train
-    spans = [train.span, LEAST_CLEAR] if isinstance(train, WindowSamples) else None
-    settings = {"seed": config.seed, "clear": spans, "bootstrap": "blocks" if spans else "samples"}
+    pairs = [f"{score}/{method}" for score in scores for method in methods]
+    full = [f"oracle/{number}" for number in range(config.oracle.runs if config.oracle else 0)]
+    full += [f"audit/{number}" for number in range(config.audit.runs if config.audit else 0)]
 
     def work(attempt: Attempt) -> Iterable[Path]:
         cost = attempt.costs["evaluate"] = Cost()
@@ -62,18 +56,32 @@ def evaluate_predictions(job: Job) -> None:
             write_json(path, {score: _judge(job, score, methods) for score in scores})
         return [path]
 
-    job.run.ensure("evaluate", settings=settings, inputs=inputs, work=work)
+    def estimate(measured: Calibration) -> Estimate:
+        seeds = len(read_seeds(job).ids)
+        others = len(train) - seeds
+        one = measured.methods.judge.cost_for(config.seeds.heldout * seeds + (others if config.oracle else 0))
+        if measured.methods.audit is not None:
+            one = one + measured.methods.audit.cost_for(others)
+        return Estimate({"evaluate": Cost(len(pairs) * one.seconds, one.peak_mib)})
+
+    spans = [train.span, LEAST_CLEAR] if isinstance(train, WindowSamples) else None
+    yield Stage(
+        "evaluate",
+        work,
+        estimate,
+        makes=(Product("evaluation", (paths.EVALUATION,), ("evaluate",)),),
+        needs=(
+            *(f"scores/{score}" for score in scores),
+            *(f"{kind}/{pair}" for pair in pairs for kind in ("heldout", "predictions")),
+            *(f"{run}/{score}" for run in full for score in scores),
+        ),
+        settings={"seed": config.seed, "clear": spans, "bootstrap": "blocks" if spans else "samples"},
+    )
 
 
 def read_evaluation(job: Job) -> dict[str, Any]:
     """The judgements."""
-    return read_json(job.run / "evaluation.json")  # type: ignore[no-any-return]
-
-
-def oracle_paths(run: RunFolder, config: Config, score: str) -> list[Path]:
-    """The score tables of the oracle's runs; empty without an oracle."""
-    runs = config.oracle.runs if config.oracle else 0
-    return [run / f"oracle/{number}/{score}.parquet" for number in range(runs)]
+    return read_json(job.run / paths.EVALUATION)  # type: ignore[no-any-return]
 
 
 def oracle_truth(run: RunFolder, config: Config, score: str) -> npt.NDArray[np.float32] | None:
@@ -91,17 +99,18 @@ def clear_windows(train: Samples, seeds: npt.NDArray[np.int64]) -> Mask | None:
 
 
 def _oracle_runs(run: RunFolder, config: Config, score: str) -> list[npt.NDArray[np.float32]]:
-    return [ScoreTable.from_parquet(path).values for path in oracle_paths(run, config, score)]
+    runs = config.oracle.runs if config.oracle else 0
+    return [ScoreTable.from_parquet(run / paths.oracle(number, score)).values for number in range(runs)]
 
 
 def _judge(job: Job, score: str, methods: list[str]) -> dict[str, Any]:
-    measured = ScoreTable.from_parquet(score_path(job.run, score))
+    measured = ScoreTable.from_parquet(job.run / paths.score(score))
     is_seed = np.isin(job.data.train.ids, measured.ids)
     truth = oracle_truth(job.run, job.config, score)
     clear = None if truth is None else clear_windows(job.data.train, measured.ids)
     judged: dict[str, Any] = {}
     for method in methods:
-        heldout = ScoreTable.from_parquet(heldout_path(job.run, score, method))
+        heldout = ScoreTable.from_parquet(job.run / paths.heldout(score, method))
         reference = measured.values[measured.rows_of(heldout.ids, "held-out seeds")]
         against_seed_run = evaluate(
             heldout.values,
@@ -129,7 +138,7 @@ def _against(
     if truth is None:
         return None
     predicted, labels = (
-        ScoreTable.from_parquet(prediction_path(job.run, score, method)),
+        ScoreTable.from_parquet(job.run / paths.prediction(score, method)),
         job.data.train.labels,
     )
     return evaluate(
@@ -159,7 +168,7 @@ def _audit(job: Job, score: str, method: str) -> dict[str, Any] | None:
     config, begun = job.config, audit_scores(job.run, job.config, score)
     if not begun:
         return None
-    predicted = ScoreTable.from_parquet(prediction_path(job.run, score, method))
+    predicted = ScoreTable.from_parquet(job.run / paths.prediction(score, method))
     unseen, lengths = ~predicted.measured, audit_lengths(config)
     measured = [[scores[unseen] for scores in run] for run in begun]
     found = audit(

@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from graphprune.config_base import Method
+from graphprune.data.windows import WindowSamples
 from graphprune.errors import InputError
 from graphprune.extrapolate.base import Extrapolator, Inputs
 from graphprune.ledger import Cost, measure
-from graphprune.registry import create
-from graphprune.stages.complexity import load_input_complexity, load_seed_errors
-from graphprune.stages.embed import load_embeddings, load_probes
+from graphprune.registry import create, get
+from graphprune.stages import paths
+from graphprune.stages.complexity import load_input_complexity, load_seed_errors, wants_seed_errors
+from graphprune.stages.embed import load_embeddings, load_probes, makes_probes
 from graphprune.stages.graph import load_graph
 from graphprune.stages.job import Job
-from graphprune.stages.looks import load_looks, looks_paths
-from graphprune.stages.score import score_path, table_metadata
+from graphprune.stages.looks import load_looks, wants_looks
+from graphprune.stages.methods import methods_of
+from graphprune.stages.seed_run import table_metadata
 from graphprune.stages.seeds import read_seeds
 from graphprune.stages.short_run import load_short_run
-from graphprune.store import Attempt, RunFolder
+from graphprune.stages.stage import Attempt, Estimate, Product, Stage
 from graphprune.table import ScoreTable
+
+if TYPE_CHECKING:
+    from graphprune.planning.calibrate import Calibration
 
 
 def load_inputs(job: Job) -> Inputs:
@@ -42,56 +50,93 @@ def load_inputs(job: Job) -> Inputs:
     )
 
 
-def extrapolate(job: Job, inputs: Inputs, score: str, method: Method) -> None:
-    """Writes ``predictions/<score>/<method>.parquet`` (all samples, fitted on all seeds) and
-    ``heldout/<score>/<method>.parquet`` (the held-out seeds, fitted on the others).
-    """
-    final, heldout = prediction_path(job.run, score, method.name), heldout_path(job.run, score, method.name)
+def stages(job: Job) -> Iterator[Stage]:
+    """Every method on every score: ``predictions/<score>/<method>.parquet`` (all samples, fitted on all seeds) and
+    ``heldout/<score>/<method>.parquet`` (the held-out seeds, fitted on the others)."""
+    job = job.scored
+    # Read once, when the first of them has something to do.
+    inputs = cache(lambda: load_inputs(job))
+    for score in job.config.scores:
+        for method in methods_of(job):
+            yield _stage(job, inputs, score.name, method)
+
+
+def needs_of(job: Job, score: str, method: str) -> tuple[str, ...]:
+    """The products that the method's order of the samples by this score depends on; a job charges it for them."""
+    cls = get("extrapolator", method)
+    made = {
+        "scores": f"scores/{score}",
+        "embeddings": "embeddings",
+        "graph": "graph",
+        **({"probes": "probes"} if makes_probes(job) else {}),
+        **({"looks": "looks"} if wants_looks(job) else {}),
+        **({"short_run": "short_run"} if job.config.short_run is not None else {}),
+        **({"input_complexity": "input_complexity"} if isinstance(job.data.train, WindowSamples) else {}),
+        **({"seed_errors": "seed_errors"} if wants_seed_errors(job) else {}),
+    }
+    read = cls.reads
+    if cls.reads_otherwise and not (made.keys() & set(read)) - {"scores"}:
+        read = cls.reads_otherwise
+    return tuple(made[name] for name in read if name in made)
+
+
+def _stage(job: Job, inputs: Callable[[], Inputs], score: str, method: Method) -> Stage:
+    name = f"extrapolate/{score}/{method.name}"
+    final, heldout = (
+        job.run / paths.prediction(score, method.name),
+        job.run / paths.heldout(score, method.name),
+    )
 
     def work(attempt: Attempt) -> Iterable[Path]:
-        measured = ScoreTable.from_parquet(score_path(job.run, score))
-        seeds = read_seeds(job)
+        known = inputs()
+        measured, seeds = ScoreTable.from_parquet(job.run / paths.score(score)), read_seeds(job)
         fit = measured.rows(seeds.fit)
-        judge, cost = Cost(), Cost()
+        judge, cost, predict = Cost(), Cost(), Cost()
         with measure(judge):
-            model = fit_extrapolator(method, inputs, fit.ids, fit.values, job.config.seed)
+            model = fit_extrapolator(method, known, fit.ids, fit.values, job.config.seed)
             values, std = model.predict(return_std=True)
-        rows = np.searchsorted(inputs.sample_ids, measured.ids[seeds.heldout])
+        rows = np.searchsorted(known.sample_ids, measured.ids[seeds.heldout])
         metadata = table_metadata(job, score, extrapolator=method.model_dump(mode="json"))
         predicted = np.zeros(len(rows), dtype=bool)
-        ScoreTable(inputs.sample_ids[rows], values[rows], predicted, std[rows], metadata).to_parquet(heldout)
+        ScoreTable(known.sample_ids[rows], values[rows], predicted, std[rows], metadata).to_parquet(heldout)
         with measure(cost):
-            model = fit_extrapolator(method, inputs, measured.ids, measured.values, job.config.seed)
-        predict = Cost()
+            model = fit_extrapolator(method, known, measured.ids, measured.values, job.config.seed)
         with measure(predict):
             values, std = model.predict(return_std=True)
-        is_seed = np.isin(inputs.sample_ids, measured.ids, assume_unique=True)
-        ScoreTable(inputs.sample_ids, values, is_seed, std, metadata).to_parquet(final)
-        name = f"extrapolate/{score}/{method.name}"
+        is_seed = np.isin(known.sample_ids, measured.ids, assume_unique=True)
+        ScoreTable(known.sample_ids, values, is_seed, std, metadata).to_parquet(final)
         attempt.costs.update({f"{name}/judge": judge, f"{name}/fit": cost, f"{name}/predict": predict})
         return [final, heldout]
 
-    probes = [path for path in job.run.outputs("embed") if path.name == "probes.npy"]
-    short_run = job.run.outputs("short_run") if job.config.short_run else []
-    errors = [] if inputs.seed_errors is None else [job.run / "seed_errors.npy"]
-    job.run.ensure(
-        f"extrapolate/{score}/{method.name}",
+    def estimate(measured: Calibration) -> Estimate:
+        n, seeds = len(job.data.train), len(read_seeds(job).ids)
+        # Fitted on part of the seeds to be judged, and once more on all.
+        once = measured.methods.fits[method.name].cost_for(n)
+        costs = {f"{name}/judge": once, f"{name}/fit": once, f"{name}/predict": Cost()}
+        rows = n + job.config.seeds.heldout * seeds
+        return Estimate(costs, disk_bytes=measured.methods.row_bytes * rows)
+
+    return Stage(
+        name,
+        work,
+        estimate,
+        makes=(
+            Product(
+                f"predictions/{score}/{method.name}",
+                (paths.prediction(score, method.name),),
+                (f"{name}/fit", f"{name}/predict"),
+            ),
+            Product(
+                f"heldout/{score}/{method.name}", (paths.heldout(score, method.name),), (f"{name}/judge",)
+            ),
+        ),
+        # The seeds' own scores stand in every table, whatever the method goes by.
+        needs=tuple(dict.fromkeys(("seeds", f"scores/{score}", *needs_of(job, score, method.name)))),
         settings={
             "method": method.model_dump(mode="json"),
             "seed": job.config.seed,
             "data": job.data.fingerprint,
         },
-        inputs=[
-            score_path(job.run, score),
-            job.run / "seeds.parquet",
-            job.run / "embeddings.npy",
-            *job.run.outputs("graph"),
-            *probes,
-            *short_run,
-            *looks_paths(job),
-            *errors,
-        ],
-        work=work,
     )
 
 
@@ -110,13 +155,3 @@ def fit_extrapolator(
         return model.fit(inputs, seed_ids, seed_scores)
     except InputError as error:
         raise InputError(f"extrapolator '{method.name}': {error}") from error
-
-
-def prediction_path(run: RunFolder, score: str, method: str) -> Path:
-    """Where a method's scores of all samples are."""
-    return run / f"predictions/{score}/{method}.parquet"
-
-
-def heldout_path(run: RunFolder, score: str, method: str) -> Path:
-    """Where a method's predictions of the held-out seeds are."""
-    return run / f"heldout/{score}/{method}.parquet"

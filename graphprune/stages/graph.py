@@ -2,57 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from graphprune.graph.knn import KNNGraph
+from graphprune.graph.knn import KNNGraph, chosen_backend
 from graphprune.ledger import Cost, measure
+from graphprune.stages import paths
 from graphprune.stages.embed import load_embeddings
 from graphprune.stages.job import Job
-from graphprune.store import Attempt
+from graphprune.stages.stage import Attempt, Estimate, Product, Stage
+
+if TYPE_CHECKING:
+    from graphprune.planning.calibrate import Calibration
 
 _FILES = ("indices.npy", "distances.npy", "weights.npy", "graph.json")
 
 
-def build_graph(job: Job) -> None:
-    """Writes ``graph/``: ``indices.npy``, ``distances.npy``, ``graph.json`` and, for windows, ``weights.npy``."""
-    config = job.config.graph
-    folder = job.run / "graph"
-    embeddings_path = job.run / "embeddings.npy"
+def stages(job: Job) -> Iterator[Stage]:
+    """``graph/``: ``indices.npy``, ``distances.npy``, ``graph.json`` and, for windows, ``weights.npy``."""
+    job = job.scored
+    config, folder = job.config.graph, job.run / paths.GRAPH
 
     def work(attempt: Attempt) -> Iterable[Path]:
         cost = attempt.costs["graph"] = Cost()
         for name in _FILES:
             job.run.remove(folder / name)
         with measure(cost):
-            embeddings = load_embeddings(job)
             graph = KNNGraph.build(
-                embeddings,
+                load_embeddings(job),
                 k=config.k,
                 metric=config.metric,
                 backend=config.backend,
                 device=job.device,
                 seed=job.config.seed,
             )
-            graph = _with_links(job, graph)
-            graph.save(folder)
+            _with_links(job, graph).save(folder)
         return [folder / name for name in _FILES if (folder / name).is_file()]
 
-    settings = {
-        "graph": config.model_dump(mode="json"),
-        "seed": job.config.seed,
-        "data": job.data.fingerprint,
-        "device": job.device.type,
-    }
-    job.run.ensure("graph", settings=settings, inputs=[embeddings_path], work=work)
+    def estimate(measured: Calibration) -> Estimate:
+        n = len(job.data.train)
+        power = 2.0 if chosen_backend(config.backend, n) == "exact" else 1.5
+        return Estimate(
+            {"graph": measured.methods.graph.cost_for(n, power=power)}, disk_bytes=8 * n * config.k
+        )
+
+    yield Stage(
+        "graph",
+        work,
+        estimate,
+        makes=(Product("graph", (paths.GRAPH,)),),
+        needs=("embeddings",),
+        settings={
+            "graph": config.model_dump(mode="json"),
+            "seed": job.config.seed,
+            "data": job.data.fingerprint,
+            "device": job.device.type,
+        },
+    )
 
 
 def load_graph(job: Job) -> KNNGraph:
     """The graph with its embeddings attached."""
-    return KNNGraph.load(job.run / "graph", embeddings=torch.from_numpy(np.array(load_embeddings(job))))
+    return KNNGraph.load(job.run / paths.GRAPH, embeddings=torch.from_numpy(np.array(load_embeddings(job))))
 
 
 def _with_links(job: Job, graph: KNNGraph) -> KNNGraph:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol
 
 import torch
@@ -21,6 +22,8 @@ from graphprune.train.models.build import build_model
 from graphprune.train.paradigms.base import Paradigm
 from graphprune.train.tracking import Tracker, Trackers, make_tracker
 
+# An option of a sampler with this value is replaced by what the run computed, and its cost is the arm's.
+FROM_RUN = "run"
 ModelFactory = Callable[[], nn.Module]
 
 
@@ -93,6 +96,13 @@ class Job:
         if not self.run.team.writes:
             return Trackers(())
         return make_tracker(self.config.track, self.run.path, self.config.name, stage)
+
+    @cached_property
+    def scored(self) -> Job:
+        """The job as its scoring stages see it: itself, or for ``unsupervised`` with the labels that were found."""
+        from graphprune.stages.labels import with_found_labels
+
+        return with_found_labels(self)
 
     @property
     def model_settings(self) -> object:

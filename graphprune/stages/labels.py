@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -14,30 +15,27 @@ from graphprune.data.base import Data
 from graphprune.data.relabelled import Relabelled
 from graphprune.embed.precomputed import read_embeddings
 from graphprune.errors import InputError
-from graphprune.files import must_exist, read_npy, write_npy
+from graphprune.files import read_npy, write_npy
 from graphprune.ledger import Cost, measure
 from graphprune.registry import create
 from graphprune.rng import derive_seed
+from graphprune.stages import paths
 from graphprune.stages.job import Job
-from graphprune.store import Attempt
+from graphprune.stages.stage import Attempt, Estimate, Product, Stage
 from graphprune.train.paradigms.unsupervised import Unsupervised
+
+if TYPE_CHECKING:
+    from graphprune.planning.calibrate import Calibration
 
 _BATCH = 512
 
 
-def without_labels(job: Job) -> Job:
-    """The job as the scoring stages must see it: itself, or for ``unsupervised`` with labels that were found.
-
-    Writes ``labels.npy [N]``. The final trainings and the test keep the data's own labels.
-    """
-    method = job.config.paradigm
-    if method is None or method.name != "unsupervised":
-        return job
-    train, info, path = job.data.train, job.data.info, job.run / "labels.npy"
-    paradigm: Unsupervised = create("paradigm", method.name, **method.options)
-    classes = paradigm.classes or info.num_classes or 0
-    for file in paradigm.embeddings:
-        must_exist(file)
+def stages(job: Job) -> Iterator[Stage]:
+    """Writes ``labels.npy [N]`` where the paradigm finds labels instead of reading them."""
+    paradigm = _paradigm(job)
+    if paradigm is None:
+        return
+    train, path, classes = job.data.train, job.run / paths.LABELS, _classes(job, paradigm)
 
     def work(attempt: Attempt) -> Iterable[Path]:
         cost = attempt.costs["labels"] = Cost()
@@ -55,22 +53,58 @@ def without_labels(job: Job) -> Job:
             write_npy(path, labels.cpu().numpy())
         return [path]
 
-    settings = {
-        "data": job.data.fingerprint,
-        "seed": job.config.seed,
-        "paradigm": method.model_dump(mode="json"),
-        "classes": classes,
-    }
-    job.run.ensure("labels", settings=settings, inputs=paradigm.embeddings, work=work)
-    names = tuple(str(label) for label in range(classes))
+    def estimate(measured: Calibration) -> Estimate:
+        return Estimate({"labels": measured.labels or Cost()}, disk_bytes=8 * len(train))
+
+    assert job.config.paradigm is not None
+    yield Stage(
+        "labels",
+        work,
+        estimate,
+        makes=(Product("labels", (paths.LABELS,)),),
+        settings={
+            "data": job.data.fingerprint,
+            "seed": job.config.seed,
+            "paradigm": job.config.paradigm.model_dump(mode="json"),
+            "classes": classes,
+        },
+        inputs=tuple(paradigm.embeddings),
+    )
+
+
+def with_found_labels(job: Job) -> Job:
+    """The job with the labels that its `stages` found; the final trainings and the test keep the data's own."""
+    paradigm = _paradigm(job)
+    if paradigm is None:
+        return job
+    classes = _classes(job, paradigm)
     relabelled = Data(
         job.data.name,
-        Relabelled(train, read_npy(path)),
+        Relabelled(job.data.train, read_npy(job.run / paths.LABELS)),
         job.data.test,
-        replace(info, num_classes=classes, class_names=names),
+        replace(
+            job.data.info, num_classes=classes, class_names=tuple(str(label) for label in range(classes))
+        ),
         job.data.faults,
     )
     return replace(job, data=relabelled)
+
+
+def finds_labels(job: Job) -> bool:
+    """Whether the job trains its seeds on labels that it finds."""
+    return _paradigm(job) is not None
+
+
+def _paradigm(job: Job) -> Unsupervised | None:
+    method = job.config.paradigm
+    if method is None or method.name != "unsupervised":
+        return None
+    paradigm: Unsupervised = create("paradigm", method.name, **method.options)
+    return paradigm
+
+
+def _classes(job: Job, paradigm: Unsupervised) -> int:
+    return paradigm.classes or job.data.info.num_classes or 0
 
 
 def _inputs(job: Job) -> Tensor:

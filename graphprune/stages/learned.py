@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,10 @@ import numpy as np
 
 from graphprune.data.base import Data
 from graphprune.files import read_json, write_json
+from graphprune.stages import paths
 from graphprune.stages.job import Job
-from graphprune.store import Attempt
+from graphprune.stages.labels import finds_labels
+from graphprune.stages.stage import Attempt, Estimate, Product, Stage
 from graphprune.train.checkpoint import load_weights
 from graphprune.train.evaluate import evaluate_model
 
@@ -24,19 +26,24 @@ def majority_share(data: Data) -> float | None:
 
 
 def seed_run_metric(job: Job) -> dict[str, Any]:
-    """``{"metric", "value"}`` of the seed run's model on the test part; empty where it learned other labels.
+    """``{"metric", "value"}`` of the seed run's model on the test part; empty where it learned other labels."""
+    files = job.run.outputs("seed_test")
+    return read_json(files[0]) if files else {}
 
-    Writes ``checkpoints/seed.json``. Its one pass over the test part serves judging alone and is in no arm's cost.
+
+def stages(job: Job) -> Iterator[Stage]:
+    """``checkpoints/seed.json``: the test metric of the seed run's model, where it learned the data's own labels.
+
+    The pass over the test part serves judging alone and is in no arm's cost.
     """
-    weights, path = job.run / "checkpoints/seed.safetensors", job.run / "checkpoints/seed.json"
-    method, settings = job.config.paradigm, job.config.seed_training
-    if method is not None and method.name == "unsupervised":
-        return {}
+    if finds_labels(job):
+        return
+    path, settings = job.run / paths.SEED_METRIC, job.config.seed_training
     paradigm = job.paradigm_for(settings)
 
     def work(attempt: Attempt) -> Iterable[Path]:
         model = job.make_model("seed")
-        load_weights(model, weights)
+        load_weights(model, job.run / paths.SEED_MODEL)
         model.to(job.device)
         value = evaluate_model(
             model,
@@ -58,5 +65,13 @@ def seed_run_metric(job: Job) -> dict[str, Any]:
         "precision": settings.precision,
         "device": job.device.type,
     }
-    job.run.ensure("seed_test", settings=key, inputs=[weights], work=work, together=True)
-    return read_json(path)  # type: ignore[no-any-return]
+    yield Stage(
+        "seed_test",
+        work,
+        # Testing is what the ledger does not count.
+        lambda _: Estimate({}),
+        makes=(Product("seed_test", (paths.SEED_METRIC,)),),
+        needs=("seed_model",),
+        settings=key,
+        together=True,
+    )

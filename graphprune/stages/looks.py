@@ -12,6 +12,7 @@ from graphprune.files import read_npy, write_npy
 from graphprune.registry import get
 from graphprune.scores.last_visits import LastVisits
 from graphprune.scores.recorder import Recorder
+from graphprune.stages import paths
 from graphprune.stages.job import Job
 from graphprune.stages.seeds import read_seeds
 
@@ -24,7 +25,7 @@ def wants_looks(job: Job) -> bool:
     """Whether an extrapolator of the job reads them and there are classes to look at."""
     methods = job.config.extrapolators
     return job.data.info.num_classes is not None and any(
-        "looks" in get("extrapolator", method.name).spends for method in methods
+        "looks" in get("extrapolator", method.name).reads for method in methods
     )
 
 
@@ -53,21 +54,18 @@ def late_visits(epochs: int, rate: float) -> int:
 def write_looks(job: Job, recorder: Recorder) -> list[Path]:
     """Writes ``looks/<signal>.npy [K, N]`` float32: training visits first, passes last."""
     looks = [recorder.scores[name] for name in ("visits", "passes") if name in recorder.scores]
-    paths = [job.run / f"looks/{name}.npy" for name in _NAMES]
-    for position, path in enumerate(paths):
+    for position, path in enumerate(_paths(job)):
         parts = [each.looks()[position] for each in looks if isinstance(each, LastVisits)]
         write_npy(path, torch.cat(parts).numpy())
-    return paths
-
-
-def looks_paths(job: Job) -> list[Path]:
-    """Where they are; empty without looks."""
-    return [job.run / f"looks/{name}.npy" for name in _NAMES] if wants_looks(job) else []
+    return _paths(job)
 
 
 def load_looks(job: Job) -> Looks | None:
     """The looks, if the job has them."""
-    paths = looks_paths(job)
-    if not paths:
+    if not wants_looks(job):
         return None
-    return Looks(**{path.stem: torch.from_numpy(read_npy(path)) for path in paths})
+    return Looks(**{path.stem: torch.from_numpy(read_npy(path)) for path in _paths(job)})
+
+
+def _paths(job: Job) -> list[Path]:
+    return [job.run / f"{paths.LOOKS}/{name}.npy" for name in _NAMES]

@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 import statistics
+from dataclasses import dataclass
 from typing import Any
 
 from graphprune.files import read_json
 from graphprune.ledger import Cost
 from graphprune.report.learning import judge_seed_run, judge_training
 from graphprune.report.verdict import verdict
-from graphprune.stages.arms import Arm, ArmResult
+from graphprune.stages import paths
+from graphprune.stages.arms import Arm, Spent, spent
 from graphprune.stages.evaluate import read_evaluation
+from graphprune.stages.extrapolate import needs_of
 from graphprune.stages.forecasts import arm_errors, summary
 from graphprune.stages.job import Job
 from graphprune.stages.learned import majority_share, seed_run_metric
 from graphprune.stages.methods import is_control
-from graphprune.stages.overhead import inputs_cost
 from graphprune.train.forecast_errors import Errors
-
-Trained = list[tuple[Arm, ArmResult]]
 
 
 def collect_metrics(
-    job: Job, trained: Trained, references: dict[str, Errors], ledger: dict[str, Cost], n_seeds: int
+    job: Job, arms: list[Arm], references: dict[str, Errors], ledger: dict[str, Cost], n_seeds: int
 ) -> dict[str, Any]:
     """The content of ``metrics.json``; ``references`` are forecasts that need no training, by name."""
     n = len(job.data.train)
+    results = {arm.name: _Result(arm, spent(job, arm), _reports(job, arm)) for arm in arms}
     metrics = {
         "schema": 1,
         "dataset": {
@@ -40,10 +41,10 @@ def collect_metrics(
         "extrapolation": _extrapolation(job) if n_seeds else {},
         "training": {
             **{name: _reference(value) for name, value in references.items()},
-            **{arm.name: _training(job, arm, result, trained) for arm, result in trained},
+            **{name: _training(job, result, arms) for name, result in results.items()},
         },
         "cost": {name: {"seconds": c.seconds, "peak_mib": c.peak_mib} for name, c in sorted(ledger.items())},
-        "saving": _saving(trained),
+        "saving": _saving(results),
     }
     found, models, seeds = verdict(metrics), judge_training(metrics), judge_seed_run(metrics)
     advice = {
@@ -65,30 +66,47 @@ def _extrapolation(job: Job) -> dict[str, Any]:
             costs = job.run.costs(name)
             result["fit_seconds"] = costs[f"{name}/fit"].seconds
             result["predict_seconds"] = costs[f"{name}/predict"].seconds
-            result["cost_passes"] = inputs_cost(job, score, method).passes(n, epochs)
+            result["cost_passes"] = job.run.cost_of(needs_of(job.scored, score, method)).passes(n, epochs)
             result["control"] = is_control(method)
     return judged
 
 
-def _training(job: Job, arm: Arm, result: ArmResult, trained: Trained) -> dict[str, Any]:
-    total = result.total(arm)
-    reports = [read_json(job.run / f"arms/{arm.name}/{s}.json") for s in job.config.training.random_states]
-    visited = result.cost.trained_samples / (len(job.data.train) * arm.epochs)
+@dataclass(frozen=True)
+class _Result:
+    """A trained arm with its cost, and what each training reported."""
+
+    arm: Arm
+    spent: Spent
+    reports: list[dict[str, Any]]
+
+    @property
+    def values(self) -> list[float]:
+        return [report["value"] for report in self.reports]
+
+
+def _reports(job: Job, arm: Arm) -> list[dict[str, Any]]:
+    return [read_json(job.run / paths.arm(arm.name, s, "json")) for s in job.config.training.random_states]
+
+
+def _training(job: Job, result: _Result, arms: list[Arm]) -> dict[str, Any]:
+    arm, cost, total, values = result.arm, result.spent.training, result.spent.total, result.values
+    visited = cost.trained_samples / (len(job.data.train) * arm.epochs)
+    robust = [report["robust"] for report in result.reports if "robust" in report]
     return {
         "keep": visited if arm.keep is None else arm.keep,
         "epochs": arm.epochs,
-        "metric": reports[0]["metric"],
-        "value": list(result.values),
-        "mean": statistics.fmean(result.values),
-        "std": statistics.stdev(result.values) if len(result.values) > 1 else None,
-        "seconds": result.cost.seconds,
+        "metric": result.reports[0]["metric"],
+        "value": values,
+        "mean": statistics.fmean(values),
+        "std": statistics.stdev(values) if len(values) > 1 else None,
+        "seconds": cost.seconds,
         "total_seconds": total.seconds,
-        "samples_seen": result.cost.trained_samples + result.cost.forward_samples,
-        "backward_samples": result.cost.trained_samples,
+        "samples_seen": cost.trained_samples + cost.forward_samples,
+        "backward_samples": cost.trained_samples,
         "cost_passes": total.passes(len(job.data.train), job.config.training.epochs),
         "budget": arm.budget,
-        "equal_cost": [other.name for other, _ in trained if arm.name in other.matches],
-        **({"robust": [report["robust"] for report in reports]} if "robust" in reports[0] else {}),
+        "equal_cost": [other.name for other in arms if arm.name in other.matches],
+        **({"robust": robust} if robust else {}),
         **_errors(arm_errors(job, arm)),
     }
 
@@ -113,15 +131,15 @@ def _reference(errors: Errors) -> dict[str, Any]:
     }
 
 
-def _saving(trained: Trained) -> dict[str, Any]:
-    full = next((result for arm, result in trained if arm.name == "full"), None)
+def _saving(results: dict[str, _Result]) -> dict[str, Any]:
+    full = results.get("full")
     if full is None:
         return {}
     return {
-        arm.name: {
-            "wall_clock_ratio": result.total(arm).seconds / full.cost.seconds,
+        name: {
+            "wall_clock_ratio": result.spent.total.seconds / full.spent.training.seconds,
             "metric_delta": statistics.fmean(result.values) - statistics.fmean(full.values),
         }
-        for arm, result in trained
-        if arm.name != "full"
+        for name, result in results.items()
+        if name != "full"
     }

@@ -17,21 +17,20 @@ from graphprune.files import read_npy, write_json, write_text
 from graphprune.report.html import ReportInput, render
 from graphprune.report.samples import SampleMap
 from graphprune.report.stored import read_ledger, read_metrics, read_provenance
-from graphprune.select.base import Selection
+from graphprune.stages import paths
+from graphprune.stages.arms import Arm
 from graphprune.stages.evaluate import LEAST_CLEAR, clear_windows, oracle_truth
-from graphprune.stages.extrapolate import heldout_path, prediction_path
 from graphprune.stages.job import Job
-from graphprune.stages.metrics import Trained, collect_metrics
+from graphprune.stages.metrics import collect_metrics
 from graphprune.stages.pictures import pictures, principal_plane
-from graphprune.stages.score import score_path
 from graphprune.stages.seeds import read_seeds
-from graphprune.stages.select import selection_path
+from graphprune.stages.select import read_selection
 from graphprune.store import RunFolder
 from graphprune.table import ScoreTable
 from graphprune.train.forecast_errors import Errors
 
 
-def write_results(job: Job, trained: Trained, references: dict[str, Errors]) -> dict[str, Any]:
+def write_results(job: Job, arms: list[Arm], references: dict[str, Errors]) -> dict[str, Any]:
     """Writes ``metrics.json`` and ``ledger.json`` (the first process of a team does); returns the metrics."""
     n_seeds = len(read_seeds(job).ids) if job.run.outputs("seeds") else 0
     ledger = job.run.ledger()
@@ -39,7 +38,7 @@ def write_results(job: Job, trained: Trained, references: dict[str, Errors]) -> 
         tracker = job.tracker("costs")
         tracker.summary({f"{stage}/seconds": cost.seconds for stage, cost in ledger.items()})
         tracker.close()
-    metrics = collect_metrics(job, trained, references, ledger, n_seeds)
+    metrics = collect_metrics(job, arms, references, ledger, n_seeds)
     if job.run.team.writes:
         write_json(job.run / "ledger.json", {name: cost.to_dict() for name, cost in sorted(ledger.items())})
         write_json(job.run / "metrics.json", metrics)
@@ -104,17 +103,17 @@ def _scatter(run: RunFolder, config: Config, data: Data | None) -> dict[str, dic
     points: dict[str, dict[str, dict[str, Any]]] = {}
     for score in (s.name for s in config.scores):
         truth = oracle_truth(run, config, score)
-        measured = ScoreTable.from_parquet(score_path(run, score))
+        measured = ScoreTable.from_parquet(run / paths.score(score))
         clear = None if data is None else clear_windows(data.train, measured.ids)
         if clear is not None and clear.sum() < LEAST_CLEAR:
             clear = None
         for method in (m.name for m in config.extrapolators):
             if truth is not None:
-                table = ScoreTable.from_parquet(prediction_path(run, score, method))
+                table = ScoreTable.from_parquet(run / paths.prediction(score, method))
                 shown, kind = (~table.measured, "oracle") if clear is None else (clear, "oracle_clear")
                 chosen, reference = table.rows(shown), truth[shown]
             else:
-                chosen, kind = ScoreTable.from_parquet(heldout_path(run, score, method)), "heldout"
+                chosen, kind = ScoreTable.from_parquet(run / paths.heldout(score, method)), "heldout"
                 reference = measured.values[measured.rows_of(chosen.ids, "held-out seeds")]
             points.setdefault(score, {})[method] = {
                 "predicted": chosen.values,
@@ -131,16 +130,16 @@ def _samples(run: RunFolder, config: Config, data: Data | None) -> SampleMap:
     chosen = {score.name: config.extrapolators[0].name for score in config.scores}
     chosen |= {arm.score: arm.extrapolator for arm in reversed(config.arms) if arm.score is not None}
     tables = {
-        score: ScoreTable.from_parquet(prediction_path(run, score, method))
+        score: ScoreTable.from_parquet(run / paths.prediction(score, method))
         for score, method in chosen.items()
     }
     first = next(iter(tables.values()))
     for score, table in tables.items():
-        path = prediction_path(run, score, chosen[score])
+        path = run / paths.prediction(score, chosen[score])
         if not np.array_equal(table.ids, first.ids if data is None else data.train.ids):
             raise InputError(f"{path} is about other samples than the run's data; run the job again")
     kept = {
-        arm.name: np.isin(first.ids, Selection.from_parquet(selection_path(run, arm.name)).ids)
+        arm.name: np.isin(first.ids, read_selection(run, arm.name).ids)
         for arm in config.arms
         if arm.sampler is None
     }
@@ -155,7 +154,7 @@ def _samples(run: RunFolder, config: Config, data: Data | None) -> SampleMap:
         visits={
             name: share for name in samplers if (share := _visits(run, config, name, len(first))) is not None
         },
-        xy=principal_plane(_embeddings(run / "embeddings.npy", len(first))),
+        xy=principal_plane(_embeddings(run / paths.EMBEDDINGS, len(first))),
         **({} if data is None else pictures(data)),
     )
 
@@ -174,12 +173,12 @@ def _embeddings(path: Path, n: int) -> npt.NDArray[Any]:
 
 def _visits(run: RunFolder, config: Config, arm: str, n: int) -> npt.NDArray[np.float64] | None:
     """How often an epoch of the arm trains on each sample, ``[N]``, mean over the random states."""
-    paths = [run / f"arms/{arm}/{state}.visits.npy" for state in config.training.random_states]
+    files = [run / paths.arm(arm, state, "visits.npy") for state in config.training.random_states]
     # Runs made before visits were counted have none.
-    if not all(path.exists() for path in paths):
+    if not all(path.exists() for path in files):
         return None
-    visits = [read_npy(path) for path in paths]
-    for path, one in zip(paths, visits, strict=True):
+    visits = [read_npy(path) for path in files]
+    for path, one in zip(files, visits, strict=True):
         if one.shape != (n,) or one.dtype.kind not in "iu":
             raise InputError(
                 f"{path} is {one.dtype} {list(one.shape)}; it must be integers [{n}]; run the job again"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,8 +17,10 @@ from graphprune.errors import InputError
 from graphprune.files import write_atomic
 from graphprune.ledger import Cost, measure
 from graphprune.rng import derive_seed, generator
+from graphprune.stages import paths
 from graphprune.stages.job import Job
-from graphprune.store import Attempt
+from graphprune.stages.labels import finds_labels
+from graphprune.stages.stage import Attempt, Estimate, Product, Stage
 
 
 @dataclass(frozen=True)
@@ -33,9 +35,10 @@ class Seeds:
     fit: npt.NDArray[np.bool_]
 
 
-def draw_seeds(job: Job) -> None:
+def stages(job: Job) -> Iterator[Stage]:
     """Writes ``seeds.parquet``: ``sample_id, role`` with role ``fit``, ``heldout`` or (windows) ``gap``."""
-    config, path = job.config, job.run / "seeds.parquet"
+    job = job.scored
+    config, path = job.config, job.run / paths.SEEDS
 
     def work(attempt: Attempt) -> Iterable[Path]:
         cost = attempt.costs["seeds"] = Cost()
@@ -45,18 +48,25 @@ def draw_seeds(job: Job) -> None:
             write_atomic(path, lambda p: pq.write_table(table, p))
         return [path]
 
-    settings = {
-        "data": job.data.fingerprint,
-        "seed": config.seed,
-        "seeds": config.seeds.model_dump(mode="json"),
-        "windows": [config.data.window, config.data.horizon] if config.data.kind == "sensors" else None,
-    }
-    job.run.ensure("seeds", settings=settings, inputs=[], work=work)
+    yield Stage(
+        "seeds",
+        work,
+        # A plan draws them, since everything after goes by their number.
+        lambda measured: Estimate({"seeds": measured.seeds}),
+        makes=(Product("seeds", (paths.SEEDS,)),),
+        needs=("labels",) if finds_labels(job) else (),
+        settings={
+            "data": job.data.fingerprint,
+            "seed": config.seed,
+            "seeds": config.seeds.model_dump(mode="json"),
+            "windows": [config.data.window, config.data.horizon] if config.data.kind == "sensors" else None,
+        },
+    )
 
 
 def read_seeds(job: Job) -> Seeds:
     """The drawn seeds."""
-    table = pq.read_table(job.run / "seeds.parquet")
+    table = pq.read_table(job.run / paths.SEEDS)
     roles = np.asarray(table["role"].to_pylist())
     return Seeds(table["sample_id"].to_numpy(), roles == "heldout", roles == "fit")
 

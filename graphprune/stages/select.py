@@ -2,60 +2,77 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from graphprune.config import ArmConfig
 from graphprune.ledger import Cost, measure
-from graphprune.registry import create
+from graphprune.registry import create, get
 from graphprune.rng import derive_seed
-from graphprune.select.base import Selection
+from graphprune.select.base import Selection, count_kept
+from graphprune.stages import paths
 from graphprune.stages.embed import load_embeddings
-from graphprune.stages.extrapolate import prediction_path
 from graphprune.stages.graph import load_graph
 from graphprune.stages.job import Job
-from graphprune.store import Attempt, RunFolder
+from graphprune.stages.stage import Attempt, Estimate, Product, Stage
+from graphprune.store import RunFolder
 from graphprune.table import ScoreTable
 
+if TYPE_CHECKING:
+    from graphprune.planning.calibrate import Calibration
 
-def select_samples(job: Job, arm: ArmConfig) -> None:
-    """Writes ``selections/<arm>.parquet``."""
+
+def stages(job: Job) -> Iterator[Stage]:
+    """``selections/<arm>.parquet`` for every arm with a rule."""
+    for arm in job.config.arms:
+        if arm.sampler is None:
+            yield _stage(job.scored, arm)
+
+
+def _stage(job: Job, arm: ArmConfig) -> Stage:
     assert arm.score is not None
-    source, path = prediction_path(job.run, arm.score, arm.extrapolator), selection_path(job.run, arm.name)
-    second = None
-    if arm.second_score is not None:
-        second = prediction_path(job.run, arm.second_score, arm.extrapolator)
+    name, path = f"select/{arm.name}", job.run / paths.selection(arm.name)
+    scores = [score for score in (arm.score, arm.second_score) if score is not None]
+    tables = [job.run / paths.prediction(score, arm.extrapolator) for score in scores]
+    reads = [what for what in ("graph", "embeddings") if what in get("selection", arm.rule.name).requires]
     seed = derive_seed(job.config.seed, "select", arm.name)
 
     def work(attempt: Attempt) -> Iterable[Path]:
-        cost = attempt.costs[f"select/{arm.name}"] = Cost()
+        cost = attempt.costs[name] = Cost()
         with measure(cost):
             rule = create("selection", arm.rule.name, **arm.rule.options)
+            table, *second = map(ScoreTable.from_parquet, tables)
             selection = rule.select(
-                ScoreTable.from_parquet(source),
+                table,
                 arm.keep,
                 labels=job.data.train.labels,
-                graph=load_graph(job),
-                embeddings=torch.from_numpy(np.array(load_embeddings(job))),
-                second_scores=None if second is None else ScoreTable.from_parquet(second),
+                graph=load_graph(job) if "graph" in reads else None,
+                embeddings=torch.from_numpy(np.array(load_embeddings(job))) if reads else None,
+                second_scores=second[0] if second else None,
                 seed=seed,
             )
             selection.to_parquet(path)
         return [path]
 
-    settings = {"arm": arm.model_dump(mode="json"), "seed": seed, "data": job.data.fingerprint}
-    inputs = [source, *([] if second is None else [second]), *job.run.outputs("graph")]
-    job.run.ensure(f"select/{arm.name}", settings=settings, inputs=inputs, work=work)
+    def estimate(measured: Calibration) -> Estimate:
+        n = len(job.data.train)
+        cost = measured.methods.rules[arm.name].cost_for(n)
+        return Estimate({name: cost}, disk_bytes=12 * count_kept(n, arm.keep))
 
-
-def selection_path(run: RunFolder, arm: str) -> Path:
-    """Where an arm's selection is."""
-    return run / f"selections/{arm}.parquet"
+    return Stage(
+        name,
+        work,
+        estimate,
+        makes=(Product(name, (paths.selection(arm.name),)),),
+        needs=(*(f"predictions/{score}/{arm.extrapolator}" for score in scores), *reads),
+        settings={"arm": arm.model_dump(mode="json"), "seed": seed, "data": job.data.fingerprint},
+    )
 
 
 def read_selection(run: RunFolder, arm: str) -> Selection:
     """An arm's selection."""
-    return Selection.from_parquet(selection_path(run, arm))
+    return Selection.from_parquet(run / paths.selection(arm))

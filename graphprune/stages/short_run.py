@@ -2,51 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
 from graphprune.config_training import OptimisationConfig
 from graphprune.extrapolate.base import Looks
 from graphprune.files import read_npy, write_npy
+from graphprune.planning.account import visits
 from graphprune.scores.recorder import Recorder
 from graphprune.scores.signal_log import OF_CLASSES, OF_FORECASTS, SignalLog
+from graphprune.stages import paths
 from graphprune.stages.job import Job
 from graphprune.stages.seeds import read_seeds
+from graphprune.stages.stage import Attempt, Estimate, Product, Stage
 from graphprune.stages.watched import train_watched
-from graphprune.store import Attempt
+
+if TYPE_CHECKING:
+    from graphprune.planning.calibrate import Calibration
 
 
-def train_short_run(job: Job) -> None:
-    """Trains on everything for as many sample passes as the seed run made, at least one whole epoch.
+def stages(job: Job) -> Iterator[Stage]:
+    """A training on everything for as many sample passes as the seed run made, at least one whole epoch.
 
     Writes ``short_run/<signal>.npy [E', N]`` float16, see `SignalLog`; it trains as the arms do.
     """
+    job = job.scored
     if job.config.short_run is None:
         return
     epochs = job.config.short_run.epochs or _epochs_of_the_seed_run(job)
-    settings = job.config.training.optimisation(epochs=epochs)
+    settings, n = job.config.training.optimisation(epochs=epochs), len(job.data.train)
 
-    def work(attempt: Attempt) -> Iterable[Path]:
-        return _train(job, attempt, settings, epochs)
+    def estimate(measured: Calibration) -> Estimate:
+        cost = measured.trained(job, "short_run", visits(n, epochs))
+        return Estimate({"short_run": cost}, disk_bytes=2 * len(_names(job)) * epochs * n)
 
-    key = {
-        "data": job.data.fingerprint,
-        "seed": job.config.seed,
-        "model": job.model_settings,
-        "training": settings.key(),
-        "device": job.device.type,
-    }
-    job.run.ensure("short_run", settings=key, inputs=[], work=work, together=True)
+    yield Stage(
+        "short_run",
+        lambda attempt: _train(job, attempt, settings, epochs),
+        estimate,
+        makes=(Product("short_run", (paths.SHORT_RUN,)),),
+        # Its length goes by theirs, but it sees nothing of them: who needs it does not pay for them.
+        settings={
+            "data": job.data.fingerprint,
+            "seed": job.config.seed,
+            "model": job.model_settings,
+            "training": settings.key(),
+            "device": job.device.type,
+        },
+        together=True,
+    )
 
 
 def load_short_run(job: Job) -> Looks | None:
     """What the short run showed, if the job has one."""
     if job.config.short_run is None:
         return None
-    paths = {name: job.run / f"short_run/{name}.npy" for name in _names(job)}
-    return Looks(**{name: torch.from_numpy(read_npy(path)) for name, path in paths.items()})
+    files = {name: job.run / f"{paths.SHORT_RUN}/{name}.npy" for name in _names(job)}
+    return Looks(**{name: torch.from_numpy(read_npy(path)) for name, path in files.items()})
 
 
 def _names(job: Job) -> tuple[str, ...]:
@@ -72,9 +87,9 @@ def _train(job: Job, attempt: Attempt, settings: OptimisationConfig, epochs: int
     if not attempt.writes:
         return []
     attempt.costs["short_run"] = result.cost
-    paths = []
+    written = []
     for name, values in log.log().items():
-        path = job.run / f"short_run/{name}.npy"
+        path = job.run / f"{paths.SHORT_RUN}/{name}.npy"
         write_npy(path, values.numpy())
-        paths.append(path)
-    return paths
+        written.append(path)
+    return written

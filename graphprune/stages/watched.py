@@ -10,7 +10,7 @@ from graphprune.rng import derive_seed
 from graphprune.samplers.background import BackgroundSampler
 from graphprune.scores.group import Observer
 from graphprune.stages.job import Job
-from graphprune.store import Attempt
+from graphprune.stages.stage import Attempt
 from graphprune.train.checkpoint import Checkpoint
 from graphprune.train.divergence import refuse_diverged
 from graphprune.train.loop import TrainResult, train_model

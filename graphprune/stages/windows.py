@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -17,8 +18,12 @@ from graphprune.graph.spatiotemporal import linked_windows
 from graphprune.ledger import Cost, measure
 from graphprune.registry import get
 from graphprune.samplers.stationarity import roughness, stationarity
+from graphprune.stages import paths
 from graphprune.stages.job import Job
-from graphprune.store import Attempt
+from graphprune.stages.stage import Attempt, Estimate, Product, Stage
+
+if TYPE_CHECKING:
+    from graphprune.planning.calibrate import Calibration
 
 
 def window_stationarity(samples: WindowSamples) -> Tensor:
@@ -48,32 +53,34 @@ def ask_windows(samples: Samples, option: str) -> Tensor | None:
     return _ANSWERS[option](samples)
 
 
-def window_stage(option: str) -> str:
-    """The stage, and its ledger entry, that asks all windows."""
-    return f"windows/{option}"
+def stages(job: Job) -> Iterator[Stage]:
+    """``windows/<option>.npy`` for whatever samplers of the job ask windows; arms share each file.
 
-
-def told_by_windows(job: Job, method: Method) -> tuple[dict[str, Tensor], Cost, tuple[Path, ...]]:
-    """The options that windows answer, what asking them cost, and the files; arms share each file.
-
-    Writes ``windows/<option>.npy``, of shape ``[N, 0]`` where there is no answer.
+    A file has shape ``[N, 0]`` where windows have no answer.
     """
-    told, total, files = dict[str, Tensor](), Cost(), list[Path]()
-    for option in asks_windows(job.data.train, method):
-        stage, path = window_stage(option), job.run / f"windows/{option}.npy"
+    asked = (option for method in job.config.samplers() for option in asks_windows(job.data.train, method))
+    for option in dict.fromkeys(asked):
+        yield _stage(job, option)
 
-        def work(
-            attempt: Attempt, option: str = option, stage: str = stage, path: Path = path
-        ) -> Iterable[Path]:
-            with measure(attempt.costs.setdefault(stage, Cost())):
-                found = ask_windows(job.data.train, option)
-                empty = torch.zeros(len(job.data.train), 0)
-                write_npy(path, (empty if found is None else found).numpy())
-            return [path]
 
-        job.run.ensure(stage, settings={"data": job.data.fingerprint}, inputs=[], work=work)
-        values = torch.from_numpy(read_npy(path))
-        if values.numel():
-            told[option] = values
-        total, files = total + job.run.costs(stage)[stage], [*files, path]
-    return told, total, tuple(files)
+def read_answers(job: Job, method: Method) -> dict[str, Tensor]:
+    """The options that windows answer for a sampler."""
+    options = asks_windows(job.data.train, method)
+    read = {option: torch.from_numpy(read_npy(job.run / paths.window_answer(option))) for option in options}
+    return {option: values for option, values in read.items() if values.numel()}
+
+
+def _stage(job: Job, option: str) -> Stage:
+    name, path, n = f"windows/{option}", job.run / paths.window_answer(option), len(job.data.train)
+
+    def work(attempt: Attempt) -> Iterable[Path]:
+        with measure(attempt.costs.setdefault(name, Cost())):
+            found = ask_windows(job.data.train, option)
+            write_npy(path, (torch.zeros(n, 0) if found is None else found).numpy())
+        return [path]
+
+    def estimate(measured: Calibration) -> Estimate:
+        return Estimate({name: measured.passes.asked[option].cost_for(n)}, disk_bytes=4 * n)
+
+    made = Product(name, (paths.window_answer(option),))
+    return Stage(name, work, estimate, makes=(made,), settings={"data": job.data.fingerprint})

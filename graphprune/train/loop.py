@@ -19,18 +19,18 @@ from graphprune.samplers.base import EpochSampler
 from graphprune.scores.group import Observer
 from graphprune.train.augment import augment
 from graphprune.train.checkpoint import Checkpoint
-from graphprune.train.evaluate import evaluate_model, gather_signals, record_evaluation
+from graphprune.train.evaluate import evaluate_model, record_evaluation
+from graphprune.train.global_batch import GlobalBatch
 from graphprune.train.optimizer import has_stalled
-from graphprune.train.paradigms.base import Noise, Paradigm
+from graphprune.train.paradigms.base import Paradigm
 from graphprune.train.precision import autocast, check_precision
-from graphprune.train.ranks import Ranks, check_whole, least_batch, least_rows
+from graphprune.train.process_group import ProcessGroup, check_whole, least_batch, least_rows
 from graphprune.train.resume import check_state, refuse_other_place, resume
 from graphprune.train.stepper import Stepper
 from graphprune.train.tracking import Meter, Tracker
 
 __all__ = ["evaluate_model", "train_model"]
 Progress = Callable[[float, str], None]
-Seen = tuple[Tensor, Tensor, Tensor]  # outputs, targets and losses of a batch
 
 
 @dataclass
@@ -67,7 +67,7 @@ def train_model(
     uninterrupted one. The recorder sees training batches online, and after each whole epoch one
     un-augmented evaluation pass over its own samples if a score asks for that.
 
-    Started in several processes (torchrun, ``accelerate launch``; see `graphprune.train.ranks`), each
+    Started in several processes (torchrun, ``accelerate launch``; see `graphprune.train.process_group`), each
     step's batch is dealt out to them; orders, choices, scores and gradients are those of one process, up to
     rounding. Not so what a layer computes over its part of a batch: batch norm's statistics (synchronised on
     CUDA, each process's own on CPUs) and dropout masks. Only the first process writes checkpoints.
@@ -93,23 +93,23 @@ def train_model(
     check_precision(device, settings.precision)
     check_whole(sampler)
     loop = _Loop(
-        model,
-        samples,
-        paradigm,
-        sampler,
-        settings,
-        seed,
-        device,
-        recorder,
-        checkpoint,
-        progress,
-        tracker,
-        settings.epochs if until is None else min(until, settings.epochs),
+        model=model,
+        samples=samples,
+        paradigm=paradigm,
+        sampler=sampler,
+        settings=settings,
+        seed=seed,
+        device=device,
+        recorder=recorder,
+        checkpoint=checkpoint,
+        progress=progress,
+        tracker=tracker,
+        until=settings.epochs if until is None else min(until, settings.epochs),
     )
     return loop.run()
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, kw_only=True)
 class _Loop:
     model: nn.Module
     samples: Samples
@@ -126,19 +126,22 @@ class _Loop:
 
     def __post_init__(self) -> None:
         model, device = self.model, self.device
-        self.ranks = Ranks.current()
+        self.group = ProcessGroup.current()
         # Convolutions are faster on channels that lie side by side, on CPUs and on tensor cores.
         self.channels_last = any(isinstance(module, nn.Conv2d) for module in model.modules())
         if self.channels_last:
             model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        if self.ranks.size > 1 and device.type == "cuda":
+        if self.group.size > 1 and device.type == "cuda":
             model = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
         self.bare = model.to(device)
-        self.model = self.ranks.wrapped(self.bare)
+        self.model = self.group.wrapped(self.bare)
         self.forward: nn.Module = self.model
-        self.least = least_batch(self.bare, self.ranks)
+        self.least = least_batch(self.bare, self.group)
         if self.settings.compile:
             self.forward = torch.compile(self.model)  # type: ignore[assignment]
+        needs = self.recorder.needs("train") if self.recorder else frozenset()
+        wanted = "features" in needs or self.sampler.needs_features
+        self.tap = FeatureTap(self.model) if wanted else None
         self.stepper = Stepper(self.bare, self.settings, device)
         self.ids = torch.from_numpy(self.samples.ids).to(device)
         self.visits = torch.zeros(len(self.samples), dtype=torch.int32, device=device)
@@ -152,9 +155,6 @@ class _Loop:
     def run(self) -> TrainResult:
         """Trains from where the checkpoint stands to the end of the last wanted epoch."""
         self._resume()
-        needs = self.recorder.needs("train") if self.recorder else frozenset()
-        wants_features = "features" in needs or self.sampler.needs_features
-        tap = FeatureTap(self.model) if wants_features else None
         self.model.train()
         self.meter.start(self.result.cost)
         try:
@@ -162,38 +162,37 @@ class _Loop:
             with restored, repeatable(self.device):
                 while self.epoch < self.until and not self._has_stalled():
                     with measure(self.result.cost) as watch:
-                        self._train_epoch(tap, watch)
+                        self._train_epoch(watch)
                     self._track()
                     self._record_evaluation()
                     self.epoch, self.step_in_epoch = self.epoch + 1, 0
                     self._save_if_due()
         finally:
-            if tap:
-                tap.detach()
+            if self.tap:
+                self.tap.detach()
         self.stepper.conclude()
-        self.ranks.agree(self.bare)
+        self.group.agree(self.bare)
         return self.result
 
     def _has_stalled(self) -> bool:
         patience = None if self.recorder else self.settings.patience
         return has_stalled(self.result.losses, patience, self.settings.min_improvement)
 
-    def _train_epoch(self, tap: FeatureTap | None, watch: Stopwatch) -> None:
+    def _train_epoch(self, watch: Stopwatch) -> None:
         if self.step_in_epoch == 0:
             self.sampler.set_epoch(self.epoch)
             self.loss_sum.zero_()
         share, steps = min(1.0, self.settings.epochs - self.epoch), self._steps()
         left, accumulate = steps[self.step_in_epoch :], self.settings.accumulate
         for whole, batch in zip(left, self._batches(left), strict=True):
-            group = self.step_in_epoch // accumulate * accumulate
-            together = steps[group : group + accumulate]
-            if self.step_in_epoch == group:
-                done = len(range(0, group, accumulate)) / len(range(0, len(steps), accumulate))
+            first = self.step_in_epoch // accumulate * accumulate
+            together = steps[first : first + accumulate]
+            if self.step_in_epoch == first:
+                done = len(range(0, first, accumulate)) / len(range(0, len(steps), accumulate))
                 self.stepper.begin((self.epoch + share * done) / self.settings.epochs)
-            part = len(whole) / sum(len(rows) for rows in together)
-            self._step(whole, batch, tap, part)
+            self._step(whole, batch, len(whole) / sum(len(rows) for rows in together))
             self.step_in_epoch += 1
-            if self.step_in_epoch == group + len(together):
+            if self.step_in_epoch == first + len(together):
                 self.stepper.finish()
                 if self.step_in_epoch < len(steps) and self.checkpoint and self.checkpoint.due:
                     watch.lap()
@@ -211,76 +210,76 @@ class _Loop:
         return self.sampler.steps(planned, self.settings.batch_size, least=self.least)
 
     def _batches(self, steps: tuple[Tensor, ...]) -> Iterator[Batch]:
-        mine = (rows if self.ranks.size == 1 else rows[self.ranks.positions(len(rows))] for rows in steps)
+        mine = (rows if self.group.size == 1 else rows[self.group.positions(len(rows))] for rows in steps)
         return self.samples.batches(mine, device=self.device, workers=self.settings.workers)
 
-    def _step(self, whole: Tensor, batch: Batch, tap: FeatureTap | None, part: float) -> None:
-        """Adds the gradient of one batch, ``part`` of those that the optimizer takes together."""
-        settings, ranks, total = self.settings, self.ranks, len(whole)
-        moment = (self.epoch, self.step_in_epoch, *((ranks.rank,) if ranks.rank else ()))
-        torch.manual_seed(derive_seed(self.seed, "step", *moment))
-        rows, x, y = batch
-        everyone = rows if ranks.size == 1 else whole.to(self.device, non_blocking=True)
-        if settings.augment:
-            draws = generator(self.seed, "augment", self.epoch, self.step_in_epoch)
-            mine = None if ranks.size == 1 else (ranks.positions(total), total)
-            x = augment(x, settings.augment, draws, cutout=settings.cutout, part=mine)
-        if self.channels_last and x.dim() == 4:
-            x = x.contiguous(memory_format=torch.channels_last)
-        kept, held, real, trained = None, None, ranks.real(total), total
+    def _step(self, rows: Tensor, part: Batch, share: float) -> None:
+        """Adds the gradient of one batch, ``share`` of those that the optimizer takes together."""
+        batch = GlobalBatch(rows, part, self.group)
+        self._prepare(batch)
         if self.sampler.chooses:
-            kept = self._choose(everyone, x, y, tap)
-            held, real = ranks.held(kept, least=min(2, self.least))
-            rows, x, y, trained = rows[held], x[held], y[held], len(kept)
-        with autocast(self.device, settings.precision):
-            outputs = self.paradigm.outputs(self.forward, x, y, self._noise(total, held))
-        losses = self.paradigm.losses(outputs, y)
-        weights = self.sampler.weights(rows)
-        loss = ranks.mean(losses if weights is None else losses * weights, real, trained)
-        self.stepper.add(loss, part)
-        self.loss_sum += ranks.average(loss.detach())
-        visited = everyone if kept is None else everyone[kept]
-        self.visits.index_add_(0, visited, self.once.expand(trained))
-        self.result.cost.trained_samples += trained
-        self.result.cost.forward_samples += round(trained * self.paradigm.extra_trained)
-        self._tell(everyone, kept, (outputs, y, losses), tap)
+            batch.keep(self._choose(batch), least=min(2, self.least))
+        noise = batch.noise(self._draws("paradigm")) if self.paradigm.draws else None
+        with autocast(self.device, self.settings.precision):
+            outputs = self.paradigm.outputs(self.forward, batch.x, batch.y, noise)
+        losses = self.paradigm.losses(outputs, batch.y)
+        loss = batch.mean(losses, self.sampler.weights(batch.own_rows))
+        self.stepper.add(loss, share)
+        self._count(batch, loss.detach())
+        self._observe(batch, outputs, losses)
 
-    def _noise(self, total: int, held: Tensor | None) -> Noise | None:
-        """What the paradigm draws for this process's part of a batch, or for what it ``held`` of that part."""
-        if not self.paradigm.draws:
-            return None
-        places = self.ranks.positions(total)
-        if held is not None:
-            places = places.to(held.device, non_blocking=True)[held]
-        return Noise(generator(self.seed, "paradigm", self.epoch, self.step_in_epoch), places, total)
+    def _prepare(self, batch: GlobalBatch) -> None:
+        """Seeds the step's dropout, augments, and stores images in the layout that convolutions prefer."""
+        rank = (self.group.rank,) if self.group.rank else ()
+        torch.manual_seed(derive_seed(self.seed, "step", self.epoch, self.step_in_epoch, *rank))
+        if self.settings.augment:
+            batch.x = augment(
+                batch.x,
+                self.settings.augment,
+                self._draws("augment"),
+                cutout=self.settings.cutout,
+                part=None if self.group.size == 1 else (batch.positions, len(batch)),
+            )
+        if self.channels_last and batch.x.dim() == 4:
+            batch.x = batch.x.contiguous(memory_format=torch.channels_last)
 
-    def _choose(self, everyone: Tensor, x: Tensor, y: Tensor, tap: FeatureTap | None) -> Tensor:
-        """Positions of the whole batch to train on, the same in every process."""
+    def _draws(self, purpose: str) -> torch.Generator:
+        return generator(self.seed, purpose, self.epoch, self.step_in_epoch)
+
+    def _choose(self, batch: GlobalBatch) -> Tensor:
+        """Positions of the global batch to train on, the same in every process."""
         if not self.sampler.needs_forward:
-            return self.sampler.choose(everyone)
-        # Evaluation mode: the look at a batch must not move the running statistics of batch norm.
+            return self.sampler.choose(batch.rows)
+        # In evaluation mode, because this pass must not move the running statistics of batch norm.
         with evaluation(self.model), autocast(self.device, self.settings.precision):
-            outputs = self.forward(x)
-            # Training losses may be smoothed; samplers hear the plain ones, as they do after a step.
-            losses = self.paradigm.signals(outputs, y, self.paradigm.losses(outputs, y))["loss"]
-        self.result.cost.forward_samples += len(everyone)
-        features = self.ranks.gather(tap.features, len(everyone)) if tap else None
-        return self.sampler.choose(everyone, self.ranks.gather(losses, len(everyone)), features)
+            outputs = self.forward(batch.x)
+            # Training losses may be smoothed; samplers receive the plain ones, as they do after a step.
+            losses = self.paradigm.signals(outputs, batch.y, self.paradigm.losses(outputs, batch.y))["loss"]
+        self.result.cost.forward_samples += len(batch)
+        features = batch.gather(self.tap.features) if self.tap else None
+        return self.sampler.choose(batch.rows, batch.gather(losses), features)
 
-    def _tell(self, everyone: Tensor, kept: Tensor | None, seen: Seen, tap: FeatureTap | None) -> None:
-        watched = self.recorder is not None and "train" in self.recorder.phases
+    def _count(self, batch: GlobalBatch, loss: Tensor) -> None:
+        trained = batch.trained_rows
+        self.loss_sum += self.group.average(loss)
+        self.visits.index_add_(0, trained, self.once.expand(len(trained)))
+        self.result.cost.trained_samples += len(trained)
+        self.result.cost.forward_samples += round(len(trained) * self.paradigm.extra_trained)
+
+    def _observe(self, batch: GlobalBatch, outputs: Tensor, losses: Tensor) -> None:
+        """Passes what the step showed of all its samples to the recorder and to the sampler."""
+        recorder = self.recorder if self.recorder and "train" in self.recorder.phases else None
         listens = self.sampler.needs_losses or self.sampler.needs_errors
-        if not (watched or listens):
+        if recorder is None and not listens:
             return
-        signals = self.paradigm.signals(*seen)
-        if tap and watched:
-            signals["features"] = self.paradigm.features(tap.features, len(seen[1]))
-        signals = gather_signals(signals, self.ranks, len(everyone), kept)
-        rows = everyone if kept is None else everyone[kept]
-        if self.recorder is not None and watched:
-            self.recorder.observe("train", self.ids[rows], self.epoch, **signals)
+        signals = self.paradigm.signals(outputs, batch.y, losses)
+        if self.tap and recorder:
+            signals["features"] = self.paradigm.features(self.tap.features, len(batch.y))
+        signals = batch.gather_all(signals)
+        if recorder:
+            recorder.observe("train", self.ids[batch.trained_rows], self.epoch, **signals)
         if listens:
-            self.sampler.update(rows, signals["loss"], signals.get("errors"))
+            self.sampler.update(batch.trained_rows, signals["loss"], signals.get("errors"))
 
     def _record_evaluation(self) -> None:
         whole = self.epoch + 1 <= self.settings.epochs
@@ -304,11 +303,11 @@ class _Loop:
 
     def _track(self) -> None:
         values = self.meter.epoch(self.result.cost)
-        if self.tracker and self.ranks.writes:
+        if self.tracker and self.group.writes:
             self.tracker.log(self.epoch, {"loss": self.result.losses[-1], "lr": self.stepper.rate, **values})
 
     def _save_if_due(self) -> None:
-        if self.checkpoint is not None and self.ranks.writes and self.checkpoint.due:
+        if self.checkpoint is not None and self.group.writes and self.checkpoint.due:
             self.checkpoint.save(self._state())
 
     def _state(self) -> dict[str, Any]:
@@ -331,7 +330,7 @@ class _Loop:
             return
         resume(
             self.checkpoint,
-            self.ranks,
+            self.group,
             self.device,
             live=self._state,
             check=lambda saved, live: check_state(saved, live, self.stepper.optimizers, self.until),

@@ -13,12 +13,12 @@ from torch import Tensor
 from graphprune.errors import InputError
 from graphprune.samplers.base import EpochSampler
 from graphprune.train.checkpoint import Checkpoint
-from graphprune.train.ranks import Ranks
+from graphprune.train.process_group import ProcessGroup
 
 
 def resume(
     checkpoint: Checkpoint,
-    ranks: Ranks,
+    group: ProcessGroup,
     device: torch.device,
     *,
     live: Callable[[], dict[str, Any]],
@@ -30,7 +30,7 @@ def resume(
 
     Args:
         checkpoint: Where the state may be.
-        ranks: The processes of the training.
+        group: The processes of the training.
         device: Where they exchange a number.
         live: The state of the training before its first step.
         check: Compares the saved state with the live one; it raises where they do not fit.
@@ -50,10 +50,10 @@ def resume(
     except (MemoryError, PermissionError):
         raise
     except Exception as error:  # whatever the parts raise when a state is not theirs
-        if ranks.writes:
+        if group.writes:
             checkpoint.reject(error)
     # Nobody trains, and saves over the file, before all have read it; all go on from it, or none does.
-    everywhere = float(ranks.average(torch.tensor(float(fits), device=device))) == 1
+    everywhere = float(group.average(torch.tensor(float(fits), device=device))) == 1
     if untrained is not None and not everywhere:
         apply(untrained)
 

@@ -20,7 +20,7 @@ from graphprune.train.evaluate import evaluate_model
 from graphprune.train.loop import train_model
 from graphprune.train.paradigms.adversarial import Adversarial
 from graphprune.train.paradigms.supervised import Supervised
-from graphprune.train.ranks import Ranks
+from graphprune.train.process_group import ProcessGroup
 
 CPU = torch.device("cpu")
 EPOCHS = 3
@@ -87,13 +87,13 @@ def train(name: str, out: Path, *, kill_at: int | None = None, checkpoint: Path 
     kept |= {"losses": np.array(result.losses), "trained": np.array(result.cost.trained_samples)}
     kept |= {"forward": np.array(result.cost.forward_samples)}
     kept["accuracy"] = np.array(evaluate_model(model, samples, Supervised(), device=CPU))
-    kept["processes"] = np.array(Ranks.current().size)
-    if Ranks.current().writes:
+    kept["processes"] = np.array(ProcessGroup.current().size)
+    if ProcessGroup.current().writes:
         np.savez(out, **kept)
 
 
 def main(out: Path) -> None:
-    Ranks.join("cpu")
+    ProcessGroup.join("cpu")
     torch.set_num_threads(1)
     for name in CASES:
         train(name, out / f"{name}.npz")
@@ -102,7 +102,7 @@ def main(out: Path) -> None:
         try:
             train(name, out / "unused.npz", kill_at=6, checkpoint=checkpoint)
         except Killed:
-            Ranks.current().wait()
+            ProcessGroup.current().wait()
             train(name, out / f"{name}_resumed.npz", checkpoint=checkpoint)
 
     few_rows_and_batch_norm()

@@ -13,7 +13,7 @@ import yaml
 from graphprune.config_file import load_config
 from graphprune.pipeline import run
 from graphprune.table import ScoreTable
-from graphprune.train.ranks import Ranks
+from graphprune.train.process_group import ProcessGroup
 
 JOB = {
     "name": "two",
@@ -123,5 +123,5 @@ def test_a_single_arm_trains_in_two_processes(done):
 
 def test_a_run_without_a_launcher_joins_nobody(monkeypatch):
     monkeypatch.delenv("WORLD_SIZE", raising=False)
-    ranks = Ranks.join("cpu")
+    ranks = ProcessGroup.join("cpu")
     assert (ranks.rank, ranks.size, ranks.as_first(True)) == (0, 1, True)

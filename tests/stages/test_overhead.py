@@ -12,7 +12,7 @@ from graphprune.data.load import load_data
 from graphprune.files import read_json
 from graphprune.ledger import Cost
 from graphprune.pipeline import run
-from graphprune.stages.arms import Arm, ArmResult, equal_cost_arms
+from graphprune.stages.arms import Arm, Spent, equal_cost_arms
 from graphprune.train.paradigms.forecasting import Forecasting
 
 ROOT = Path(__file__).parents[2]
@@ -128,7 +128,7 @@ def equal_cost(spent, *, budget="passes", full=FULL):
         *((f"mine{i}", c, 0.5) for i, c in enumerate(spent)),
     ]
     found = equal_cost_arms(
-        job, [(Arm(name, keep, 30, None, None), ArmResult((0.0,), cost)) for name, cost, keep in done]
+        job, [(Arm(name, keep, 30, None, None), Spent(cost, cost)) for name, cost, keep in done]
     )
     return {arm.name: arm.epochs for arm in found if arm.name.startswith("full_short")}
 

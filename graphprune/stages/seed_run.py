@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,52 +14,92 @@ import torch
 
 from graphprune.config_training import OptimisationConfig
 from graphprune.ledger import Cost
+from graphprune.planning.account import visits
 from graphprune.registry import create, get
 from graphprune.scores.base import Score
 from graphprune.scores.group import RecorderGroup
+from graphprune.scores.last_visits import LastVisits
 from graphprune.scores.recorder import Recorder
+from graphprune.stages import paths
 from graphprune.stages.job import Job
+from graphprune.stages.labels import finds_labels
 from graphprune.stages.looks import looks_recorder, wants_looks, write_looks
 from graphprune.stages.seeds import read_seeds
+from graphprune.stages.stage import Attempt, Estimate, Product, Stage
 from graphprune.stages.watched import train_watched
-from graphprune.store import Attempt, RunFolder
 from graphprune.table import ScoreTable
 from graphprune.train.checkpoint import save_weights
 
+if TYPE_CHECKING:
+    from graphprune.planning.calibrate import Calibration
 
-def score_seeds(job: Job) -> None:
-    """Trains on the seeds; writes ``scores/<score>.parquet`` and ``checkpoints/seed.safetensors``."""
+
+def stages(job: Job) -> Iterator[Stage]:
+    """The training on the seeds: ``scores/<score>.parquet``, ``checkpoints/seed.safetensors`` and ``looks/``."""
+    job = job.scored
+    settings = job.config.seed_training
 
     def work(attempt: Attempt) -> Iterable[Path]:
-        seeds = read_seeds(job)
-        rows = np.searchsorted(job.data.train.ids, seeds.ids)
-        return _train_and_score(job, attempt, rows, job.config.seed_training, "seed", job.run / "scores")
+        rows = np.searchsorted(job.data.train.ids, read_seeds(job).ids)
+        return _train_and_score(job, attempt, rows, settings, "seed", job.run / "scores")
 
-    settings = {
-        **training_key(job, job.config.seed_training),
-        "background": job.config.seeds.background,
-        "looks": wants_looks(job),
-    }
-    job.run.ensure(
-        "score_seeds", settings=settings, inputs=[job.run / "seeds.parquet"], work=work, together=True
+    # Whoever needs a score that is recorded on evaluation passes pays for them, too.
+    passes = {"eval": ("seed_training_evaluation",)}
+    scores = tuple(
+        Product(
+            f"scores/{name}",
+            (paths.score(name),),
+            ("seed_training", *passes.get(get("score", name).phase, ())),
+        )
+        for name in (score.name for score in job.config.scores)
+    )
+    looks = (Product("looks", (paths.LOOKS,), ("seed_training", "seed_looks")),) if wants_looks(job) else ()
+    yield Stage(
+        "score_seeds",
+        work,
+        lambda measured: _estimate_seed_run(job, measured),
+        makes=(Product("seed_model", (paths.SEED_MODEL,), ("seed_training",)), *scores, *looks),
+        needs=("seeds",),
+        settings={
+            **training_key(job, settings),
+            "background": job.config.seeds.background,
+            "looks": wants_looks(job),
+        },
+        together=True,
     )
 
 
-def score_everything(job: Job, run: int) -> None:
-    """One full-data run of the oracle, trained as the arms are; writes ``oracle/<run>/<score>.parquet``."""
-    training = job.config.training.optimisation()
+def oracle_stages(job: Job) -> Iterator[Stage]:
+    """Full-data runs, trained as the arms are: ``oracle/<run>/<score>.parquet``."""
+    job = job.scored
+    settings, n = job.config.training.optimisation(), len(job.data.train)
+    scores = [score.name for score in job.config.scores]
 
-    def work(attempt: Attempt) -> Iterable[Path]:
-        rows = np.arange(len(job.data.train))
-        return _train_and_score(job, attempt, rows, training, f"oracle/{run}", job.run / f"oracle/{run}")
+    def estimate(measured: Calibration, entry: str) -> Estimate:
+        epochs = job.config.training.epochs
+        costs = {entry: measured.trained(job, "oracle", visits(n, epochs))}
+        if evaluates(job):
+            costs[f"{entry}_evaluation"] = measured.evaluated(job, "oracle", n, int(epochs))
+        disk = measured.weight_bytes + len(scores) * measured.methods.row_bytes * n
+        return Estimate(costs, disk_bytes=disk)
 
-    settings = {**training_key(job, training), "run": run}
-    job.run.ensure(f"oracle/{run}", settings=settings, inputs=[], work=work, together=True)
+    for number in range(job.config.oracle.runs if job.config.oracle else 0):
+        name = f"oracle/{number}"
 
+        def work(attempt: Attempt, name: str = name) -> Iterable[Path]:
+            return _train_and_score(job, attempt, np.arange(n), settings, name, job.run / name)
 
-def score_path(run: RunFolder, score: str) -> Path:
-    """Where the seeds' measured scores are."""
-    return run / f"scores/{score}.parquet"
+        yield Stage(
+            name,
+            work,
+            partial(estimate, entry=name),
+            makes=tuple(
+                Product(f"{name}/{score}", (paths.oracle(number, score),), (name,)) for score in scores
+            ),
+            needs=("labels",) if finds_labels(job) else (),
+            settings={**training_key(job, settings), "run": number},
+            together=True,
+        )
 
 
 def table_metadata(job: Job, score: str, **more: Any) -> dict[str, Any]:
@@ -84,6 +125,11 @@ def training_key(job: Job, training: OptimisationConfig) -> dict[str, Any]:
         "scores": [score.model_dump(mode="json") for score in config.scores],
         "device": job.device.type,
     }
+
+
+def evaluates(job: Job) -> bool:
+    """Whether a score of the job is recorded on evaluation passes."""
+    return any(get("score", score.name).phase == "eval" for score in job.config.scores)
 
 
 def attached_scores(job: Job, ids: npt.NDArray[np.int64]) -> dict[str, Score]:
@@ -146,6 +192,24 @@ def _train_and_score(
     tracker.summary((result.cost + result.evaluation_cost).to_dict())
     tracker.close()
     return [*paths, weights]
+
+
+def _estimate_seed_run(job: Job, measured: Calibration) -> Estimate:
+    """The training on seeds, its evaluation passes and its looks."""
+    config, settings, n = job.config, job.config.seed_training, len(job.data.train)
+    seeds, epochs = len(read_seeds(job).ids), int(settings.epochs)
+    an_epoch = seeds + min(n - seeds, round(config.seeds.background * seeds))
+    costs = {"seed_training": measured.trained(job, "seed", visits(an_epoch, settings.epochs))}
+    disk = measured.weight_bytes + len(config.scores) * measured.methods.row_bytes * seeds
+    own = seeds if evaluates(job) else 0
+    if own:
+        costs["seed_training_evaluation"] = measured.evaluated(job, "seed", seeds, epochs)
+    looks = looks_recorder(job, {"epochs": epochs, "num_classes": job.data.info.num_classes})
+    if looks is not None:
+        assert looks.eval_epochs is not None
+        costs["seed_looks"] = measured.evaluated(job, "seed", n - own, len(looks.eval_epochs))
+        disk += 8 * n * sum(score.visits for score in looks.scores.values() if isinstance(score, LastVisits))
+    return Estimate(costs, disk_bytes=disk)
 
 
 def _split(cost: Cost, own: int) -> tuple[Cost, Cost]:

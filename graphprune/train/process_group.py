@@ -13,11 +13,11 @@ from graphprune.errors import InputError
 from graphprune.samplers.base import EpochSampler
 
 
-class Ranks:
-    """The processes of a training; each global batch is dealt out to them like cards.
+class ProcessGroup:
+    """The processes of a training; the samples of each global batch are assigned to ranks round-robin.
 
-    Every process keeps the same sampler and recorder and hears of the whole batch, so that an order, a choice
-    or a score is the same as in one process. Of one step only the forward and backward passes are shared out.
+    Every process keeps the same sampler and recorder and receives the signals of the whole batch, so orders,
+    choices and scores equal those of one process. Only the forward and backward passes are divided.
 
     Args:
         rank: This process.
@@ -28,7 +28,7 @@ class Ranks:
         self.rank, self.size = rank, size
 
     @classmethod
-    def current(cls) -> Ranks:
+    def current(cls) -> ProcessGroup:
         """The processes that torchrun or ``accelerate launch`` started; one if none did."""
         from torch import distributed
 
@@ -37,15 +37,15 @@ class Ranks:
         return cls(distributed.get_rank(), distributed.get_world_size())
 
     @classmethod
-    def join(cls, device: str = "auto") -> Ranks:
+    def join(cls, device: str = "auto") -> ProcessGroup:
         """Joins the processes that torchrun started, if it did, each on its device, until the program ends.
 
         Args:
             device: ``auto``, ``cpu`` (joins by gloo) or ``cuda``.
         """
-        ranks = cls.current()
-        if ranks.size > 1 or os.environ.get("WORLD_SIZE", "1") == "1":
-            return ranks
+        group = cls.current()
+        if group.size > 1 or os.environ.get("WORLD_SIZE", "1") == "1":
+            return group
         from accelerate import PartialState
         from torch import distributed
 
@@ -64,7 +64,7 @@ class Ranks:
     def positions(self, total: int) -> Tensor:
         """Positions ``[b]`` of this process in a batch of ``total``: every ``size``-th, or 0 if none is left.
 
-        >>> Ranks(1, 2).positions(5).tolist(), Ranks(1, 2).positions(1).tolist()
+        >>> ProcessGroup(1, 2).positions(5).tolist(), ProcessGroup(1, 2).positions(1).tolist()
         ([1, 3], [0])
         """
         mine = torch.arange(self.rank, total, self.size)
@@ -173,16 +173,16 @@ class Ranks:
             distributed.barrier()
 
 
-def least_batch(model: nn.Module, ranks: Ranks) -> int:
+def least_batch(model: nn.Module, group: ProcessGroup) -> int:
     """How many samples a step must train on: batch norm needs two, on CPUs two in every process.
 
-    >>> least_batch(nn.Linear(2, 2), Ranks(0, 2)), least_batch(nn.BatchNorm1d(2), Ranks(0, 2))
+    >>> least_batch(nn.Linear(2, 2), ProcessGroup(0, 2)), least_batch(nn.BatchNorm1d(2), ProcessGroup(0, 2))
     (1, 4)
     """
     layers = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     if not layers:
         return 1
-    return 2 if all(isinstance(layer, nn.SyncBatchNorm) for layer in layers) else 2 * ranks.size
+    return 2 if all(isinstance(layer, nn.SyncBatchNorm) for layer in layers) else 2 * group.size
 
 
 def least_rows(model: nn.Module, sampler: EpochSampler, order: Tensor, least: int) -> int:
@@ -201,12 +201,12 @@ def least_rows(model: nn.Module, sampler: EpochSampler, order: Tensor, least: in
 
 
 def check_whole(sampler: EpochSampler) -> None:
-    """Refuses a sharded sampler, whose order would be dealt out twice.
+    """Refuses a sharded sampler, whose order would be divided twice.
 
     Raises:
         InputError: the sampler is sharded.
     """
     if sampler.world_size > 1:
         raise InputError(
-            "train_model deals each batch out to the processes itself; give it a sampler without .shard(...)"
+            "train_model divides each batch over the processes itself; give it a sampler without .shard(...)"
         )

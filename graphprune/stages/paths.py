@@ -1,0 +1,56 @@
+"""Where everything is in a run folder, relative to it."""
+
+from __future__ import annotations
+
+SEEDS = "seeds.parquet"
+LABELS = "labels.npy"
+SEED_MODEL = "checkpoints/seed.safetensors"
+SEED_METRIC = "checkpoints/seed.json"
+EMBEDDINGS = "embeddings.npy"
+PROBES = "probes.npy"
+GRAPH = "graph"
+INPUT_COMPLEXITY = "input_complexity.npy"
+SEED_ERRORS = "seed_errors.npy"
+SHORT_RUN = "short_run"
+LOOKS = "looks"
+EVALUATION = "evaluation.json"
+
+
+def score(name: str) -> str:
+    """The seeds' measured scores."""
+    return f"scores/{name}.parquet"
+
+
+def prediction(score: str, method: str) -> str:
+    """A method's scores of all samples."""
+    return f"predictions/{score}/{method}.parquet"
+
+
+def heldout(score: str, method: str) -> str:
+    """A method's predictions of the held-out seeds."""
+    return f"heldout/{score}/{method}.parquet"
+
+
+def oracle(run: int, score: str) -> str:
+    """Scores of one full run."""
+    return f"oracle/{run}/{score}.parquet"
+
+
+def audit(run: int, score: str) -> str:
+    """Scores after three lengths of a truncated full run."""
+    return f"audit/{run}/{score}.npy"
+
+
+def selection(arm: str) -> str:
+    """What an arm trains on."""
+    return f"selections/{arm}.parquet"
+
+
+def window_answer(option: str) -> str:
+    """What windows tell samplers that have such an option."""
+    return f"windows/{option}.npy"
+
+
+def arm(name: str, state: int, ending: str) -> str:
+    """A file of one training of an arm."""
+    return f"arms/{name}/{state}.{ending}"
