@@ -18,8 +18,8 @@ from graphprune.files import must_exist, refuse_inflation, require_finite, write
 from graphprune.registry import DIRECTION
 
 METADATA_KEY = b"graphprune"
-# Squares of larger scores, and sums of them, would overflow float64.
-_LARGEST = np.float64(1e150)
+# Products of the variances of larger scores would overflow float64.
+_LARGEST = np.float64(1e70)
 
 Scores = npt.NDArray[np.floating[Any]]  # float32 or float64
 
@@ -41,7 +41,7 @@ class ScoreTable:
 
     Raises:
         InputError: lengths or types do not fit, an id is not an int64 or occurs twice, a value is NaN, infinite
-            or beyond 1e150.
+            or beyond 1e70.
 
     >>> table = ScoreTable([2, 0], [0.5, 0.25], True)
     >>> table.ids.tolist(), table.values.tolist()

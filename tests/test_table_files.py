@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from graphprune.errors import InputError
+from graphprune.extrapolate.evaluate import evaluate
 from graphprune.select.base import Selection
 from graphprune.table import ScoreTable
 from graphprune.table_files import (
@@ -138,3 +139,13 @@ def test_commands_go_on_from_each_others_text_files(run, files, tmp_path):
         assert code == 0, err
         best = np.argsort(-truth.values, kind="stable")[: round(0.1 * len(truth))]
         assert read_selection(kept).ids.tolist() == np.sort(truth.ids[best]).tolist()
+
+
+@pytest.mark.parametrize("scale", [2.0**-600, 2.0**-150, 2.0**200])
+def test_the_size_of_scores_does_not_change_their_agreement(scale):
+    draws = np.random.default_rng(0)
+    predicted, truth = draws.random(50), draws.random(50)
+    expected = evaluate(predicted, truth, n_bootstrap=20).to_dict()
+    found = evaluate(predicted * scale, truth * scale, n_bootstrap=20).to_dict()
+    for name in ("spearman", "pearson", "pearson_ci95", "kendall", "overlap"):
+        assert found[name] == expected[name]

@@ -264,6 +264,8 @@ def _correlations(p: Array, t: Array, n_bootstrap: int, block: int, seed: int) -
     order = np.argsort(p, kind="stable")
     p, t = p[order], t[order]
     of_p, of_t, pairs = Ranking(p), Ranking(t), Kendall(p, t)
+    # Variances of very small scores would underflow; a power of two changes no other digit of Pearson's r.
+    p, t = (np.ldexp(x, -int(np.frexp(np.abs(x).max())[1])) for x in (p, t))
 
     def all_three(weights: Array) -> tuple[float, float, float]:
         ranks = of_p.centred_ranks(weights), of_t.centred_ranks(weights)
