@@ -13,6 +13,7 @@ import pytest
 
 from graphprune.cli.explain import explain
 from graphprune.cli.output import standard_streams
+from graphprune.errors import InputError
 
 TINY = Path(__file__).parent / "tiny.yaml"
 ASCII = {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C", "PYTHONIOENCODING": "ascii"}
@@ -170,6 +171,13 @@ def test_memory_that_runs_out_is_told_in_one_sentence_with_the_fix(error, capsys
     said = capsys.readouterr().err
     assert said.startswith("error: memory ran out; lower training.batch_size")
     assert said.count("\n") == 1
+
+
+def test_an_error_that_was_raised_from_itself_is_told_like_any_other(capsys):
+    error = InputError("keep is 2")
+    error.__cause__ = error
+    assert explain(error) == 2
+    assert capsys.readouterr().err == "error: keep is 2\n"
 
 
 def test_other_errors_are_not_taken_for_a_lack_of_memory(capsys):

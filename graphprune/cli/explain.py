@@ -74,7 +74,10 @@ def show_traceback(error: BaseException) -> None:
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
+    """The error and what it was raised from; one may have been raised from itself."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
         yield error
         error = error.__cause__
 
