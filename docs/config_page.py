@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from graphprune.config_schema import config_schema
+from graphprune.config.schema import config_schema
 from graphprune.options import number
 from graphprune.registry import KINDS
 

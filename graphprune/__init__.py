@@ -9,7 +9,7 @@ __version__ = "0.1.0"
 
 # Imported on first use, so that the command line answers --help without loading torch.
 _HOMES = {
-    "Config": "graphprune.config",
+    "Config": "graphprune.config.job",
     "Data": "graphprune.data.base",
     "Inputs": "graphprune.extrapolate.base",
     "InputError": "graphprune.errors",
@@ -22,11 +22,11 @@ _HOMES = {
     "data_from_datasets": "graphprune.data.map_style",
     "embed_samples": "graphprune.embed.module",
     "entries": "graphprune.registry",
-    "evaluate": "graphprune.extrapolate.evaluate",
-    "load_config": "graphprune.config_file",
-    "parse_config": "graphprune.config_file",
+    "evaluate": "graphprune.evaluation.agreement",
+    "load_config": "graphprune.config.load",
+    "parse_config": "graphprune.config.load",
     "register": "graphprune.registry",
-    "run": "graphprune.pipeline",
+    "run": "graphprune.jobs.pipeline",
     "train_model": "graphprune.train.loop",
 }
 __all__ = sorted(_HOMES)

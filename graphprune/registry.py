@@ -27,7 +27,7 @@ KINDS = {
     "selection": "graphprune.select",
     "sampler": "graphprune.samplers",
     "paradigm": "graphprune.train.paradigms",
-    "model": "graphprune.train.models",
+    "model": "graphprune.models",
 }
 
 

@@ -92,7 +92,7 @@ def test_scores_feed_training_in_one_command(run, files):
     import pyarrow.parquet as pq
 
     tiny = Path(__file__).parent / "tiny.yaml"
-    from graphprune.config_file import load_config
+    from graphprune.config.load import load_config
     from graphprune.data.load import load_data
 
     ids = load_data(load_config(tiny).data).train.ids
@@ -253,7 +253,7 @@ def test_doctor_finds_what_runs_here_and_says_how_to_install_the_rest(run, monke
     import torch
 
     monkeypatch.setitem(
-        __import__("graphprune.doctor", fromlist=["OPTIONAL"]).OPTIONAL,
+        __import__("graphprune.cli.doctor", fromlist=["OPTIONAL"]).OPTIONAL,
         "absent_module",
         ("absent", "hf", "a test"),
     )
@@ -274,8 +274,9 @@ def test_doctor_and_provenance_know_every_package_that_the_project_asks_for(monk
     import re
     import tomllib
 
-    from graphprune import doctor, packages
-    from graphprune.stages import provenance
+    from graphprune.cli import doctor
+    from graphprune.jobs import provenance
+    from graphprune.runtime import packages
 
     project = tomllib.loads((CONFIGS.parent / "pyproject.toml").read_text())["project"]
     assert set(packages.PACKAGES) == {re.split("[<>=]", line)[0] for line in project["dependencies"]}

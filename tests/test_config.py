@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 import torch
 
-from graphprune.config import Config
-from graphprune.config_base import Strict
-from graphprune.config_data import NpzData, SensorsData
-from graphprune.config_file import load_config, parse_config
+from graphprune.config.base import Strict
+from graphprune.config.data import NpzData, SensorsData
+from graphprune.config.job import Config
+from graphprune.config.load import load_config, parse_config
+from graphprune.config.yaml_file import dump_yaml, parse_yaml
 from graphprune.data.base import Data, TaskInfo, TensorSamples
 from graphprune.errors import InputError
-from graphprune.pipeline import open_job, run
-from graphprune.stages.checks import check_methods, check_names
-from graphprune.store import RunFolder
-from graphprune.yaml_file import dump_yaml, parse_yaml
+from graphprune.jobs.checks import check_methods, check_names
+from graphprune.jobs.pipeline import open_job, run
+from graphprune.jobs.run_folder import RunFolder
 
 MINIMAL = {"name": "x", "data": {"kind": "sklearn", "name": "digits"}}
 

@@ -27,7 +27,7 @@ def runnable(page: Path) -> list[tuple[str, str]]:
 def test_the_blocks_of_a_page_run(page, run, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "configs").symlink_to(ROOT / "configs")
-    monkeypatch.setattr("graphprune.planning.calibrate._TARGET_SECONDS", 0.02)
+    monkeypatch.setattr("graphprune.jobs.plan.calibrate._TARGET_SECONDS", 0.02)
     names = {}
     for kind, text in runnable(page):
         assert kind in ("python", "bash"), (
@@ -87,7 +87,7 @@ def test_every_method_has_a_page_with_its_source_and_formula(generated):
 
 
 def test_every_key_of_a_config_has_a_meaning_and_stands_on_the_page(generated):
-    from graphprune.config_schema import config_schema
+    from graphprune.config.schema import config_schema
 
     page, schema = (generated / "config.md").read_text(), config_schema()
     sections = [schema, *(s for s in schema["$defs"].values() if s.get("additionalProperties") is False)]

@@ -8,7 +8,7 @@ from experiments.soak.faults import Soak
 from experiments.soak.saved import kills_after_saves
 from graphprune.errors import InputError
 from graphprune.files import write_atomic
-from graphprune.store import RunFolder
+from graphprune.jobs.run_folder import RunFolder
 
 HERE = Path(__file__).parent
 SMALLER = ["data.limit=120", "oracle=null", "extrapolators=[{name: knn, k: 3}]", "arms.0.extrapolator=knn", "graph.k=5",

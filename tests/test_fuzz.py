@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save
 
-from graphprune.config_file import load_config, parse_config
+from graphprune.config.load import load_config, parse_config
 from graphprune.data.images import load_npz
 from graphprune.data.sensors import read_sensors
 from graphprune.embed.precomputed import read_embeddings

@@ -12,9 +12,9 @@ import torch
 from safetensors.numpy import save_file
 from torch.utils.data import TensorDataset
 
-from graphprune import interchange as ic
 from graphprune.embed.precomputed import read_embeddings
 from graphprune.errors import InputError
+from graphprune.interchange.frames import frames as ic
 from graphprune.select.base import Selection
 from graphprune.table import ScoreTable
 

@@ -16,11 +16,11 @@ from graphprune.data.base import TaskInfo
 from graphprune.data.windows import SENSOR, TIME_OF_DAY
 from graphprune.errors import InputError
 from graphprune.extrapolate.base import Inputs, Looks
-from graphprune.facts import JobFacts
 from graphprune.graph.knn import KNNGraph
 from graphprune.options import Count, check_options, describe, options_of
 from graphprune.registry import KINDS, check_method, create, entries, get
 from graphprune.registry import describe as describe_methods
+from graphprune.runtime.facts import JobFacts
 from graphprune.table import ScoreTable
 
 EDGES = [0, -1, 1.5, math.nan, math.inf, 1e308, 10**20, "x", True, None, [], {}, [1]]
@@ -147,8 +147,8 @@ def use_paradigm(name: str, options: dict[str, Any]) -> None:
 
 
 def use_model(name: str, options: dict[str, Any]) -> None:
-    from graphprune.config_base import Method
-    from graphprune.train.models.build import build_model
+    from graphprune.config.base import Method
+    from graphprune.models.build import build_model
 
     check_method("model", name, options)
     forecasts = name in ("stid", "staeformer", "graph_wavenet")

@@ -11,7 +11,7 @@ PROGRAM = """
 import ctypes, os, resource
 # PR_SET_THP_DISABLE: pages of 4 KiB, whatever the kernel is set to.
 getattr(ctypes.CDLL(None), "prctl", max)(41, 1, 0, 0, 0)
-from graphprune.process import prepare_process
+from graphprune.runtime.process import prepare_process
 prepare_process()
 import numpy as np
 

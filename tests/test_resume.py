@@ -9,10 +9,10 @@ import pytest
 
 from experiments.soak.artifacts import FORK, artifacts, compare, started, wait_for
 from experiments.soak.same_bytes import lazily, same_bytes, same_bytes_on_threads, with_workers
-from graphprune.config_data import ObjectData
-from graphprune.config_file import load_config
+from graphprune.config.data import ObjectData
+from graphprune.config.load import load_config
 from graphprune.data.load import load_data
-from graphprune.pipeline import run
+from graphprune.jobs.pipeline import run
 
 TINY = Path(__file__).parent / "tiny.yaml"
 TRAFFIC = Path(__file__).parents[1] / "configs/traffic.yaml"

@@ -10,15 +10,15 @@ import pytest
 import torch
 
 from experiments.soak.artifacts import artifacts, compare
-from graphprune import set_aside as replacing
-from graphprune.config_file import load_config
+from graphprune.config.load import load_config
 from graphprune.errors import InputError
 from graphprune.files import write_json, write_text
-from graphprune.pipeline import run as run_job
-from graphprune.rng import isolated_rng
-from graphprune.run_files import FIXED, MARKER, RunFiles
-from graphprune.set_aside import ASIDE, DELETED
-from graphprune.store import RunFolder
+from graphprune.jobs import set_aside as replacing
+from graphprune.jobs.pipeline import run as run_job
+from graphprune.jobs.run_files import FIXED, MARKER, RunFiles
+from graphprune.jobs.run_folder import RunFolder
+from graphprune.jobs.set_aside import ASIDE, DELETED
+from graphprune.runtime.rng import isolated_rng
 
 TINY = Path(__file__).parent / "tiny.yaml"
 QUICK = ["oracle=null", "extrapolators=[{name: knn, k: 3}]", "arms=[]", "graph.k=5", "controls=false", "short_run=null",
@@ -245,7 +245,7 @@ def test_fresh_killed_at_any_step_leaves_the_old_or_the_new_run(tmp_path, monkey
             patch.setattr(Path, "rmdir", counted(Path.rmdir))
             patch.setattr(replacing.shutil, "rmtree", counted(replacing.shutil.rmtree))
             # The process is gone: nothing puts anything back.
-            patch.setattr("graphprune.store.restore", lambda _folder: None)
+            patch.setattr("graphprune.jobs.run_folder.restore", lambda _folder: None)
             try:
                 make(out, "new", fresh=True)
             except Killed:
@@ -319,7 +319,7 @@ def test_names_in_a_list_never_lead_out_of_the_folder(tmp_path):
 
 def test_a_folder_of_a_newer_version_is_refused(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr("graphprune.run_files.SCHEMA", 2)
+        patch.setattr("graphprune.jobs.run_files.SCHEMA", 2)
         make(tmp_path / "run")
     before = contents(tmp_path / "run")
     with pytest.raises(InputError, match="newer version of graphprune"):

@@ -16,11 +16,11 @@ import pytest
 import torch
 
 import graphprune
-from graphprune.config_file import load_config
+from graphprune.config.load import load_config
 from graphprune.data.images import load_npz
 from graphprune.errors import InputError
 from graphprune.files import read_npy, read_npz
-from graphprune.pipeline import run
+from graphprune.jobs.pipeline import run
 from graphprune.table import ScoreTable
 from graphprune.train.checkpoint import Checkpoint
 

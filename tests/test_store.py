@@ -9,8 +9,8 @@ import torch
 
 from graphprune.errors import InputError
 from graphprune.files import fingerprint
-from graphprune.ledger import Cost
-from graphprune.store import RunFolder
+from graphprune.jobs.run_folder import RunFolder
+from graphprune.runtime.cost import Cost
 
 
 def ensure(run: RunFolder, text: str = "a", *, inputs: list[Path] | None = None, fail: bool = False) -> bool:

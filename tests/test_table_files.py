@@ -6,10 +6,8 @@ import numpy as np
 import pytest
 
 from graphprune.errors import InputError
-from graphprune.extrapolate.evaluate import evaluate
-from graphprune.select.base import Selection
-from graphprune.table import ScoreTable
-from graphprune.table_files import (
+from graphprune.evaluation.agreement import evaluate
+from graphprune.interchange.files import (
     SCORES,
     SELECTIONS,
     check_out,
@@ -18,6 +16,8 @@ from graphprune.table_files import (
     write_scores,
     write_selection,
 )
+from graphprune.select.base import Selection
+from graphprune.table import ScoreTable
 
 TABLE = ScoreTable([7, -3, 2**62], [0.1, 1 - 1e-12, 1e-50], [True, False, True], [0.0, 0.3, 0.0])
 KEPT = Selection([2, 5], [1.0, 0.25])

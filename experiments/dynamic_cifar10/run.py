@@ -27,16 +27,16 @@ from torch import Tensor, nn
 from experiments.harness import cpu_name
 from experiments.parallel import run_all
 from experiments.tables import append_lines, read_lines
-from graphprune.config_training import OptimisationConfig
+from graphprune.config.training import OptimisationConfig
 from graphprune.data.base import Data
 from graphprune.data.images import stratified
 from graphprune.data.parquet import load_parquet
 from graphprune.data.relabelled import Relabelled
 from graphprune.embed.module import embed_samples
-from graphprune.ledger import Cost, measure
-from graphprune.process import prepare_process
 from graphprune.registry import create, get
-from graphprune.rng import derive_seed, isolated_rng
+from graphprune.runtime.cost import Cost, measure
+from graphprune.runtime.process import prepare_process
+from graphprune.runtime.rng import derive_seed, isolated_rng
 from graphprune.samplers.base import EpochSampler
 from graphprune.samplers.static import StaticSampler
 from graphprune.train.evaluate import evaluate_model

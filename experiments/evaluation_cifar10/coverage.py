@@ -19,7 +19,7 @@ import numpy as np
 
 from experiments.extrapolation_cifar10.predictors import ranks
 from experiments.extrapolation_cifar10.traces import EPOCHS, load, passes_of
-from graphprune.extrapolate.audit import audit
+from graphprune.evaluation.audit import audit
 
 Array = np.ndarray[Any, Any]
 WINDOW = 10

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from graphprune.extrapolate.evaluate import evaluate
+from graphprune.evaluation.agreement import evaluate
 
 SPAN, REPETITIONS, RESAMPLES = 24, 300, 300
 BLOCKS = (1, SPAN, 2 * SPAN)

@@ -26,8 +26,8 @@ from experiments.extrapolation_cifar10.predictors import (
     predictors,
 )
 from experiments.extrapolation_cifar10.traces import SCORES, Array, load, target
-from graphprune.extrapolate.bootstrap import Ranking, pearson, resamples
-from graphprune.extrapolate.evaluate import noise_ceiling, overlap
+from graphprune.evaluation.agreement import noise_ceiling, overlap
+from graphprune.evaluation.bootstrap import Ranking, pearson, resamples
 from graphprune.registry import create
 
 RESAMPLES = 100

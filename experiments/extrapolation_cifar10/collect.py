@@ -24,13 +24,13 @@ import torch
 
 from experiments.extrapolation_cifar10.traces import EPOCHS, background_of
 from experiments.parallel import run_all
-from graphprune.config_training import OptimisationConfig
+from graphprune.config.training import OptimisationConfig
 from graphprune.data.base import Data
 from graphprune.data.images import stratified
 from graphprune.data.parquet import load_parquet
 from graphprune.embed.module import embed_samples
 from graphprune.registry import create, get
-from graphprune.rng import derive_seed, isolated_rng
+from graphprune.runtime.rng import derive_seed, isolated_rng
 from graphprune.samplers.background import BackgroundSampler
 from graphprune.scores.base import Score
 from graphprune.scores.recorder import Recorder

@@ -23,9 +23,9 @@ from experiments.extrapolation_cifar10.traces import (
     passes_of,
     target,
 )
+from graphprune.evaluation.bootstrap import Ranking
 from graphprune.extrapolate.auto import rank_by_group
 from graphprune.extrapolate.base import Inputs
-from graphprune.extrapolate.bootstrap import Ranking
 from graphprune.extrapolate.features import disagreement
 from graphprune.graph.features import one_hot
 from graphprune.graph.knn import KNNGraph

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from graphprune.extrapolate.base import Looks
-from graphprune.stages.looks import late_visits
+from graphprune.jobs.stages.looks import late_visits
 
 Array = np.ndarray[Any, Any]
 Trace = dict[str, Array]

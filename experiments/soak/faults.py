@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from experiments.soak.artifacts import FORK, NOT_BYTES, artifacts, compare, wait_for
-from graphprune.config_file import load_config
-from graphprune.pipeline import run
+from graphprune.config.load import load_config
+from graphprune.jobs.pipeline import run
 
 
 class Soak:

@@ -23,8 +23,8 @@ import torch
 from experiments.soak.faults import Soak
 from experiments.soak.same_bytes import lazily, same_bytes, same_bytes_on_threads, with_workers
 from experiments.soak.saved import LONG, kills_after_saves
-from graphprune.config_data import ObjectData
-from graphprune.config_file import load_config
+from graphprune.config.data import ObjectData
+from graphprune.config.load import load_config
 from graphprune.data.load import load_data
 
 ROOT = Path(__file__).parents[2]

@@ -12,10 +12,10 @@ import torch
 from torch.utils.data import Dataset
 
 from experiments.soak.artifacts import FORK, artifacts, compare, started, wait_for
-from graphprune.config import Config
+from graphprune.config.job import Config
 from graphprune.data.base import Data, TensorSamples
 from graphprune.data.map_style import data_from_datasets
-from graphprune.pipeline import run
+from graphprune.jobs.pipeline import run
 
 # From the graph on, more threads give the same bytes; torch's convolutions round by the number of threads.
 AFTER_TRAINING = ("graph", "input_complexity", "extrapolate", "evaluate", "select")

@@ -16,10 +16,10 @@ from experiments.harness import median_seconds
 from graphprune.graph.knn import KNNGraph
 from graphprune.graph.laplacian import adjacency, components, laplacian, similarity
 from graphprune.graph.spectral import fiedler_vector
+from graphprune.models.resnet import ResNet18, ResNet20
 from graphprune.registry import create
 from graphprune.samplers.base import EpochSampler
 from graphprune.samplers.gstds import GSTDSSampler
-from graphprune.train.models.resnet import ResNet18, ResNet20
 
 N = 1_280_000
 

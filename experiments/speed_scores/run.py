@@ -7,7 +7,7 @@ from pathlib import Path
 
 from experiments.harness import run_sections
 from experiments.speed_scores.sections import SECTIONS
-from graphprune.process import prepare_process
+from graphprune.runtime.process import prepare_process
 
 if __name__ == "__main__":
     prepare_process()

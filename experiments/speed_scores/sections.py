@@ -11,9 +11,9 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from experiments.harness import PeakAnonymous
+from graphprune.models.resnet import ResNet20
 from graphprune.registry import create
 from graphprune.scores.recorder import Recorder
-from graphprune.train.models.resnet import ResNet20
 
 ONLINE = {
     "dynamic_uncertainty_online": {"window": 10},

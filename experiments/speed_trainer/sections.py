@@ -23,11 +23,11 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from experiments.harness import ROOT, medians, ratios
-from graphprune.config_training import OptimisationConfig
+from graphprune.config.training import OptimisationConfig
 from graphprune.data.base import TensorSamples
-from graphprune.process import prepare_process
 from graphprune.registry import create, get
-from graphprune.rng import isolated_rng
+from graphprune.runtime.process import prepare_process
+from graphprune.runtime.rng import isolated_rng
 from graphprune.samplers.random import RandomSampler
 from graphprune.scores.recorder import Recorder
 from graphprune.train.checkpoint import Checkpoint

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from experiments.speed_trainer.sections import BATCH, CPU, LR, images, network
-from graphprune.config_training import OptimisationConfig
+from graphprune.config.training import OptimisationConfig
 from graphprune.samplers.random import RandomSampler
 from graphprune.train.loop import train_model
 from graphprune.train.paradigms.supervised import Supervised

@@ -16,13 +16,13 @@ from graphprune.data.base import Data
 from graphprune.data.timesplit import clear_of, draw_time_blocks, heldout_blocks
 from graphprune.data.windows import WindowSamples
 from graphprune.embed.module import embed_samples
+from graphprune.evaluation.agreement import evaluate, noise_ceiling
 from graphprune.extrapolate.base import Inputs, Looks
-from graphprune.extrapolate.evaluate import evaluate, noise_ceiling
 from graphprune.graph.knn import KNNGraph
 from graphprune.graph.spatiotemporal import spatiotemporal_graph
-from graphprune.ledger import Cost, measure
 from graphprune.registry import create
-from graphprune.rng import generator
+from graphprune.runtime.cost import Cost, measure
+from graphprune.runtime.rng import generator
 from graphprune.samplers.static import StaticSampler
 from graphprune.scores.input_complexity import input_complexity
 from graphprune.scores.recorder import Recorder

@@ -14,12 +14,12 @@ from experiments.st_prune.settings import Arm, arms, dynamic_epochs
 from experiments.st_prune.training import LossSum, Place, TrainingEnd, linked, train, warm_up
 from graphprune.data.base import Data
 from graphprune.data.windows import WindowSamples
-from graphprune.ledger import Cost, measure
+from graphprune.jobs.stages.windows import window_stationarity
 from graphprune.registry import create
-from graphprune.rng import derive_seed
+from graphprune.runtime.cost import Cost, measure
+from graphprune.runtime.rng import derive_seed
 from graphprune.samplers.base import EpochSampler
 from graphprune.samplers.static import StaticSampler
-from graphprune.stages.windows import window_stationarity
 from graphprune.table import ScoreTable
 from graphprune.train.forecast_errors import forecast_errors
 from graphprune.train.naive import historical_average, last_value, naive_errors

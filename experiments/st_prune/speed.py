@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from experiments.harness import medians, ratios, run_sections
 from graphprune.data.base import TaskInfo
 from graphprune.data.windows import DAY_OF_WEEK, TIME_OF_DAY
-from graphprune.train.models.stid import STID
+from graphprune.models.stid import STID
 
 BATCH, WINDOW, SENSORS, STEPS = 64, 12, 207, 10
 SIZES = {

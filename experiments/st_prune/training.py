@@ -14,12 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from experiments.st_prune.settings import SETTINGS
-from graphprune.config_training import OptimisationConfig
+from graphprune.config.training import OptimisationConfig
 from graphprune.data.base import Data
 from graphprune.data.windows import WindowSamples, load_sensors
 from graphprune.graph.spatiotemporal import linked_windows
 from graphprune.registry import get
-from graphprune.rng import isolated_rng
+from graphprune.runtime.rng import isolated_rng
 from graphprune.samplers.base import EpochSampler
 from graphprune.samplers.static import StaticSampler
 from graphprune.scores.base import Score, Signals

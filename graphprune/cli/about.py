@@ -10,7 +10,7 @@ from graphprune.cli.output import print_json
 @app.command(epilog="Example: graphprune methods --json")
 def methods(as_json: JsonOption = False, debug: DebugOption = False) -> None:
     """List all scores, extrapolators, selection rules and samplers, with their sources."""
-    from graphprune.console import methods_table
+    from graphprune.cli.console import methods_table
     from graphprune.registry import describe
 
     known = describe()
@@ -20,7 +20,7 @@ def methods(as_json: JsonOption = False, debug: DebugOption = False) -> None:
 @app.command(epilog="Example: graphprune schema > graphprune.schema.json")
 def schema(debug: DebugOption = False) -> None:
     """Print the JSON schema of the configuration, for editors."""
-    from graphprune.config_schema import config_schema
+    from graphprune.config.schema import config_schema
 
     print_json(config_schema())
 
@@ -28,7 +28,7 @@ def schema(debug: DebugOption = False) -> None:
 @app.command(epilog="Example: graphprune doctor --json")
 def doctor(as_json: JsonOption = False, debug: DebugOption = False) -> None:
     """Tell versions, devices and threads, and what is missing with the line that installs it."""
-    from graphprune.doctor import examine
+    from graphprune.cli.doctor import examine
 
     found = examine()
     print_json(found.to_dict()) if as_json else print(found.to_text())

@@ -44,7 +44,7 @@ def score(
     debug: DebugOption = False,
 ) -> None:
     """Score samples from your own training logs; --set window=5 passes the score's options."""
-    from graphprune.stages.alone import score_alone
+    from graphprune.jobs.files import score_alone
 
     result = score_alone(trajectories, name, out, options or [])
     print_json(result) if as_json else say(f"wrote {out}: {result['n']} scores")
@@ -64,7 +64,7 @@ def graph(
     debug: DebugOption = False,
 ) -> None:
     """Build the kNN graph of precomputed embeddings."""
-    from graphprune.stages.alone import graph_alone
+    from graphprune.jobs.files import graph_alone
 
     result = graph_alone(
         embeddings,
@@ -106,7 +106,7 @@ def extrapolate(
     debug: DebugOption = False,
 ) -> None:
     """Predict the scores of all samples from those of the seeds."""
-    from graphprune.stages.alone import extrapolate_alone
+    from graphprune.jobs.files import extrapolate_alone
 
     result = extrapolate_alone(
         graph_folder,
@@ -141,8 +141,8 @@ def evaluate(
     debug: DebugOption = False,
 ) -> None:
     """Judge the rows with source = predicted against the truth."""
-    from graphprune.console import agreement_table
-    from graphprune.stages.alone import evaluate_alone
+    from graphprune.cli.console import agreement_table
+    from graphprune.jobs.files import evaluate_alone
 
     result = evaluate_alone(predicted, truth, seed=seed or 0, options=options or [])
     print_json(result) if as_json else print(agreement_table(result))
@@ -167,7 +167,7 @@ def select(
     debug: DebugOption = False,
 ) -> None:
     """Choose the samples to train on: sample_id, weight."""
-    from graphprune.stages.alone import select_alone
+    from graphprune.jobs.files import select_alone
 
     result = select_alone(
         scores,

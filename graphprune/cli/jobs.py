@@ -47,8 +47,8 @@ def run(
 ) -> None:
     """Do the whole job; the same command again resumes it, a changed config redoes what it touches."""
     job = load(config, overrides, seed, device)
-    from graphprune.console import ConsoleReporter, summary
-    from graphprune.pipeline import run as run_job
+    from graphprune.cli.console import ConsoleReporter, summary
+    from graphprune.jobs.pipeline import run as run_job
     from graphprune.train.process_group import ProcessGroup
 
     folder = out or Path("runs") / job.name
@@ -75,7 +75,7 @@ def plan(
     """Predict time, memory and disk of each stage from some seconds of measuring; writes nothing."""
     job = load(config, overrides, seed, device)
     from graphprune.cli.tables import plan_table
-    from graphprune.planning.predict import plan as predict
+    from graphprune.jobs.plan.predict import plan as predict
 
     found = predict(job)
     print_json(found.to_dict()) if as_json else print(plan_table(found))
@@ -93,8 +93,8 @@ def embed(
 ) -> None:
     """Embed all samples of a config's data (source seed_model trains the seed model first)."""
     job = load(config, overrides, seed, device)
-    from graphprune.console import ConsoleReporter
-    from graphprune.stages.alone import embed_alone
+    from graphprune.cli.console import ConsoleReporter
+    from graphprune.jobs.files import embed_alone
 
     with ConsoleReporter() as reporter, _told_in_a_line():
         result = embed_alone(job, out, reporter, source=config)
@@ -120,8 +120,8 @@ def train(
 ) -> None:
     """Train one arm: on a selection, or with a sampler."""
     job = load(config, overrides, seed, device)
-    from graphprune.console import ConsoleReporter, summary
-    from graphprune.stages.alone import train_alone
+    from graphprune.cli.console import ConsoleReporter, summary
+    from graphprune.jobs.files import train_alone
     from graphprune.train.process_group import ProcessGroup
 
     with ConsoleReporter() as reporter, _told_in_a_line():
@@ -142,7 +142,7 @@ def report(
     debug: DebugOption = False,
 ) -> None:
     """Write the report page of a run anew, or one that compares several."""
-    from graphprune.stages.alone import report_alone
+    from graphprune.jobs.files import report_alone
 
     path = report_alone(runs, out)
     print_json({"report": str(path)}) if as_json else say(f"wrote {path}")

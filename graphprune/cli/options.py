@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from graphprune.config import Config
+    from graphprune.config.job import Config
 
 ConfigFile = Annotated[Path, typer.Argument(help="YAML file of the job.", show_default=False)]
 SetOption = Annotated[
@@ -42,7 +42,7 @@ Embeddings = Annotated[
 
 def load(config: Path, overrides: list[str] | None, seed: int | None, device: str | None = None) -> Config:
     """The config with what the command line overrides."""
-    from graphprune.config_file import load_config
+    from graphprune.config.load import load_config
 
     more = {"seed": seed, "device": device}
     return load_config(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from graphprune.planning.account import PlannedStage
-from graphprune.planning.predict import Plan
+from graphprune.jobs.plan.account import PlannedStage
+from graphprune.jobs.plan.predict import Plan
 
 
 def plan_table(plan: Plan) -> str:

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from graphprune.devices import fits_on, indexed
 from graphprune.errors import InputError
 from graphprune.files import array_digest
+from graphprune.runtime.devices import fits_on, indexed
 
 Placement = Literal["auto", "device", "host"]
 # Fewer are believed of any data set; more only where it has as many samples.

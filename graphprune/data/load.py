@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graphprune.config_data import (
+from graphprune.config.data import (
     HubData,
     ImageFolderData,
     NpzData,

@@ -17,9 +17,9 @@ from graphprune.data.base import Batch, Data, Samples, TaskInfo
 from graphprune.data.scaling import Scaler, calendar, fit_scaler, refuse_infinite
 from graphprune.data.sensors import SensorSeries, checked_clock, embedded, read_sensors, with_links
 from graphprune.data.timesplit import split_windows
-from graphprune.devices import indexed
 from graphprune.errors import InputError
 from graphprune.files import array_digest
+from graphprune.runtime.devices import indexed
 
 Granularity = Literal["network", "sensor"]
 Ids = npt.NDArray[np.int64]

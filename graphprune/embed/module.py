@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from graphprune.data.base import Samples
 from graphprune.errors import InputError
-from graphprune.train.precision import autocast
+from graphprune.runtime.precision import autocast
 
 
 class FeatureTap:

@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 from graphprune.extrapolate.base import Extrapolator, Inputs, Looks
+from graphprune.extrapolate.controls.ranks import middle_rank, quantile
 from graphprune.extrapolate.gcn import GCN
 from graphprune.extrapolate.network import pearson
-from graphprune.extrapolate.ranks import middle_rank, quantile
 from graphprune.graph.features import one_hot
 from graphprune.options import Seed
 from graphprune.registry import register
-from graphprune.rng import derive_seed, generator
+from graphprune.runtime.rng import derive_seed, generator
 
 _FOLDS = 3
 # Signals whose summed ranks correlate less than this with the fit's go against what the seeds say.

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from graphprune.errors import InputError, unknown_name
-from graphprune.facts import JobFacts
 from graphprune.graph.knn import KNNGraph
+from graphprune.runtime.facts import JobFacts
 from graphprune.table import float32_scores, locate, require_ids
 
 # What brings an optional input, for the error of a method that lacks it.

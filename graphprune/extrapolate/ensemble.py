@@ -15,10 +15,10 @@ from torch import Tensor
 from graphprune.errors import InputError
 from graphprune.extrapolate.base import Extrapolator, Inputs
 from graphprune.extrapolate.calibration import NORMAL_90
-from graphprune.facts import JobFacts
 from graphprune.options import Seed
 from graphprune.registry import create, register
-from graphprune.rng import generator
+from graphprune.runtime.facts import JobFacts
+from graphprune.runtime.rng import generator
 
 
 @register("extrapolator", "ensemble", source="graphprune", status="ours")

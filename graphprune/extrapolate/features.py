@@ -10,9 +10,9 @@ from pydantic import Field
 from torch import Tensor
 
 from graphprune.errors import InputError, unknown_name
-from graphprune.facts import JobFacts
 from graphprune.graph.features import one_hot
 from graphprune.graph.points import as_tensor, unit
+from graphprune.runtime.facts import JobFacts
 
 if TYPE_CHECKING:
     from graphprune.extrapolate.base import Inputs

@@ -15,10 +15,10 @@ from torch.nn import functional
 
 from graphprune.extrapolate.base import Extrapolator, Inputs
 from graphprune.extrapolate.features import Features, check_features
-from graphprune.facts import JobFacts
 from graphprune.graph.proposals import native_bfloat16
 from graphprune.options import Count, Decay, Part, Seed, Width
-from graphprune.rng import generator, isolated_rng
+from graphprune.runtime.facts import JobFacts
+from graphprune.runtime.rng import generator, isolated_rng
 
 Loss = Literal["mse", "rank"]
 Precision = Literal["auto", "float32", "bfloat16"]

@@ -13,7 +13,7 @@ from graphprune.errors import InputError
 from graphprune.graph.backends import exact_search
 from graphprune.graph.points import BLOCK, Points
 from graphprune.graph.refine import exact_distances, order_by_distance
-from graphprune.rng import derive_seed, generator
+from graphprune.runtime.rng import derive_seed, generator
 
 TARGET_RECALL = 0.98
 _SAMPLE = 256

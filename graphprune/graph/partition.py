@@ -13,7 +13,7 @@ from graphprune.errors import InputError
 from graphprune.graph.kmeans import kmeans
 from graphprune.graph.laplacian import Kind, check_links, components
 from graphprune.graph.spectral import eigenvectors, fiedler_vector
-from graphprune.rng import generator
+from graphprune.runtime.rng import generator
 
 
 class Cut(NamedTuple):

@@ -10,8 +10,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from graphprune.devices import fits_on
 from graphprune.errors import InputError
+from graphprune.runtime.devices import fits_on
 
 Metric = Literal["euclidean", "cosine", "inner"]
 Array = npt.NDArray[Any] | Tensor

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from markupsafe import Markup
 
-from graphprune.rng import generator
+from graphprune.runtime.rng import generator
 
 # Characters that end a script element, open a comment in it, or end a line of JavaScript.
 _UNSAFE = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from graphprune.errors import InputError
-from graphprune.rng import generator
+from graphprune.runtime.rng import generator
 from graphprune.samplers.base import EpochSampler
 
 

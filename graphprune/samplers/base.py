@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.utils.data import Sampler
 
 from graphprune.errors import InputError
-from graphprune.facts import JobFacts
-from graphprune.rng import generator
+from graphprune.runtime.facts import JobFacts
+from graphprune.runtime.rng import generator
 from graphprune.samplers.checks import (
     check_epoch,
     check_errors,

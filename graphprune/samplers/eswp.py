@@ -7,7 +7,7 @@ from torch import Tensor
 
 from graphprune.options import Count, Epochs, Keep, Part, Seed, Share
 from graphprune.registry import register
-from graphprune.rng import generator
+from graphprune.runtime.rng import generator
 from graphprune.samplers.es import ESSampler, draw_by_weight
 from graphprune.select.base import count_kept
 

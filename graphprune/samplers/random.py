@@ -6,7 +6,7 @@ import torch
 
 from graphprune.options import Count, Epochs, Keep, Seed
 from graphprune.registry import register
-from graphprune.rng import generator
+from graphprune.runtime.rng import generator
 from graphprune.samplers.static import StaticSampler
 from graphprune.select.base import count_kept
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from graphprune.options import Count, Epochs, Keep, Seed
 from graphprune.registry import register
-from graphprune.rng import generator
+from graphprune.runtime.rng import generator
 from graphprune.samplers.base import EpochSampler
 from graphprune.select.base import check_keep, count_kept
 

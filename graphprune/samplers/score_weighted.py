@@ -10,7 +10,7 @@ from torch import Tensor
 from graphprune.errors import InputError
 from graphprune.options import Count, Epochs, Keep, Seed, Share
 from graphprune.registry import register
-from graphprune.rng import generator
+from graphprune.runtime.rng import generator
 from graphprune.samplers.base import EpochSampler
 from graphprune.samplers.es import draw_by_weight
 from graphprune.samplers.warm import check_scores, relative_ranks

@@ -12,7 +12,7 @@ from graphprune.errors import InputError
 from graphprune.graph.kmeans import kmeans_1d
 from graphprune.options import Count, Epochs, Keep, Part, Seed, Share
 from graphprune.registry import register
-from graphprune.rng import generator
+from graphprune.runtime.rng import generator
 from graphprune.samplers.base import EpochSampler
 from graphprune.select.base import count_kept
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from graphprune.errors import InputError
 from graphprune.options import Count, Epochs, Part, Seed, Share, Weight
 from graphprune.registry import register
-from graphprune.rng import generator
+from graphprune.runtime.rng import generator
 from graphprune.samplers.base import EpochSampler
 from graphprune.samplers.warm import check_scores, fill_unseen
 from graphprune.scores.st_complexity import beside_linked, combined, complexity_parts

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from graphprune.errors import InputError
-from graphprune.facts import JobFacts
+from graphprune.runtime.facts import JobFacts
 
 Phase = Literal["train", "eval"]
 

@@ -10,9 +10,9 @@ from pydantic import Field
 from torch import Tensor
 
 from graphprune.errors import InputError
-from graphprune.facts import JobFacts
 from graphprune.options import Keep
 from graphprune.registry import register
+from graphprune.runtime.facts import JobFacts
 from graphprune.scores.base import Signals, required
 from graphprune.scores.row_store import row_store
 from graphprune.scores.windows import Epochs, WindowScore, first_epochs

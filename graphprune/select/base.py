@@ -18,10 +18,10 @@ import torch
 from torch import Tensor
 
 from graphprune.errors import InputError
-from graphprune.facts import JobFacts
 from graphprune.files import require_finite, write_atomic
 from graphprune.graph.knn import KNNGraph
-from graphprune.rng import generator
+from graphprune.runtime.facts import JobFacts
+from graphprune.runtime.rng import generator
 from graphprune.table import (
     METADATA_KEY,
     ScoreTable,

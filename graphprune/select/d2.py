@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from graphprune.errors import InputError
-from graphprune.facts import JobFacts
 from graphprune.options import Count, NonNegative
 from graphprune.registry import register
+from graphprune.runtime.facts import JobFacts
 from graphprune.select.base import Candidates, SelectionRule
 
 

@@ -10,10 +10,10 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from graphprune.errors import InputError
-from graphprune.facts import JobFacts
 from graphprune.graph.kmeans import kmeans
 from graphprune.options import Count
 from graphprune.registry import register
+from graphprune.runtime.facts import JobFacts
 from graphprune.select.base import Candidates, SelectionRule, highest
 
 _BLOCK = 4_096

@@ -19,7 +19,7 @@ from torch import nn
 from graphprune import __version__
 from graphprune.errors import InputError
 from graphprune.files import must_exist, read_npz, write_atomic
-from graphprune.rng import generator
+from graphprune.runtime.rng import generator
 
 _HEADER = f"graphprune checkpoint 1, version {__version__}, blake2b ".encode()
 _DIGEST_BYTES = 32

@@ -5,14 +5,14 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from graphprune.config_training import OptimisationConfig
+from graphprune.config.training import OptimisationConfig
 from graphprune.data.base import Samples
 from graphprune.embed.module import FeatureTap, evaluation
-from graphprune.rng import generator
+from graphprune.runtime.precision import autocast
+from graphprune.runtime.rng import generator
 from graphprune.scores.group import Observer
 from graphprune.train.global_batch import GlobalBatch
 from graphprune.train.paradigms.base import Paradigm
-from graphprune.train.precision import autocast
 from graphprune.train.process_group import ProcessGroup
 
 EVAL_BATCH = 512

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from graphprune.data.base import Samples, TaskInfo
 from graphprune.embed.module import evaluation
-from graphprune.train.precision import autocast
+from graphprune.runtime.precision import autocast
 
 # The horizon steps that the field's tables show.
 SHOWN_STEPS = (3, 6, 12)

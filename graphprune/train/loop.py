@@ -9,12 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from graphprune.config_training import OptimisationConfig
+from graphprune.config.training import OptimisationConfig
 from graphprune.data.base import Batch, Samples
-from graphprune.devices import indexed, repeatable
 from graphprune.embed.module import FeatureTap, evaluation
-from graphprune.ledger import Cost, Stopwatch, measure
-from graphprune.rng import derive_seed, generator, restored_rng
+from graphprune.runtime.cost import Cost, Stopwatch, measure
+from graphprune.runtime.devices import indexed, repeatable
+from graphprune.runtime.precision import autocast, check_precision
+from graphprune.runtime.rng import derive_seed, generator, restored_rng
 from graphprune.samplers.base import EpochSampler
 from graphprune.scores.group import Observer
 from graphprune.train.augment import augment
@@ -23,7 +24,6 @@ from graphprune.train.evaluate import evaluate_model, record_evaluation
 from graphprune.train.global_batch import GlobalBatch
 from graphprune.train.optimizer import has_stalled
 from graphprune.train.paradigms.base import Paradigm
-from graphprune.train.precision import autocast, check_precision
 from graphprune.train.process_group import ProcessGroup, check_whole, least_batch, least_rows
 from graphprune.train.resume import check_state, refuse_other_place, resume
 from graphprune.train.stepper import Stepper

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from graphprune.config_training import OptimisationConfig
+from graphprune.config.training import OptimisationConfig
 from graphprune.train.ema import WeightAverage
 from graphprune.train.optimizer import learning_rate, make_optimizers
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from graphprune.errors import InputError
-from graphprune.ledger import Cost
+from graphprune.runtime.cost import Cost
 
 _BINS = 20
 

@@ -9,11 +9,11 @@ import torch
 from graphprune.data.sensors import read_sensors
 from graphprune.data.windows import window_data
 from graphprune.embed.windows import window_statistics
+from graphprune.models.stid import STID
 from graphprune.registry import create
 from graphprune.samplers.stationarity import roughness
 from graphprune.scores.input_complexity import input_complexity
 from graphprune.scores.recorder import Recorder
-from graphprune.train.models.stid import STID
 from graphprune.train.naive import historical_average, last_value, naive_errors
 from graphprune.train.paradigms.forecasting import Forecasting
 

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from graphprune.config_data import DataConfig
+from graphprune.config.data import DataConfig
 
 SCRIPT = """
 import socket, sys
@@ -26,7 +26,7 @@ for name in ("connect", "connect_ex", "sendto"):
 for name in ("getaddrinfo", "gethostbyname", "create_connection"):
     setattr(socket, name, forbidden)
 
-from graphprune.config_file import parse_config
+from graphprune.config.load import parse_config
 from graphprune.data.load import load_data
 
 data = load_data(parse_config({"name": "x", "data": eval(sys.argv[1])}).data)

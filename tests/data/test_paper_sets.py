@@ -8,10 +8,10 @@ import pytest
 import torch
 from PIL import Image
 
-from graphprune.config_file import load_config
+from graphprune.config.load import load_config
 from graphprune.data import hub as hub_reader
 from graphprune.data.load import load_data
-from graphprune.train.models.build import build_model
+from graphprune.models.build import build_model
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 # Splits, further columns, and the sizes of images: one size where the real set has one.

@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch import nn
 
-from graphprune.config_file import parse_config
-from graphprune.config_training import OptimisationConfig
+from graphprune.config.load import parse_config
+from graphprune.config.training import OptimisationConfig
 from graphprune.data import base
 from graphprune.data.base import TensorSamples
 from graphprune.data.load import load_data
 from graphprune.data.relabelled import Relabelled
-from graphprune.rng import isolated_rng
+from graphprune.runtime.rng import isolated_rng
 from graphprune.samplers.random import RandomSampler
 from graphprune.train.loop import train_model
 from graphprune.train.paradigms.supervised import Supervised

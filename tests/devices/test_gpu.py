@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from graphprune.config_training import OptimisationConfig
+from graphprune.config.training import OptimisationConfig
 from graphprune.data.base import TensorSamples
 from graphprune.data.images import load_sklearn
 from graphprune.errors import InputError
 from graphprune.extrapolate.base import Inputs
 from graphprune.graph.knn import KNNGraph
 from graphprune.registry import create, get
-from graphprune.rng import isolated_rng
+from graphprune.runtime.rng import isolated_rng
 from graphprune.scores.recorder import Recorder
 from graphprune.table import ScoreTable
 from graphprune.train.checkpoint import Checkpoint
@@ -191,7 +191,7 @@ def test_trainings_on_the_device_repeat_themselves():
 
 def test_a_run_on_the_cpu_does_not_wake_the_device():
     code = (
-        "import torch\nfrom graphprune.ledger import Cost, measure\n"
+        "import torch\nfrom graphprune.runtime.cost import Cost, measure\n"
         "with measure(Cost()):\n    torch.ones(3).sum()\nassert not torch.cuda.is_initialized()"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

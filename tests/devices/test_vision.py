@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from graphprune.config_base import Method
-from graphprune.config_file import parse_config
+from graphprune.config.base import Method
+from graphprune.config.load import parse_config
 from graphprune.data.base import TaskInfo
 from graphprune.data.map_style import data_from_datasets
-from graphprune.pipeline import run
-from graphprune.train.models.build import build_model
+from graphprune.jobs.pipeline import run
+from graphprune.models.build import build_model
 
 pytestmark = pytest.mark.vision
 

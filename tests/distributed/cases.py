@@ -7,14 +7,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from graphprune.config_base import Method
-from graphprune.config_file import parse_config
-from graphprune.config_training import OptimisationConfig
+from graphprune.config.base import Method
+from graphprune.config.load import parse_config
+from graphprune.config.training import OptimisationConfig
 from graphprune.data.base import TensorSamples
+from graphprune.jobs.distributed import train_distributed
 from graphprune.registry import create
-from graphprune.rng import isolated_rng
+from graphprune.runtime.rng import isolated_rng
 from graphprune.scores.recorder import Recorder
-from graphprune.stages.distributed import train_distributed
 from graphprune.train.checkpoint import Checkpoint
 from graphprune.train.evaluate import evaluate_model
 from graphprune.train.loop import train_model

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import yaml
 
-from graphprune.config_file import load_config
-from graphprune.pipeline import run
+from graphprune.config.load import load_config
+from graphprune.jobs.pipeline import run
 from graphprune.table import ScoreTable
 from graphprune.train.process_group import ProcessGroup
 

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from graphprune.errors import InputError
-from graphprune.extrapolate.audit import audit
+from graphprune.evaluation.audit import audit
 
 
 def begun(epochs, full, rng, n=4000, rising=0.6):

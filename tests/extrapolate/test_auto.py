@@ -8,13 +8,13 @@ import pytest
 import torch
 from scipy.stats import rankdata, spearmanr
 
-from graphprune.config_file import load_config
+from graphprune.config.load import load_config
 from graphprune.extrapolate.auto import Auto, rank_by_group
 from graphprune.extrapolate.base import Looks
 from graphprune.extrapolate.gcn import GCN
 from graphprune.files import read_json
-from graphprune.pipeline import run
-from graphprune.stages.looks import late_visits
+from graphprune.jobs.pipeline import run
+from graphprune.jobs.stages.looks import late_visits
 
 from .conftest import Problem
 

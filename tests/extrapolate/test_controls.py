@@ -14,8 +14,8 @@ from scipy.stats import rankdata, spearmanr
 
 from graphprune import registry
 from graphprune.extrapolate.base import Looks
+from graphprune.extrapolate.controls.ranks import middle_rank, quantile
 from graphprune.extrapolate.knn import KNNExtrapolator
-from graphprune.extrapolate.ranks import middle_rank, quantile
 
 from .conftest import Problem
 

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from scipy.stats import kendalltau, pearsonr, rankdata, spearmanr
 
 from graphprune.errors import InputError
-from graphprune.extrapolate import kendall
-from graphprune.extrapolate.bootstrap import Ranking, pearson, resamples
-from graphprune.extrapolate.evaluate import evaluate, noise_ceiling, overlap, paired_bootstrap
-from graphprune.extrapolate.kendall import Kendall
+from graphprune.evaluation import kendall
+from graphprune.evaluation.agreement import evaluate, noise_ceiling, overlap, paired_bootstrap
+from graphprune.evaluation.bootstrap import Ranking, pearson, resamples
+from graphprune.evaluation.kendall import Kendall
 
 FIXED_KEYS = ["n", "spearman", "spearman_ci95", "pearson", "kendall", "mse", "overlap"]
 

@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from graphprune.errors import InputError
-from graphprune.extrapolate.class_mean import ClassMean
+from graphprune.extrapolate.controls.class_mean import ClassMean
+from graphprune.extrapolate.controls.mlp import MLP
+from graphprune.extrapolate.controls.ridge import Ridge
 from graphprune.extrapolate.features import node_features
 from graphprune.extrapolate.gcn import GCN, receptive_field
 from graphprune.extrapolate.knn import KNNExtrapolator
-from graphprune.extrapolate.mlp import MLP
 from graphprune.extrapolate.network import Dropout
-from graphprune.extrapolate.ridge import Ridge
 from graphprune.graph.propagate import gcn_table
 
 from .conftest import Problem

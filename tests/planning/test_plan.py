@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 import torch
 
-from graphprune.config_file import load_config, parse_config
+from graphprune.config.load import load_config, parse_config
 from graphprune.data.load import load_data
 from graphprune.errors import InputError
-from graphprune.pipeline import run
-from graphprune.planning.account import folded, visits
-from graphprune.planning.measured import Measured, Part
-from graphprune.planning.predict import plan
+from graphprune.jobs.pipeline import run
+from graphprune.jobs.plan.account import folded, visits
+from graphprune.jobs.plan.measured import Measured, Part
+from graphprune.jobs.plan.predict import plan
 
 TINY = Path(__file__).parents[1] / "tiny.yaml"
 SMALLER = ["training.random_states=[0]", "oracle.runs=1", "extrapolators=[{name: knn, k: 5}, mean]", "controls=false",
@@ -87,7 +87,7 @@ def compare(config, out):
 
 @pytest.fixture
 def quick(monkeypatch):
-    monkeypatch.setattr("graphprune.planning.calibrate._TARGET_SECONDS", 0.01)
+    monkeypatch.setattr("graphprune.jobs.plan.calibrate._TARGET_SECONDS", 0.01)
 
 
 @pytest.mark.usefixtures("quick")

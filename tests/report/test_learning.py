@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from graphprune.console import summary
+from graphprune.cli.console import summary
 from graphprune.report.arms import EQUAL_COST
 from graphprune.report.html import ReportInput, render
 from graphprune.report.learning import judge_seed_run, judge_training

@@ -9,7 +9,7 @@ from torch.nn.functional import cross_entropy, mse_loss
 
 from graphprune.errors import InputError
 from graphprune.registry import create
-from graphprune.rng import isolated_rng
+from graphprune.runtime.rng import isolated_rng
 from graphprune.scores.base import Signals
 from graphprune.scores.grand import gradient_norms
 

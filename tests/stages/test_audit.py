@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from graphprune.config_file import load_config
-from graphprune.console import summary
+from graphprune.cli.console import summary
+from graphprune.config.load import load_config
 from graphprune.errors import InputError
 from graphprune.files import read_json
-from graphprune.pipeline import run
+from graphprune.jobs.pipeline import run
 
 TINY = Path(__file__).parents[1] / "tiny.yaml"
 SMALL = ("oracle=null", "arms=[]", "training.random_states=[0]", "scores=[{name: aum}]", "controls=false")

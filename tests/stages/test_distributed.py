@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from graphprune.config_base import Method
-from graphprune.config_file import load_config, parse_config
+from graphprune.config.base import Method
+from graphprune.config.load import load_config, parse_config
 from graphprune.data.load import load_data
-from graphprune.stages import distributed
-from graphprune.stages.windows import ask_windows, asks_windows
+from graphprune.jobs import distributed
+from graphprune.jobs.stages.windows import ask_windows, asks_windows
 from graphprune.train.checkpoint import Checkpoint
 
 ROOT = Path(__file__).parents[2]

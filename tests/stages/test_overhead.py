@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import yaml
 
-from graphprune.config_file import load_config, parse_config
+from graphprune.config.load import load_config, parse_config
 from graphprune.data.load import load_data
 from graphprune.files import read_json
-from graphprune.ledger import Cost
-from graphprune.pipeline import run
-from graphprune.stages.arms import Arm, Spent, equal_cost_arms
+from graphprune.jobs.arms import Arm, Spent, equal_cost_arms
+from graphprune.jobs.pipeline import run
+from graphprune.runtime.cost import Cost
 from graphprune.train.paradigms.forecasting import Forecasting
 
 ROOT = Path(__file__).parents[2]

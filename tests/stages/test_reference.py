@@ -5,13 +5,13 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from graphprune.config_file import parse_config
+from graphprune.config.load import parse_config
 from graphprune.data.images import classification_data, load_sklearn
 from graphprune.errors import InputError
-from graphprune.pipeline import run
+from graphprune.jobs.checks import check_names
+from graphprune.jobs.pipeline import run
 from graphprune.registry import get
-from graphprune.rng import isolated_rng
-from graphprune.stages.checks import check_names
+from graphprune.runtime.rng import isolated_rng
 from graphprune.train.checkpoint import load_weights, save_weights
 
 N, SEEDS = 120, 48

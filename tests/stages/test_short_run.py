@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from graphprune.config_file import load_config
+from graphprune.config.load import load_config
 from graphprune.files import read_json
-from graphprune.pipeline import run
+from graphprune.jobs.pipeline import run
 
 TINY = Path(__file__).parents[1] / "tiny.yaml"
 SMALL = ("oracle=null", "arms=[]", "training.random_states=[0]", "scores=[{name: tdds, T: 6, window: 4}]")

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from graphprune.config_file import parse_config
+from graphprune.config.load import parse_config
 from graphprune.files import read_json, write_text
-from graphprune.ledger import Cost
-from graphprune.pipeline import run
-from graphprune.planning.predict import plan
-from graphprune.stages import all as stage_list
-from graphprune.stages import select
-from graphprune.stages.stage import Estimate, Product, Products, Stage
+from graphprune.jobs import stage_list
+from graphprune.jobs.pipeline import run
+from graphprune.jobs.plan.predict import plan
+from graphprune.jobs.stage import Estimate, Product, Products, Stage
+from graphprune.jobs.stages import select
+from graphprune.runtime.cost import Cost
 
 SECONDS = 1000.0
 CONFIG = {
@@ -53,7 +53,7 @@ def with_toy(monkeypatch):
     listed = [selection_that_needs_it if make is select.stages else make for make in stage_list.STAGES]
     listed.insert(listed.index(selection_that_needs_it), toy_stages)
     monkeypatch.setattr(stage_list, "STAGES", listed)
-    monkeypatch.setattr("graphprune.planning.calibrate._TARGET_SECONDS", 0.01)
+    monkeypatch.setattr("graphprune.jobs.plan.calibrate._TARGET_SECONDS", 0.01)
 
 
 @pytest.mark.usefixtures("with_toy")

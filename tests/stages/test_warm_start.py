@@ -4,11 +4,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from graphprune.config_file import parse_config
+from graphprune.config.load import parse_config
 from graphprune.errors import InputError
-from graphprune.pipeline import run
-from graphprune.stages.alone import train_alone
-from graphprune.stages.job import Silent
+from graphprune.jobs.files import train_alone
+from graphprune.jobs.job import Silent
+from graphprune.jobs.pipeline import run
 from graphprune.train.checkpoint import shrink_and_perturb
 
 N, SEEDS, EPOCHS = 240, 72, 2

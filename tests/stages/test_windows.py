@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from graphprune.config import Config
-from graphprune.config_file import load_config
-from graphprune.console import summary
-from graphprune.pipeline import run
+from graphprune.cli.console import summary
+from graphprune.config.job import Config
+from graphprune.config.load import load_config
+from graphprune.jobs.pipeline import run
 from graphprune.select.base import Selection
 from graphprune.table import ScoreTable
 

@@ -5,13 +5,13 @@ import pytest
 import torch
 from torch import nn
 
-from graphprune.config_file import parse_config
-from graphprune.config_training import OptimisationConfig
+from graphprune.config.load import parse_config
+from graphprune.config.training import OptimisationConfig
 from graphprune.data.base import TensorSamples
 from graphprune.errors import InputError
-from graphprune.pipeline import run
+from graphprune.jobs.pipeline import run
 from graphprune.registry import create
-from graphprune.rng import isolated_rng
+from graphprune.runtime.rng import isolated_rng
 from graphprune.samplers.random import RandomSampler
 from graphprune.scores.recorder import Recorder
 from graphprune.train.loop import train_model

@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import nn
 
-from graphprune.config_file import parse_config
+from graphprune.config.load import parse_config
 from graphprune.data.images import load_sklearn
 from graphprune.errors import InputError
-from graphprune.pipeline import run
-from graphprune.stages import arms
+from graphprune.jobs import arms
+from graphprune.jobs.pipeline import run
 from graphprune.train.checkpoint import load_weights, save_weights
 from graphprune.train.divergence import refuse_diverged
 

@@ -10,8 +10,8 @@ import torch
 
 from graphprune.data.base import TaskInfo
 from graphprune.data.windows import load_sensors
+from graphprune.models.stid import STID
 from graphprune.train.forecast_errors import ForecastErrors, forecast_errors
-from graphprune.train.models.stid import STID
 from graphprune.train.naive import last_value, naive_errors
 
 INFO = TaskInfo("forecasting", (6, 3, 1), horizon=4, target_mean=1.5, target_std=0.5)

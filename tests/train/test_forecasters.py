@@ -12,9 +12,9 @@ from torch import nn
 from graphprune.data.base import TaskInfo
 from graphprune.embed.module import FeatureTap
 from graphprune.errors import InputError
+from graphprune.models.graph_wavenet import GraphWaveNet
+from graphprune.models.staeformer import STAEformer, _Block
 from graphprune.registry import get
-from graphprune.train.models.graph_wavenet import GraphWaveNet
-from graphprune.train.models.staeformer import STAEformer, _Block
 
 FORECASTERS = ("stid", "graph_wavenet", "staeformer")
 SMALL = {

@@ -9,11 +9,11 @@ import torch
 from torch import nn
 from torch.utils.data import Dataset
 
-from graphprune.config_training import OptimisationConfig
+from graphprune.config.training import OptimisationConfig
 from graphprune.data.base import TensorSamples
 from graphprune.data.map_style import MapSamples
 from graphprune.registry import create, entries
-from graphprune.rng import isolated_rng
+from graphprune.runtime.rng import isolated_rng
 from graphprune.samplers.random import RandomSampler
 from graphprune.samplers.static import StaticSampler
 from graphprune.scores.recorder import Recorder

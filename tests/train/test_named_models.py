@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-from graphprune.config_base import Method
+from graphprune.config.base import Method
 from graphprune.data.base import TaskInfo
 from graphprune.errors import InputError
-from graphprune.train.models.build import build_model, check_model
+from graphprune.models.build import build_model, check_model
 
 IMAGES = TaskInfo("classification", (3, 8, 8), num_classes=7)
 

@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from graphprune.config_training import OptimisationConfig
+from graphprune.config.training import OptimisationConfig
 from graphprune.data.base import TensorSamples
 from graphprune.errors import InputError
 from graphprune.registry import create, entries
-from graphprune.rng import isolated_rng
+from graphprune.runtime.rng import isolated_rng
 from graphprune.samplers.random import RandomSampler
 from graphprune.train.loop import train_model
 from graphprune.train.paradigms.supervised import Supervised

@@ -14,8 +14,8 @@ from graphprune.data.sensors import SensorSeries
 from graphprune.data.windows import window_data
 from graphprune.embed.module import FeatureTap
 from graphprune.errors import InputError
-from graphprune.rng import isolated_rng
-from graphprune.train.models.stid import STID
+from graphprune.models.stid import STID
+from graphprune.runtime.rng import isolated_rng
 from graphprune.train.naive import last_value, naive_errors
 from graphprune.train.paradigms.forecasting import Forecasting
 

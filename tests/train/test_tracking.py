@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import nn
 
-from graphprune.config_file import parse_config
-from graphprune.config_training import OptimisationConfig
+from graphprune.config.load import parse_config
+from graphprune.config.training import OptimisationConfig
 from graphprune.data.base import TensorSamples
 from graphprune.errors import InputError
+from graphprune.jobs.checks import check_names
 from graphprune.registry import create
-from graphprune.stages.checks import check_names
 from graphprune.train.loop import train_model
 from graphprune.train.paradigms.supervised import Supervised
 from graphprune.train.tracking import JsonlTracker, MLflowTracker, TensorBoardTracker, make_tracker

@@ -5,10 +5,10 @@ import pytest
 import torch
 from scipy.optimize import linear_sum_assignment
 
-from graphprune.config_file import parse_config
+from graphprune.config.load import parse_config
 from graphprune.data.images import load_sklearn
 from graphprune.errors import InputError
-from graphprune.pipeline import run
+from graphprune.jobs.pipeline import run
 from graphprune.select.base import Selection
 from graphprune.train.paradigms.unsupervised import Unsupervised, soft_labels
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-from graphprune.config_training import OptimisationConfig
+from graphprune.config.training import OptimisationConfig
 from graphprune.data.base import TensorSamples
 from graphprune.registry import create
-from graphprune.rng import isolated_rng
+from graphprune.runtime.rng import isolated_rng
 from graphprune.train.checkpoint import Checkpoint
 from graphprune.train.loop import train_model
 from graphprune.train.paradigms.supervised import Supervised

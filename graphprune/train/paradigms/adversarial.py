@@ -13,10 +13,10 @@ from torch.nn.functional import cross_entropy, log_softmax
 from graphprune.data.base import Samples
 from graphprune.embed.module import evaluation, evaluation_mode
 from graphprune.errors import InputError
-from graphprune.facts import JobFacts
 from graphprune.options import NonNegative, Part, Positive
 from graphprune.registry import register
-from graphprune.rng import generator
+from graphprune.runtime.facts import JobFacts
+from graphprune.runtime.rng import generator
 from graphprune.train.paradigms.base import Noise
 from graphprune.train.paradigms.supervised import Supervised
 

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from graphprune.facts import JobFacts
+from graphprune.runtime.facts import JobFacts
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, softmax
 
 from graphprune.errors import InputError
-from graphprune.facts import JobFacts
 from graphprune.files import must_exist
 from graphprune.options import Count, NonNegative, Part, Rate
 from graphprune.registry import register
-from graphprune.rng import generator
+from graphprune.runtime.facts import JobFacts
+from graphprune.runtime.rng import generator
 from graphprune.train.paradigms.supervised import Supervised
 
 _BATCH = 4096

@@ -1,0 +1,159 @@
+"""From a YAML file and overrides to a `Config`; every fault is one sentence that names the key and the fix."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from graphprune.config.data import (
+    HubData,
+    ImageFolderData,
+    NpzData,
+    ObjectData,
+    ParquetData,
+    SensorsData,
+    SklearnData,
+)
+from graphprune.config.job import (
+    ArmConfig,
+    AuditConfig,
+    Config,
+    EmbeddingConfig,
+    GraphConfig,
+    OracleConfig,
+    SeedsConfig,
+    ShortRunConfig,
+)
+from graphprune.config.training import OptimisationConfig, ShrinkPerturbConfig, TrainingConfig
+from graphprune.config.yaml_file import parse_yaml, read_yaml
+from graphprune.errors import InputError
+from graphprune.options import shown
+
+
+def load_config(path: Path | str, overrides: Sequence[str] = ()) -> Config:
+    """Reads a YAML file and applies ``a.b=value`` overrides; every fault is one sentence that names file and key."""
+    raw = read_yaml(path)
+    if not isinstance(raw, dict):
+        raise InputError(f"{path} must hold keys and values at its top level, such as 'name: digits'")
+    for override in overrides:
+        _apply(raw, override)
+    return parse_config(raw, source=str(path))
+
+
+def parse_config(raw: dict[str, Any], *, source: str = "config") -> Config:
+    """A `Config` from plain data; the first fault becomes an `InputError`."""
+    try:
+        return Config.model_validate(raw)
+    except ValidationError as error:
+        raise InputError(f"{source}: {_explain(error)}") from error
+
+
+def parse_value(override: str) -> tuple[str, Any]:
+    """Key and value of a ``key=value`` from the command line; the value is YAML."""
+    key, separator, text = override.partition("=")
+    if not separator or not key:
+        raise InputError(f"--set {override!r} is not of the form key=value")
+    return key, parse_yaml(text, f"--set {key}")
+
+
+def parse_values(overrides: Sequence[str]) -> dict[str, Any]:
+    """The values of several ``key=value``, each key once."""
+    values: dict[str, Any] = {}
+    for key, value in map(parse_value, overrides):
+        if key in values:
+            raise InputError(f"--set {key} is given twice; keep one of them")
+        values[key] = value
+    return values
+
+
+def _apply(raw: dict[str, Any], override: str) -> None:
+    key, value = parse_value(override)
+    steps = key.split(".")
+    if "" in steps:
+        raise InputError(f"--set {key}: a part of the key is empty; write it as in arms.0.keep=0.5")
+    node: Any = raw
+    for depth, step in enumerate(steps):
+        place: Any = step
+        if isinstance(node, list):
+            place = _position(node, step, key)
+        if depth == len(steps) - 1:
+            node[place] = value
+            return
+        inner = node[place] if isinstance(node, list) else node.get(place)
+        if inner is None:
+            inner = {}
+        elif isinstance(inner, str):
+            # A method without options may be a bare name.
+            inner = {"name": inner}
+        elif not isinstance(inner, dict | list):
+            raise InputError(f"--set {key}: {'.'.join(steps[: depth + 1])} is not a section")
+        node[place] = inner
+        node = inner
+
+
+def _position(items: list[Any], index: str, key: str) -> int:
+    if not (index.isascii() and index.isdecimal() and len(index) < 10 and int(index) < len(items)):
+        raise InputError(f"--set {key}: '{index}' is not a position in a list of {len(items)}")
+    return int(index)
+
+
+def _explain(error: ValidationError) -> str:
+    """The first fault of a validation as one sentence with a suggestion for misspelt keys."""
+    fault = error.errors(include_url=False)[0]
+    # Tags of discriminated unions and list positions are part of the location; keys are what users typed.
+    tags = {"sklearn", "hub", "parquet", "imagefolder", "npz", "sensors", "object"}
+    location = [
+        str(part)
+        for i, part in enumerate(fault["loc"])
+        if not (i == 1 and fault["loc"][0] == "data" and part in tags)
+    ]
+    if fault["type"] == "truth":
+        location.append(fault["ctx"]["key"])
+    key = ".".join(location)
+    if fault["type"] == "extra_forbidden":
+        known = _known_keys(fault["loc"])
+        near = difflib.get_close_matches(location[-1], known, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"known keys are {', '.join(sorted(known))}"
+        return f"unknown key '{key}'; {hint}"
+    message = fault["msg"].removeprefix("Value error, ")
+    if fault["type"] == "missing":
+        return f"key '{key}' is missing; add it"
+    if fault["type"] == "path_type":
+        message = "Input should be a path"
+    received = fault.get("input")
+    received_text = f" (received {shown(received)})" if isinstance(received, (str, int, float, bool)) else ""
+    return f"{key}: {message}{received_text}" if key else f"{message}{received_text}"
+
+
+def _known_keys(location: tuple[int | str, ...]) -> list[str]:
+    sections: dict[str, type[BaseModel]] = {
+        "seeds": SeedsConfig,
+        "seed_training": OptimisationConfig,
+        "training": TrainingConfig,
+        "embedding": EmbeddingConfig,
+        "graph": GraphConfig,
+        "oracle": OracleConfig,
+        "audit": AuditConfig,
+        "short_run": ShortRunConfig,
+        "arms": ArmConfig,
+    }
+    sources: dict[str, type[BaseModel]] = {
+        "sklearn": SklearnData,
+        "hub": HubData,
+        "parquet": ParquetData,
+        "imagefolder": ImageFolderData,
+        "npz": NpzData,
+        "sensors": SensorsData,
+        "object": ObjectData,
+    }
+    if len(location) == 1:
+        return list(Config.model_fields)
+    if location[0] == "data":
+        return list(sources[str(location[1])].model_fields)
+    if "shrink_and_perturb" in location[1:-1]:
+        return list(ShrinkPerturbConfig.model_fields)
+    return list(sections[str(location[0])].model_fields)

@@ -1,0 +1,103 @@
+"""What a piece of work cost on part of the samples, and the parts it is measured on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from copy import copy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from graphprune.data.base import Batch, Samples
+from graphprune.data.windows import WindowSamples
+from graphprune.errors import InputError
+from graphprune.runtime.cost import Cost, measure
+from graphprune.runtime.rng import generator
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one piece of work cost on ``n`` samples.
+
+    Attributes:
+        n: Samples that it was done for.
+        seconds: Time of all of them.
+        base_mib, peak_mib: Resident memory before, and the most while it ran.
+    """
+
+    n: int
+    seconds: float
+    base_mib: float
+    peak_mib: float
+
+    def seconds_for(self, n: float, *, power: float = 1.0) -> float:
+        """Time for ``n`` samples where it grows with their number to ``power``."""
+        return float(self.seconds * (n / self.n) ** power)
+
+    def peak_for(self, n: float) -> float:
+        """Peak in MiB where what was added to the base grows with the samples."""
+        return self.base_mib + (self.peak_mib - self.base_mib) * max(1.0, n / self.n)
+
+    def cost_for(self, n: float, *, power: float = 1.0) -> Cost:
+        """Time and peak for ``n`` samples."""
+        return Cost(self.seconds_for(n, power=power), self.peak_for(n))
+
+
+class Part(Samples):
+    """Some rows of other samples, as samples of their own."""
+
+    def __init__(self, samples: Samples, rows: Tensor) -> None:
+        self.samples, self.rows = samples, rows
+        self.ids = samples.ids[rows.numpy()]
+        self.labels = None if samples.labels is None else samples.labels[rows.numpy()]
+
+    def batches(self, order: Iterable[Tensor], *, device: torch.device, workers: int = 0) -> Iterator[Batch]:
+        wanted, asked = [], []
+        for rows in order:
+            asked.append(rows)
+            wanted.append(self.rows[rows.cpu()])
+        found = self.samples.batches(iter(wanted), device=device, workers=workers)
+        for rows, batch in zip(asked, found, strict=True):
+            yield Batch(rows.to(batch.rows.device), batch.x, batch.y)
+
+    def digest(self) -> bytes:
+        return self.samples.digest()
+
+
+def some_windows(samples: WindowSamples, rows: Tensor) -> WindowSamples:
+    """Some of the windows, for what asks for windows and not only for batches."""
+    part = copy(samples)
+    part.ids = samples.ids[rows.numpy()]
+    return part
+
+
+def spread(n: int, count: int) -> Tensor:
+    """At most ``count`` of ``n`` rows drawn at random, ascending; always the same ones."""
+    if n < 2:
+        raise InputError(f"there are {n} samples; a plan needs at least 2")
+    return torch.randperm(n, generator=generator(0, "plan", n))[: min(n, count)].sort().values
+
+
+def timed(n: int, work: Callable[[], Any]) -> tuple[Any, Measured]:
+    """The second of two calls where the first is short: it, too, has to load what is loaded once."""
+    cost = Cost()
+    base = resident_mib()
+    with measure(cost):
+        result = work()
+    if cost.seconds < 0.3:
+        cost = Cost()
+        with measure(cost):
+            result = work()
+    return result, Measured(n, cost.seconds, base, cost.peak_mib)
+
+
+def resident_mib() -> float:
+    """Memory of this process now; 0 where the system does not tell."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    except (OSError, ValueError, IndexError):
+        return 0.0
+    return pages * 4096 / 2**20

@@ -1,0 +1,312 @@
+"""The run folder: stages that are done are never done again, and nothing half-written is ever trusted."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from filelock import FileLock, Timeout
+
+from graphprune import __version__
+from graphprune.errors import InputError
+from graphprune.files import fingerprint, guarded, sha256, target_of_temporary, write_json
+from graphprune.jobs.run_files import MARKER, RunFiles, read_record
+from graphprune.jobs.set_aside import ASIDE, discard, restore, set_aside
+from graphprune.jobs.stage import Attempt, Products, Stage
+from graphprune.runtime.cost import Cost
+from graphprune.runtime.paths import refuse_unusable
+
+# One run at a time in a process: trainings seed and draw from torch's global generator, which threads share.
+_RUNNING = threading.Lock()
+
+
+OnEvent = Callable[[str, str, float], None]
+
+
+class Team(Protocol):
+    """The ``size`` processes that do one run together, see `graphprune.train.process_group.ProcessGroup`."""
+
+    size: int
+
+    @property
+    def writes(self) -> bool:
+        """Whether this is the first process, which writes the files."""
+
+    def wait(self) -> None:
+        """Until all processes are here."""
+
+    def as_first(self, value: bool) -> bool:
+        """The first process's value, in all of them."""
+
+
+class Alone:
+    """A single process."""
+
+    size, writes = 1, True
+
+    def wait(self) -> None: ...
+
+    def as_first(self, value: bool) -> bool:
+        return value
+
+
+class RunFolder:
+    """Artifacts of one run, each beside the record of what it was made from.
+
+    A stage's record in ``.stages/`` holds a key (a hash of its part of the config and of the content of
+    every input), the hash of every file it wrote, and what it cost. A stage whose key and files still match
+    is skipped; a changed config, an altered or a missing file makes just the stages that depend on it run again.
+
+    Args:
+        path: The folder.
+        on_event: Told of every stage that is started, finished or kept.
+        team: The processes that share the run; all of them must ask for the same stages in the same order.
+    """
+
+    def __init__(self, path: Path, *, on_event: OnEvent | None = None, team: Team | None = None) -> None:
+        self.path, self.team = path, team or Alone()
+        self._on_event = on_event
+        self.files = RunFiles(path)
+        self._fresh = False
+        self._visited: list[str] = []
+        self._products = Products()
+        self._hashes: dict[Path, tuple[tuple[int, ...], str]] = {}
+
+    @contextmanager
+    def locked(self, *, fresh: bool = False) -> Iterator[None]:
+        """Holds the folder against a second run and clears what an interrupted one left half-written.
+
+        While it is held, `write_atomic` refuses to overwrite a file in it that graphprune did not write.
+
+        Args:
+            fresh: The run is going to `begin` anew in this folder.
+
+        Raises:
+            InputError: the folder holds other files than a run's, is in use, or cannot be written; another run is
+                under way in this process; with ``fresh``, it is a link, or holds the current or the home folder.
+        """
+        refuse_unusable(self.path)
+        self._fresh = fresh
+        if not self.team.writes:
+            self.team.wait()
+            yield
+            return
+        if fresh:
+            self._refuse_fresh()
+        with self._lock(), guarded(self.files.claim):
+            self.team.wait()
+            yield
+
+    @contextmanager
+    def _lock(self) -> Iterator[None]:
+        if self.path.exists() and not self.path.is_dir():
+            raise InputError(f"{self.path} is a file, not a folder; choose another --out")
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            # Where a lock file is, another run may be about to mark the folder: that one has to be asked first.
+            if not self.files.is_locked_once() and not (self.path / ASIDE / MARKER).is_file():
+                self.files.refuse_foreign()
+            lock = FileLock(self.path / ".lock")
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise InputError(
+                f"{self.path} is in use by another run; wait for it or choose another --out"
+            ) from error
+        except OSError as error:
+            raise InputError(
+                f"{self.path} cannot be written ({error.strerror}); choose another --out"
+            ) from error
+        try:
+            if not _RUNNING.acquire(blocking=False):
+                raise InputError(
+                    "another run is under way in this process, and both would draw from torch's global random "
+                    "generator; start one after the other, or each in a process of its own"
+                )
+            try:
+                self._recover()
+                yield
+            finally:
+                _RUNNING.release()
+        finally:
+            lock.release()
+
+    def _recover(self) -> None:
+        """Clears or undoes what an interrupted run left."""
+        discard(self.path, begun=True)
+        restore(self.path)
+        self.files.refresh()
+        self.files.refuse_foreign()
+        if self.files.is_run:
+            for leftover in self.path.rglob(".tmp-*"):
+                target = target_of_temporary(leftover)
+                if target is not None and self.files.may_hold(target):
+                    leftover.unlink(missing_ok=True)
+
+    @contextmanager
+    def begin(self) -> Iterator[None]:
+        """Starts a run whose input was checked; the block writes its first files.
+
+        With ``fresh`` the former run is moved aside before the block and deleted after it. If the block does not
+        end, the former run is put back, now or by the next run on this folder.
+        """
+        self.team.wait()
+        if not self.team.writes:
+            yield
+            return
+        if not (self._fresh and self.files.is_run):
+            yield
+            return
+        self.files.mark()
+        try:
+            set_aside(self.files)
+            yield
+        except BaseException:
+            restore(self.path)
+            self.files.refresh()
+            raise
+        discard(self.path)
+
+    def _refuse_fresh(self) -> None:
+        if self.path.is_symlink():
+            raise InputError(
+                f"{self.path} is a symbolic link, which --fresh does not follow; give {self.path.resolve()} itself"
+            )
+        # An account without an entry and without HOME has no home folder, and "~" stays.
+        home = Path(os.path.expanduser("~"))
+        for place, what in ((Path.cwd(), "the current folder"), (home, "the home folder")):
+            if place.resolve().is_relative_to(self.path.resolve()):
+                raise InputError(
+                    f"--fresh does not delete in {self.path}, which is or holds {what}; choose another --out"
+                )
+
+    def __truediv__(self, relative: str) -> Path:
+        return self.path / relative
+
+    def ensure(self, stage: Stage) -> bool:
+        """Does the stage's work unless its result stands; returns whether it had to be done."""
+        self.declare(stage)
+        key = self._key(stage)
+        self._visited.append(stage.name)
+        record_path = self._record_path(stage.name)
+        record = read_record(record_path) if self.team.writes else None
+        stands = record is not None and record["key"] == key and self._intact(record["outputs"])
+        if self.team.as_first(stands):
+            self._tell("kept", stage.name)
+            return False
+        attempt = Attempt(self.path / ".stages" / "unfinished" / f"{key}.pt", writes=self.team.writes)
+        if self.team.writes:
+            self.files.mark()
+            record_path.unlink(missing_ok=True)
+            self._tell("started", stage.name)
+            self._finish(stage.name, key, attempt, stage.work(attempt))
+        elif stage.together:
+            stage.work(attempt)
+        self.team.wait()
+        return True
+
+    def _finish(self, stage: str, key: str, attempt: Attempt, paths: Iterable[Path]) -> None:
+        outputs = {}
+        for path in paths:
+            outputs[self._relative(path)] = self._hash(path)
+            self.files.add(path)
+        # After the paths: work that is a generator books its costs while they are drawn from it.
+        costs = {name: cost.to_dict() for name, cost in attempt.costs.items()}
+        record = {"key": key, "outputs": outputs, "costs": costs}
+        write_json(self._record_path(stage), {**record, "digest": fingerprint(record)})
+        if not attempt.checkpoint.is_dir():
+            attempt.checkpoint.unlink(missing_ok=True)
+        self._tell("finished", stage, sum(c.seconds for c in attempt.costs.values()))
+
+    def declare(self, stage: Stage) -> None:
+        """Makes a stage known without doing it, so that others may need what an earlier run made in this folder."""
+        self._products.add(stage)
+
+    def _key(self, stage: Stage) -> str:
+        return fingerprint(
+            {
+                "stage": stage.name,
+                "version": __version__,
+                "settings": stage.settings,
+                "needs": {need: self._made(need) for need in stage.needs},
+                "inputs": [self._hash(path) for path in stage.inputs],
+            }
+        )
+
+    def _made(self, need: str) -> dict[str, str]:
+        """The files of a product with their hashes, as the record of its stage holds them."""
+        stage, product = self._products.maker(need)
+        record = read_record(self._record_path(stage.name))
+        if record is None:
+            raise InputError(
+                f"{self.path} has no '{need}', which graphprune run makes; run the whole job there first"
+            )
+        return {name: digest for name, digest in record["outputs"].items() if product.holds(name)}
+
+    def costs(self, stage: str) -> dict[str, Cost]:
+        """What a finished stage cost, by ledger name."""
+        record = read_record(self._record_path(stage))
+        return {} if record is None else {name: Cost(**cost) for name, cost in record["costs"].items()}
+
+    def outputs(self, stage: str) -> list[Path]:
+        """The files that a finished stage wrote, sorted; none if one of them is missing or altered.
+
+        Stages read what these say and nothing else that lies in the folder.
+        """
+        record = read_record(self._record_path(stage))
+        if record is None or not self._intact(record["outputs"]):
+            return []
+        return [self.path / name for name in sorted(record["outputs"])]
+
+    def remove(self, path: Path) -> None:
+        """Deletes an artifact of an earlier attempt, if there is one; `InputError` if graphprune did not write it."""
+        self.files.claim(path)
+        path.unlink(missing_ok=True)
+
+    def cost_of(self, needs: Iterable[str]) -> Cost:
+        """What making some products took, with everything that they are made from; each ledger entry counts once."""
+        entries = self._products.entries(needs)
+        return sum((self.costs(stage).get(entry, Cost()) for entry, stage in entries.items()), Cost())
+
+    def ledger(self) -> dict[str, Cost]:
+        """What every stage that this process asked for has cost, by ledger name."""
+        return {name: cost for stage in self._visited for name, cost in self.costs(stage).items()}
+
+    def _tell(self, event: str, stage: str, seconds: float = 0.0) -> None:
+        self.log(event, stage=stage, seconds=round(seconds, 3))
+        if self._on_event is not None:
+            self._on_event(event, stage, seconds)
+
+    def log(self, event: str, **fields: Any) -> None:
+        """Appends one line to ``log.jsonl`` (the first process of a team does)."""
+        if not self.team.writes:
+            return
+        self.files.claim(self.path / "log.jsonl")
+        line = json.dumps({"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "event": event, **fields})
+        with (self.path / "log.jsonl").open("a", encoding="utf-8") as handle:
+            handle.write(line + "\n")
+
+    def _record_path(self, stage: str) -> Path:
+        return self.path / ".stages" / f"{stage}.json"
+
+    def _intact(self, outputs: dict[str, str]) -> bool:
+        return all(
+            (self.path / name).is_file() and self._hash(self.path / name) == digest
+            for name, digest in outputs.items()
+        )
+
+    def _hash(self, path: Path) -> str:
+        """The content's hash; what this process has read it is not read again while nothing touches the file."""
+        facts = path.stat()
+        seen = (facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
+        if self._hashes.get(path, ((), ""))[0] != seen:
+            self._hashes[path] = seen, sha256(path)
+        return self._hashes[path][1]
+
+    def _relative(self, path: Path) -> str:
+        return str(path.relative_to(self.path)) if path.is_relative_to(self.path) else str(path)

@@ -1,0 +1,95 @@
+"""A short run on all the data: what the seed run's passes would have bought without seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from graphprune.config.training import OptimisationConfig
+from graphprune.extrapolate.base import Looks
+from graphprune.files import read_npy, write_npy
+from graphprune.jobs import paths
+from graphprune.jobs.job import Job
+from graphprune.jobs.plan.account import visits
+from graphprune.jobs.stage import Attempt, Estimate, Product, Stage
+from graphprune.jobs.stages.seeds import read_seeds
+from graphprune.jobs.watched import train_watched
+from graphprune.scores.recorder import Recorder
+from graphprune.scores.signal_log import OF_CLASSES, OF_FORECASTS, SignalLog
+
+if TYPE_CHECKING:
+    from graphprune.jobs.plan.calibrate import Calibration
+
+
+def stages(job: Job) -> Iterator[Stage]:
+    """A training on everything for as many sample passes as the seed run made, at least one whole epoch.
+
+    Writes ``short_run/<signal>.npy [E', N]`` float16, see `SignalLog`; it trains as the arms do.
+    """
+    job = job.scored
+    if job.config.short_run is None:
+        return
+    epochs = job.config.short_run.epochs or _epochs_of_the_seed_run(job)
+    settings, n = job.config.training.optimisation(epochs=epochs), len(job.data.train)
+
+    def estimate(measured: Calibration) -> Estimate:
+        cost = measured.trained(job, "short_run", visits(n, epochs))
+        return Estimate({"short_run": cost}, disk_bytes=2 * len(_names(job)) * epochs * n)
+
+    yield Stage(
+        "short_run",
+        lambda attempt: _train(job, attempt, settings, epochs),
+        estimate,
+        makes=(Product("short_run", (paths.SHORT_RUN,)),),
+        # Its length goes by theirs, but it sees nothing of them: who needs it does not pay for them.
+        settings={
+            "data": job.data.fingerprint,
+            "seed": job.config.seed,
+            "model": job.model_settings,
+            "training": settings.key(),
+            "device": job.device.type,
+        },
+        together=True,
+    )
+
+
+def load_short_run(job: Job) -> Looks | None:
+    """What the short run showed, if the job has one."""
+    if job.config.short_run is None:
+        return None
+    files = {name: job.run / f"{paths.SHORT_RUN}/{name}.npy" for name in _names(job)}
+    return Looks(**{name: torch.from_numpy(read_npy(path)) for name, path in files.items()})
+
+
+def _names(job: Job) -> tuple[str, ...]:
+    return OF_FORECASTS if job.data.info.num_classes is None else OF_CLASSES
+
+
+def _epochs_of_the_seed_run(job: Job) -> int:
+    share = len(read_seeds(job).ids) / len(job.data.train)
+    visits = min(1.0, share * (1 + job.config.seeds.background))
+    return max(1, round(job.config.seed_training.epochs * visits))
+
+
+def _train(job: Job, attempt: Attempt, settings: OptimisationConfig, epochs: int) -> Iterable[Path]:
+    log = SignalLog(names=_names(job))
+    recorder = Recorder(
+        {"log": log},
+        torch.from_numpy(job.data.train.ids),
+        epochs=epochs,
+        num_classes=job.data.info.num_classes,
+        device=job.device,
+    )
+    _, result = train_watched(job, attempt, "short_run", settings, recorder)
+    if not attempt.writes:
+        return []
+    attempt.costs["short_run"] = result.cost
+    written = []
+    for name, values in log.log().items():
+        path = job.run / f"{paths.SHORT_RUN}/{name}.npy"
+        write_npy(path, values.numpy())
+        written.append(path)
+    return written

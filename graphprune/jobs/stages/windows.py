@@ -1,0 +1,86 @@
+"""What windows themselves tell a sampler, without a model: how stationary they are, and which are linked."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from graphprune.config.base import Method
+from graphprune.data.base import Samples
+from graphprune.data.windows import WindowSamples
+from graphprune.files import read_npy, write_npy
+from graphprune.graph.spatiotemporal import linked_windows
+from graphprune.jobs import paths
+from graphprune.jobs.job import Job
+from graphprune.jobs.stage import Attempt, Estimate, Product, Stage
+from graphprune.registry import get
+from graphprune.runtime.cost import Cost, measure
+from graphprune.samplers.stationarity import roughness, stationarity
+
+if TYPE_CHECKING:
+    from graphprune.jobs.plan.calibrate import Calibration
+
+
+def window_stationarity(samples: WindowSamples) -> Tensor:
+    """How stationary each window's input is, ``[N]`` in [0, 1]; see `graphprune.samplers.stationarity`."""
+    return stationarity(
+        torch.cat([roughness(samples.readings(rows, past=True)) for rows in samples.blocks()])
+    )
+
+
+_ANSWERS: dict[str, Callable[[WindowSamples], Tensor | None]] = {
+    "stationarity": window_stationarity,
+    "links": linked_windows,
+}
+
+
+def asks_windows(samples: Samples, method: Method) -> list[str]:
+    """The options of a sampler that windows answer where they are not given."""
+    if not isinstance(samples, WindowSamples):
+        return []
+    known = inspect.signature(get("sampler", method.name)).parameters
+    return [option for option in _ANSWERS if option in known and option not in method.options]
+
+
+def ask_windows(samples: Samples, option: str) -> Tensor | None:
+    """The answer to one of `asks_windows`: one pass over the windows' inputs, None where there is none."""
+    assert isinstance(samples, WindowSamples)
+    return _ANSWERS[option](samples)
+
+
+def stages(job: Job) -> Iterator[Stage]:
+    """``windows/<option>.npy`` for whatever samplers of the job ask windows; arms share each file.
+
+    A file has shape ``[N, 0]`` where windows have no answer.
+    """
+    asked = (option for method in job.config.samplers() for option in asks_windows(job.data.train, method))
+    for option in dict.fromkeys(asked):
+        yield _stage(job, option)
+
+
+def read_answers(job: Job, method: Method) -> dict[str, Tensor]:
+    """The options that windows answer for a sampler."""
+    options = asks_windows(job.data.train, method)
+    read = {option: torch.from_numpy(read_npy(job.run / paths.window_answer(option))) for option in options}
+    return {option: values for option, values in read.items() if values.numel()}
+
+
+def _stage(job: Job, option: str) -> Stage:
+    name, path, n = f"windows/{option}", job.run / paths.window_answer(option), len(job.data.train)
+
+    def work(attempt: Attempt) -> Iterable[Path]:
+        with measure(attempt.costs.setdefault(name, Cost())):
+            found = ask_windows(job.data.train, option)
+            write_npy(path, (torch.zeros(n, 0) if found is None else found).numpy())
+        return [path]
+
+    def estimate(measured: Calibration) -> Estimate:
+        return Estimate({name: measured.passes.asked[option].cost_for(n)}, disk_bytes=4 * n)
+
+    made = Product(name, (paths.window_answer(option),))
+    return Stage(name, work, estimate, makes=(made,), settings={"data": job.data.fingerprint})
