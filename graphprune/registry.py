@@ -78,9 +78,8 @@ def entries(kind: str) -> dict[str, Entry]:
     """All methods of a kind by name, sorted. Imports the kind's package on first use."""
     if kind not in _scanned:
         package = importlib.import_module(KINDS[kind])
-        for module in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
-            if not module.ispkg:
-                importlib.import_module(module.name)
+        for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+            importlib.import_module(module.name)
         _scanned.add(kind)
     return dict(sorted(_entries[kind].items()))
 

@@ -8,12 +8,12 @@ from typing import Annotated
 
 import typer
 
-from graphprune import __version__
 from graphprune.cli.explain import DONE, FAILED, INTERRUPTED, explain, interrupted, show_traceback
 from graphprune.cli.options import DebugOption
 from graphprune.cli.output import messages_were_lost, standard_streams
 from graphprune.runtime.paths import refuse_unusable
 from graphprune.runtime.process import prepare_process
+from graphprune.runtime.version import __version__
 
 app = typer.Typer(
     add_completion=True,

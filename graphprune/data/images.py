@@ -15,8 +15,8 @@ from graphprune.data.base import Data, Samples, TensorSamples, class_info
 from graphprune.data.labels import class_labels, listed, uncovered
 from graphprune.errors import InputError
 from graphprune.files import read_npz, require_finite
+from graphprune.runtime.math import share_by_class
 from graphprune.runtime.rng import generator
-from graphprune.select.base import share_by_class
 
 _ARRAYS = ("x", "y", "x_test", "y_test", "ids")
 _BLOCK = 1024

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from graphprune.extrapolate.base import Extrapolator, Inputs, Looks
-from graphprune.extrapolate.controls.ranks import middle_rank, quantile
+from graphprune.extrapolate.controls.ranks import quantile
 from graphprune.extrapolate.gcn import GCN
-from graphprune.extrapolate.network import pearson
 from graphprune.graph.features import one_hot
 from graphprune.options import Seed
 from graphprune.registry import register
+from graphprune.runtime.math import middle_rank, pearson
 from graphprune.runtime.rng import derive_seed, generator
 
 _FOLDS = 3

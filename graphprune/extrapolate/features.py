@@ -13,6 +13,7 @@ from graphprune.errors import InputError, unknown_name
 from graphprune.graph.features import one_hot
 from graphprune.graph.points import as_tensor, unit
 from graphprune.runtime.facts import JobFacts
+from graphprune.runtime.math import standardize
 
 if TYPE_CHECKING:
     from graphprune.extrapolate.base import Inputs
@@ -99,9 +100,3 @@ def probe_columns(inputs: Inputs) -> Tensor:
             own = own.squeeze(1)
             columns += [own, own - rival, entropy, -own.clamp(min=1e-8).log()]
     return torch.stack(columns, dim=1)
-
-
-def standardize(x: Tensor) -> Tensor:
-    """Columns of ``x [N, F]`` with mean 0 and standard deviation 1; constant columns become 0."""
-    spread = x.std(dim=0, correction=0)
-    return (x - x.mean(dim=0)) / torch.where(spread > 0, spread, 1)

@@ -18,6 +18,7 @@ from graphprune.extrapolate.features import Features, check_features
 from graphprune.graph.proposals import native_bfloat16
 from graphprune.options import Count, Decay, Part, Seed, Width
 from graphprune.runtime.facts import JobFacts
+from graphprune.runtime.math import pearson
 from graphprune.runtime.rng import generator, isolated_rng
 
 Loss = Literal["mse", "rank"]
@@ -157,13 +158,6 @@ def number_format(precision: Precision, n: int) -> torch.dtype:
         fast = n >= _BFLOAT16_FROM and native_bfloat16(torch.device("cpu"))
         return torch.bfloat16 if fast else torch.float32
     return torch.bfloat16 if precision == "bfloat16" else torch.float32
-
-
-def pearson(a: Tensor, b: Tensor) -> float:
-    """Correlation of two vectors ``[M]``, 0 where one is constant."""
-    a, b = (a - a.mean()).to(torch.float64), (b - b.mean()).to(torch.float64)
-    scale = float(a.norm() * b.norm())
-    return float(a @ b) / scale if scale > 0 else 0.0
 
 
 def mlp(sizes: tuple[int, ...], dropout: float) -> nn.Sequential:

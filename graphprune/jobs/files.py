@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from graphprune import __version__
 from graphprune.config.base import Method
 from graphprune.config.job import Config
 from graphprune.config.load import load_config, parse_values
@@ -34,6 +33,7 @@ from graphprune.options import check_options
 from graphprune.registry import check_method, create
 from graphprune.runtime.devices import resolve_device
 from graphprune.runtime.paths import check_out, files_named_in
+from graphprune.runtime.version import __version__
 from graphprune.table import ScoreTable, locate, require_ids, require_same_data
 from graphprune.train.process_group import ProcessGroup
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path, PurePath
 from typing import Any
 
-from graphprune import __version__
 from graphprune.errors import InputError
 from graphprune.files import fingerprint, write_bytes
+from graphprune.runtime.version import __version__
 
 MARKER = ".stages/graphprune.jsonl"
 SCHEMA = 1

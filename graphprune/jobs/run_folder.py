@@ -13,7 +13,6 @@ from typing import Any, Protocol
 
 from filelock import FileLock, Timeout
 
-from graphprune import __version__
 from graphprune.errors import InputError
 from graphprune.files import fingerprint, guarded, sha256, target_of_temporary, write_json
 from graphprune.jobs.run_files import MARKER, RunFiles, read_record
@@ -21,6 +20,7 @@ from graphprune.jobs.set_aside import ASIDE, discard, restore, set_aside
 from graphprune.jobs.stage import Attempt, Products, Stage
 from graphprune.runtime.cost import Cost
 from graphprune.runtime.paths import refuse_unusable
+from graphprune.runtime.version import __version__
 
 # One run at a time in a process: trainings seed and draw from torch's global generator, which threads share.
 _RUNNING = threading.Lock()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
-from graphprune import __version__
+from graphprune.runtime.version import __version__
 
 # As in pyproject.toml, by what results depend on first.
 PACKAGES = (

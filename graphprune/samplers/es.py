@@ -10,8 +10,9 @@ from torch import Tensor
 from graphprune.errors import InputError
 from graphprune.options import Count, Epochs, Keep, Seed, Share
 from graphprune.registry import register
+from graphprune.runtime.math import relative_ranks
 from graphprune.samplers.base import EpochSampler
-from graphprune.samplers.warm import check_scores, relative_ranks
+from graphprune.samplers.warm import check_scores
 from graphprune.select.base import check_keep
 
 

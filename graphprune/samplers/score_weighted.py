@@ -10,10 +10,11 @@ from torch import Tensor
 from graphprune.errors import InputError
 from graphprune.options import Count, Epochs, Keep, Seed, Share
 from graphprune.registry import register
+from graphprune.runtime.math import relative_ranks
 from graphprune.runtime.rng import generator
 from graphprune.samplers.base import EpochSampler
 from graphprune.samplers.es import draw_by_weight
-from graphprune.samplers.warm import check_scores, relative_ranks
+from graphprune.samplers.warm import check_scores
 from graphprune.select.base import count_kept
 
 

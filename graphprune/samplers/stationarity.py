@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from graphprune.errors import InputError
-from graphprune.samplers.warm import relative_ranks
+from graphprune.runtime.math import relative_ranks
 
 
 def roughness(windows: Tensor) -> Tensor:

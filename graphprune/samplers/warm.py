@@ -45,15 +45,3 @@ def fill_unseen(losses: Tensor, scores: Tensor | None) -> Tensor:
     filled = losses.clone()
     filled[~seen] = known[place.clamp_max(len(known) - 1)]
     return filled
-
-
-def relative_ranks(values: Tensor) -> Tensor:
-    """ProcessGroup of ``values [n]`` divided by n - 1, so 0 to 1 ascending; ties share their mean rank.
-
-    >>> relative_ranks(torch.tensor([3.0, 1.0, 3.0])).tolist()
-    [0.75, 0.0, 0.75]
-    """
-    _, group, sizes = torch.unique(values, return_inverse=True, return_counts=True)
-    ends = sizes.cumsum(0).double()
-    ranks: Tensor = (ends - (sizes - 1) / 2 - 1)[group]
-    return (ranks / max(len(values) - 1, 1)).to(torch.float32)

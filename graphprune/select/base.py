@@ -21,6 +21,7 @@ from graphprune.errors import InputError
 from graphprune.files import require_finite, write_atomic
 from graphprune.graph.knn import KNNGraph
 from graphprune.runtime.facts import JobFacts
+from graphprune.runtime.math import highest
 from graphprune.runtime.rng import generator
 from graphprune.table import (
     METADATA_KEY,
@@ -225,22 +226,7 @@ def count_kept(n: int, keep: float) -> int:
     return max(1, math.floor(keep * n + 0.5))
 
 
-def highest(scores: Tensor, count: int) -> Tensor:
-    """Rows of the ``count`` largest scores, ties to the lower row."""
-    return torch.sort(scores, descending=True, stable=True).indices[:count]
-
-
 def without_hardest(scores: Tensor, drop_hardest: float, count: int) -> Tensor:
     """Rows by descending score without the first ``round(drop_hardest * N)``; at least ``count`` remain."""
     n = len(scores)
     return highest(scores, n)[min(math.floor(drop_hardest * n + 0.5), n - count) :]
-
-
-def share_by_class(labels: Tensor, count: int) -> dict[int, int]:
-    """How many of ``count`` each class gets: proportional to its size, remainders by largest fraction."""
-    classes, sizes = torch.unique(labels, return_counts=True)
-    # In integers: in floats, remainders that are equal would differ by rounding.
-    shares = sizes * count // len(labels)
-    missing = count - int(shares.sum())
-    shares[highest(sizes * count % len(labels), missing)] += 1
-    return dict(zip(classes.tolist(), shares.tolist(), strict=True))

@@ -8,7 +8,8 @@ from torch import Tensor
 from graphprune.errors import InputError
 from graphprune.options import Positive
 from graphprune.registry import register
-from graphprune.select.base import Candidates, SelectionRule, highest
+from graphprune.runtime.math import highest
+from graphprune.select.base import Candidates, SelectionRule
 
 _ANCHORS = 10
 # Mean predictions of exactly 0 or 1 have an infinite log-density.

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from graphprune.errors import InputError
 from graphprune.registry import register
-from graphprune.select.base import Candidates, SelectionRule, share_by_class
+from graphprune.runtime.math import share_by_class
+from graphprune.select.base import Candidates, SelectionRule
 
 
 @register("selection", "moderate", source="Xia et al., ICLR 2023 (Moderate Coreset)", status="confirmed")

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from graphprune.registry import register
-from graphprune.select.base import Candidates, SelectionRule, share_by_class
+from graphprune.runtime.math import share_by_class
+from graphprune.select.base import Candidates, SelectionRule
 
 
 @register("selection", "random_per_class", source="the standard baseline", status="confirmed")

@@ -14,7 +14,8 @@ from graphprune.graph.kmeans import kmeans
 from graphprune.options import Count
 from graphprune.registry import register
 from graphprune.runtime.facts import JobFacts
-from graphprune.select.base import Candidates, SelectionRule, highest
+from graphprune.runtime.math import highest
+from graphprune.select.base import Candidates, SelectionRule
 
 _BLOCK = 4_096
 

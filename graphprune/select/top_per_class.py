@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from graphprune.registry import register
-from graphprune.select.base import Candidates, SelectionRule, highest, share_by_class
+from graphprune.runtime.math import highest, share_by_class
+from graphprune.select.base import Candidates, SelectionRule
 
 
 @register("selection", "top_per_class", source="Schmidt et al., arXiv 2506.09010 (2025)", status="confirmed")

@@ -16,10 +16,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from graphprune import __version__
 from graphprune.errors import InputError
 from graphprune.files import must_exist, read_npz, write_atomic
 from graphprune.runtime.rng import generator
+from graphprune.runtime.version import __version__
 
 _HEADER = f"graphprune checkpoint 1, version {__version__}, blake2b ".encode()
 _DIGEST_BYTES = 32

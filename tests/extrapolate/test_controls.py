@@ -14,8 +14,9 @@ from scipy.stats import rankdata, spearmanr
 
 from graphprune import registry
 from graphprune.extrapolate.base import Looks
-from graphprune.extrapolate.controls.ranks import middle_rank, quantile
+from graphprune.extrapolate.controls.ranks import quantile
 from graphprune.extrapolate.knn import KNNExtrapolator
+from graphprune.runtime.math import middle_rank
 
 from .conftest import Problem
 

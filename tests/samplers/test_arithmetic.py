@@ -14,6 +14,7 @@ from scipy.stats import rankdata
 
 from graphprune.errors import InputError
 from graphprune.registry import create
+from graphprune.runtime.math import relative_ranks
 from graphprune.samplers.base import scores_by_row
 from graphprune.samplers.es import ESSampler, draw_by_weight
 from graphprune.samplers.eswp import ESWPSampler
@@ -25,7 +26,7 @@ from graphprune.samplers.seta import SeTaSampler
 from graphprune.samplers.st_prune import STPruneSampler
 from graphprune.samplers.static import StaticSampler
 from graphprune.samplers.stationarity import roughness, stationarity
-from graphprune.samplers.warm import fill_unseen, relative_ranks
+from graphprune.samplers.warm import fill_unseen
 from graphprune.scores.st_complexity import complexity_parts
 from graphprune.select.base import Selection
 from graphprune.table import ScoreTable

@@ -16,7 +16,8 @@ from graphprune.errors import InputError
 from graphprune.graph.kmeans import kmeans
 from graphprune.graph.knn import KNNGraph
 from graphprune.registry import create
-from graphprune.select.base import count_kept, highest, share_by_class
+from graphprune.runtime.math import highest, share_by_class
+from graphprune.select.base import count_kept
 from graphprune.table import ScoreTable
 
 

@@ -7,12 +7,13 @@ from typing import ClassVar
 from torch import Tensor
 
 from graphprune.extrapolate.base import Inputs
-from graphprune.extrapolate.controls.ranks import RankControl, middle_rank
+from graphprune.extrapolate.controls.ranks import RankControl
 from graphprune.extrapolate.controls.seed_confidence import doubt
 from graphprune.extrapolate.controls.seed_entropy import entropy
 from graphprune.extrapolate.knn import KNNExtrapolator
 from graphprune.options import Count
 from graphprune.registry import register
+from graphprune.runtime.math import middle_rank
 
 
 @register("extrapolator", "rank_sum", source="control", status="ours")

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from graphprune.extrapolate.base import Extrapolator, Inputs
+from graphprune.runtime.math import middle_rank
 
 
 class RankControl(Extrapolator):
@@ -43,15 +44,6 @@ class RankControl(Extrapolator):
 
     def _predict_std(self) -> Tensor:
         return torch.full_like(self.values_, self.residual_std_)
-
-
-def middle_rank(values: Tensor, among: Tensor) -> Tensor:
-    """Share of ``among [M]`` below each of ``values [N]``, equal ones half: ``[N]`` float64 in 0..1."""
-    among = among.sort().values
-    values = values.contiguous()
-    below = torch.searchsorted(among, values)
-    upto = torch.searchsorted(among, values, right=True)
-    return (below + upto).to(torch.float64) / (2 * len(among))
 
 
 def quantile(values: Tensor, shares: Tensor) -> Tensor:

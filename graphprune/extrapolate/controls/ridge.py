@@ -11,9 +11,10 @@ from pydantic import Field
 from torch import Tensor
 
 from graphprune.extrapolate.base import Extrapolator, Inputs
-from graphprune.extrapolate.features import Features, check_features, node_features, standardize
+from graphprune.extrapolate.features import Features, check_features, node_features
 from graphprune.registry import register
 from graphprune.runtime.facts import JobFacts
+from graphprune.runtime.math import standardize
 
 Penalty = Annotated[float, Field(gt=0, le=1e12)]
 

@@ -16,6 +16,7 @@ from graphprune.files import must_exist
 from graphprune.options import Count, NonNegative, Part, Rate
 from graphprune.registry import register
 from graphprune.runtime.facts import JobFacts
+from graphprune.runtime.math import standardize
 from graphprune.runtime.rng import generator
 from graphprune.train.paradigms.supervised import Supervised
 
@@ -89,7 +90,7 @@ class Unsupervised(Supervised):
         if n < classes:
             raise InputError(f"unsupervised: {n} samples cannot make {classes} classes; use fewer")
         draws = generator(seed, "turtle", device=spaces[0].device)
-        points = [standardised(space) for space in spaces]
+        points = [standardize(space.to(torch.float32)) for space in spaces]
         encoders = [torch.randn(z.shape[1], classes, generator=draws, device=z.device) for z in points]
         judges = [torch.zeros_like(weight) for weight in encoders]
         if not all(bool(z.any()) for z in points):
@@ -122,13 +123,6 @@ def soft_labels(spaces: Sequence[Tensor], encoders: Sequence[Tensor]) -> Tensor:
     """The labelling ``[N, C]``: the mean of the spaces' softmax with weight-normalised columns."""
     parts = [softmax(z @ (w / w.norm(dim=0)), dim=1) for z, w in zip(spaces, encoders, strict=True)]
     return torch.stack(parts).mean(dim=0)
-
-
-def standardised(space: Tensor) -> Tensor:
-    """Columns with mean 0 and standard deviation 1; constant ones are 0."""
-    space = space.to(torch.float32)
-    spread = space.std(dim=0, unbiased=False)
-    return (space - space.mean(dim=0)) / torch.where(spread > 0, spread, 1)
 
 
 def _disagreement(spaces: Sequence[Tensor], judges: Sequence[Tensor], target: Tensor) -> Tensor:
