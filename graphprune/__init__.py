@@ -1,42 +1,30 @@
 """Score a small seed of the data, let a graph extend the scores to all of it, train on what matters."""
 
-from __future__ import annotations
+from typing import TYPE_CHECKING
 
-from importlib import import_module
-from typing import Any
+from graphprune.runtime.lazy import lazy_exports
+from graphprune.runtime.version import __version__ as __version__
 
-__version__ = "0.1.0"
+if TYPE_CHECKING:
+    from graphprune.config.job import Config as Config
+    from graphprune.config.load import load_config as load_config
+    from graphprune.config.load import parse_config as parse_config
+    from graphprune.data.base import Data as Data
+    from graphprune.data.map_style import data_from_datasets as data_from_datasets
+    from graphprune.embed.module import embed_samples as embed_samples
+    from graphprune.errors import InputError as InputError
+    from graphprune.evaluation.agreement import evaluate as evaluate
+    from graphprune.extrapolate.base import Inputs as Inputs
+    from graphprune.graph.knn import KNNGraph as KNNGraph
+    from graphprune.jobs.pipeline import run as run
+    from graphprune.jobs.result import RunResult as RunResult
+    from graphprune.registry import create as create
+    from graphprune.registry import entries as entries
+    from graphprune.registry import register as register
+    from graphprune.scores.recorder import Recorder as Recorder
+    from graphprune.select.base import Selection as Selection
+    from graphprune.table import ScoreTable as ScoreTable
+    from graphprune.train.loop import train_model as train_model
+    from graphprune.train.paradigms.base import Paradigm as Paradigm
 
-# Imported on first use, so that the command line answers --help without loading torch.
-_HOMES = {
-    "Config": "graphprune.config.job",
-    "Data": "graphprune.data.base",
-    "Inputs": "graphprune.extrapolate.base",
-    "InputError": "graphprune.errors",
-    "KNNGraph": "graphprune.graph.knn",
-    "Paradigm": "graphprune.train.paradigms.base",
-    "Recorder": "graphprune.scores.recorder",
-    "ScoreTable": "graphprune.table",
-    "Selection": "graphprune.select.base",
-    "create": "graphprune.registry",
-    "data_from_datasets": "graphprune.data.map_style",
-    "embed_samples": "graphprune.embed.module",
-    "entries": "graphprune.registry",
-    "evaluate": "graphprune.evaluation.agreement",
-    "load_config": "graphprune.config.load",
-    "parse_config": "graphprune.config.load",
-    "register": "graphprune.registry",
-    "run": "graphprune.jobs.pipeline",
-    "train_model": "graphprune.train.loop",
-}
-__all__ = sorted(_HOMES)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'graphprune' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__, __all__ = lazy_exports(__name__)

@@ -225,14 +225,14 @@ def test_the_sentence(kind: str, name: str, options: dict[str, Any], sentence: s
 
 
 def test_numpy_scalars_and_positions_are_welcome() -> None:
-    from graphprune.samplers.infobatch import InfoBatchSampler
+    from graphprune.samplers.infobatch import InfoBatch
 
-    sampler = InfoBatchSampler(np.int64(5), r=np.float32(0.25), scores=np.arange(5.0), epochs=2)
+    sampler = InfoBatch(np.int64(5), r=np.float32(0.25), scores=np.arange(5.0), epochs=2)
     assert (sampler.n, type(sampler.n), sampler.r) == (5, int, 0.25)
     with pytest.raises(InputError, match="sampler 'infobatch' needs epochs"):
-        InfoBatchSampler(5)
+        InfoBatch(5)
     with pytest.raises(InputError, match="give each option once"):
-        InfoBatchSampler(5, n=5, epochs=1)
+        InfoBatch(5, n=5, epochs=1)
 
 
 def test_the_temperature_may_be_infinite() -> None:

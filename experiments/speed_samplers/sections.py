@@ -19,7 +19,7 @@ from graphprune.graph.spectral import fiedler_vector
 from graphprune.models.resnet import ResNet18, ResNet20
 from graphprune.registry import create
 from graphprune.samplers.base import EpochSampler
-from graphprune.samplers.gstds import GSTDSSampler
+from graphprune.samplers.gstds import GSTDS
 
 N = 1_280_000
 
@@ -111,7 +111,7 @@ def gstds(repeats: int, scale: float) -> dict[str, Any]:
         torch.randn(256, 512, generator=draws) + groups[torch.randint(10, (256,), generator=draws)]
     )
     rows = torch.arange(256)
-    sampler = GSTDSSampler(256, epochs=1, embeddings=features)
+    sampler = GSTDS(256, epochs=1, embeddings=features)
     full = laplacian(similarity(features))
     step = median_seconds(train_step(ResNet20(in_channels=3, num_classes=10), 256), repeats)
     ours = median_seconds(lambda: sampler.choose(rows), 20 * repeats, warm=5)

@@ -28,7 +28,7 @@ from graphprune.data.base import TensorSamples
 from graphprune.registry import create, get
 from graphprune.runtime.process import prepare_process
 from graphprune.runtime.rng import isolated_rng
-from graphprune.samplers.random import RandomSampler
+from graphprune.samplers.random import Random
 from graphprune.scores.recorder import Recorder
 from graphprune.train.checkpoint import Checkpoint
 from graphprune.train.loop import train_model
@@ -101,7 +101,7 @@ def ours(name: str, samples: TensorSamples, precision: str, *, watched: bool) ->
         scores["online"] = create("score", "dynamic_uncertainty_online", window=2, skip=0)
         recorder = Recorder(scores, torch.arange(n), epochs=3, num_classes=10)
         tracker = JsonlTracker(log, "speed")
-    sampler = create("sampler", "infobatch", n=n, epochs=3) if watched else RandomSampler(n, epochs=1)
+    sampler = create("sampler", "infobatch", n=n, epochs=3) if watched else Random(n, epochs=1)
     train_model(
         network(name),
         samples,

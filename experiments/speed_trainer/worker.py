@@ -9,7 +9,7 @@ import torch
 
 from experiments.speed_trainer.sections import BATCH, CPU, LR, images, network
 from graphprune.config.training import OptimisationConfig
-from graphprune.samplers.random import RandomSampler
+from graphprune.samplers.random import Random
 from graphprune.train.loop import train_model
 from graphprune.train.paradigms.supervised import Supervised
 from graphprune.train.process_group import ProcessGroup
@@ -26,7 +26,7 @@ def main(out: Path, n: int) -> None:
         if not moments and fraction >= 1 / 3:
             moments.append(time.perf_counter())
 
-    sampler = RandomSampler(n, epochs=3)
+    sampler = Random(n, epochs=3)
     result = train_model(
         network("small_cnn", groups=True),
         samples,

@@ -39,7 +39,7 @@ class Auto(Extrapolator):
 
     The looks are ``seed_run`` (best: a seed run with ``background`` has seen every sample), else ``probes``.
     Windows have no classes: there the one signal is the ST-complexity of the seed model's forecast errors on every
-    window (see `SeedErrorsControl`), which also is what g goes by.
+    window (see `SeedErrors`), which also is what g goes by.
     The standard deviation of every prediction is the root mean square error on seeds left out in 3 folds.
 
     Args:

@@ -18,7 +18,7 @@ from graphprune.registry import register
 
 
 @register("extrapolator", "knn", source="Schmidt et al., arXiv 2506.09010 (2025)", status="confirmed")
-class KNNExtrapolator(Extrapolator):
+class KNN(Extrapolator):
     r"""Weighted mean of the scores of the k nearest seeds.
 
     .. math:: \hat s_i = \sum_{j \in N_k(i)} w_{ij} s_j, \qquad w_{ij} = \mathrm{softmax}_j(-d_{ij} / \tau)

@@ -17,7 +17,7 @@ from graphprune.select.base import check_keep
 
 
 @register("sampler", "es", source="Cheng, Li & Bian, arXiv 2509.23461 (2025)", status="abstract")
-class ESSampler(EpochSampler):
+class ES(EpochSampler):
     r"""Evolved sampling: draw part of each meta-batch by weights that smooth losses and their changes.
 
     .. math:: w_i = \beta_1 s_i + (1 - \beta_1) l_i; \qquad

@@ -8,15 +8,15 @@ from torch import Tensor
 from graphprune.options import Count, Epochs, Keep, Part, Seed, Share
 from graphprune.registry import register
 from graphprune.runtime.rng import generator
-from graphprune.samplers.es import ESSampler, draw_by_weight
+from graphprune.samplers.es import ES, draw_by_weight
 from graphprune.select.base import count_kept
 
 
 @register("sampler", "eswp", source="Cheng, Li & Bian, arXiv 2509.23461 (2025)", status="abstract")
-class ESWPSampler(ESSampler):
+class ESWP(ES):
     """Evolved sampling with pruning: an epoch starts from ``(1 - r) n`` samples drawn with probability ~ w.
 
-    Everything else is as in `ESSampler`; the plain epochs at either end take all samples. Where ``anneal`` comes
+    Everything else is as in `ES`; the plain epochs at either end take all samples. Where ``anneal`` comes
     to less than half an epoch, the first is plain all the same, so that no sample stays unseen (with ``anneal=0``
     none is).
 
@@ -26,7 +26,7 @@ class ESWPSampler(ESSampler):
         keep: Fraction of a meta-batch that is trained on (default: 1/4).
         b1, b2: Smoothing (default: 0.2 and 0.8).
         anneal: Fraction of plain epochs at either end (default: 0.05).
-        scores: Warm-start scores ``[n]``, as in `ESSampler`.
+        scores: Warm-start scores ``[n]``, as in `ES`.
 
     Cost: O(n log n) an epoch, O(B log B) a step, two float32 per sample.
     """

@@ -20,7 +20,7 @@ from graphprune.samplers.base import EpochSampler
 
 
 @register("sampler", "gstds", source="after Sharifi & Harati, arXiv 2507.04269 (2025)", status="ours")
-class GSTDSSampler(EpochSampler):
+class GSTDS(EpochSampler):
     r"""Graph-spectral selection: score each sample of a batch by the Fiedler vector of the batch's graph.
 
     graphprune formulation, after Sharifi & Harati (2025), of which only the abstract was available; no
@@ -114,7 +114,7 @@ class GSTDSSampler(EpochSampler):
 
 
 def positions(vector: Tensor, count: int, rule: str) -> Tensor:
-    """``count`` positions of a Fiedler vector ``[B]`` by a rule of `GSTDSSampler`.
+    """``count`` positions of a Fiedler vector ``[B]`` by a rule of `GSTDS`.
 
     >>> positions(torch.tensor([0.6, 0.1, -0.7, 0.2]), 2, "balanced").tolist()
     [2, 0]

@@ -14,7 +14,7 @@ from graphprune.samplers.warm import check_scores, fill_unseen
 
 
 @register("sampler", "infobatch", source="Qin et al., ICLR 2024, arXiv 2303.04947", status="confirmed")
-class InfoBatchSampler(EpochSampler):
+class InfoBatch(EpochSampler):
     r"""InfoBatch: unbiased dynamic pruning by the last loss of each sample.
 
     .. math:: L = \{i : l_i < \bar l\}; \quad i \in L \text{ is kept with probability } 1 - r,

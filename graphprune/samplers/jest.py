@@ -16,7 +16,7 @@ from graphprune.samplers.warm import check_scores
 
 
 @register("sampler", "jest", source="Evans et al., NeurIPS 2024, arXiv 2406.17711", status="confirmed")
-class JESTSampler(EpochSampler):
+class JEST(EpochSampler):
     r"""JEST: keep the most learnable part of each meta-batch, jointly where losses couple pairs.
 
     Learnability is the learner's loss minus the reference model's. For losses of single samples (``choose``

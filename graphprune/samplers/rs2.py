@@ -13,7 +13,7 @@ from graphprune.select.base import check_keep, count_kept
 
 
 @register("sampler", "rs2", source="Okanovic et al., ICLR 2024, arXiv 2305.18424", status="confirmed")
-class RS2Sampler(EpochSampler):
+class RS2(EpochSampler):
     """Repeated random sampling: a fresh random subset every epoch.
 
     Without replacement (the default) a round is one permutation cut into ``ceil(n / count)`` epochs. The last
@@ -28,7 +28,7 @@ class RS2Sampler(EpochSampler):
 
     Cost: O(n) a round without replacement, O(n) an epoch with it; one int64 per sample.
 
-    >>> sampler = RS2Sampler(5, keep=0.4, epochs=3)
+    >>> sampler = RS2(5, keep=0.4, epochs=3)
     >>> seen = set()
     >>> for epoch in range(3):
     ...     sampler.set_epoch(epoch)

@@ -19,7 +19,7 @@ from graphprune.select.base import count_kept
 
 
 @register("sampler", "score_weighted", source="graphprune", status="ours")
-class ScoreWeightedSampler(EpochSampler):
+class ScoreWeighted(EpochSampler):
     r"""A fresh draw every epoch, without replacement, with probability ~ a prior made of the scores.
 
     .. math:: p_i \propto (1 - \text{uniform}) \, \pi_i / \bar \pi + \text{uniform}

@@ -18,7 +18,7 @@ from graphprune.select.base import count_kept
 
 
 @register("sampler", "seta", source="Zhou et al., CVPR 2025, arXiv 2503.13385", status="confirmed")
-class SeTaSampler(EpochSampler):
+class SeTa(EpochSampler):
     """SeTa: a random part of the data, and of it a window of loss groups that slides from easy to hard.
 
     Each epoch draws ``(1 - r) n`` samples, splits their last losses into ``groups`` by k-means and trains on

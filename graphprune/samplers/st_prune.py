@@ -15,7 +15,7 @@ from graphprune.scores.st_complexity import beside_linked, combined, complexity_
 
 
 @register("sampler", "st_prune", source="after Chen et al., arXiv 2602.19113 (2026)", status="ours")
-class STPruneSampler(EpochSampler):
+class STPrune(EpochSampler):
     r"""Dynamic pruning of spatio-temporal windows by complexity, with stationarity-aware weights.
 
     graphprune formulation, after Chen et al. (2026), of which only the abstract was available; no parity is

@@ -41,7 +41,7 @@ def read_state(sampler: EpochSampler, state: Any) -> SavedState:
 
 
 class _MisfitError(Exception):
-    """What is wrong with the state, to follow 'the state of InfoBatchSampler'."""
+    """What is wrong with the state, to follow 'the state of InfoBatch'."""
 
 
 def _read(sampler: EpochSampler, state: Any) -> SavedState:

@@ -14,7 +14,7 @@ from graphprune.data.base import TensorSamples
 from graphprune.data.load import load_data
 from graphprune.data.relabelled import Relabelled
 from graphprune.runtime.rng import isolated_rng
-from graphprune.samplers.random import RandomSampler
+from graphprune.samplers.random import Random
 from graphprune.train.loop import train_model
 from graphprune.train.paradigms.supervised import Supervised
 
@@ -49,7 +49,7 @@ def test_trained_weights_do_not_depend_on_the_placement():
         with isolated_rng(0, "model"):
             model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(64, 3))
         settings = OptimisationConfig(epochs=2, batch_size=16, lr=0.1, augment=("crop",), workers=workers)
-        sampler = RandomSampler(N, epochs=2)
+        sampler = Random(N, epochs=2)
         train_model(model, samples(placement), Supervised(), sampler, settings, seed=0, device=CPU)
         weights.append(torch.cat([p.detach().flatten() for p in model.parameters()]))
     assert torch.equal(weights[0], weights[1])

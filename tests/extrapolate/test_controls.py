@@ -15,7 +15,7 @@ from scipy.stats import rankdata, spearmanr
 from graphprune import registry
 from graphprune.extrapolate.base import Looks
 from graphprune.extrapolate.controls.ranks import quantile
-from graphprune.extrapolate.knn import KNNExtrapolator
+from graphprune.extrapolate.knn import KNN
 from graphprune.runtime.math import middle_rank
 
 from .conftest import Problem
@@ -71,7 +71,7 @@ def test_order_and_scale(name: str, problem: Problem) -> None:
 def test_rank_sum_adds_ranks(problem: Problem) -> None:
     values, known = predict("rank_sum", problem), signals(problem)
     # The seeds' own scores stand in predict(); the ranks want what kNN would say of them.
-    knn = KNNExtrapolator().fit(problem.inputs, problem.seeds, problem.seed_scores)._predict().numpy()
+    knn = KNN().fit(problem.inputs, problem.seeds, problem.seed_scores)._predict().numpy()
     parts = known["seed_entropy"].round(7), known["seed_confidence"].round(7), knn
     total = sum(rankdata(part) for part in parts)[problem.unseen]
     assert spearmanr(values[problem.unseen], total).statistic > 0.9999

@@ -14,7 +14,7 @@ from graphprune.extrapolate.controls.mlp import MLP
 from graphprune.extrapolate.controls.ridge import Ridge
 from graphprune.extrapolate.features import node_features
 from graphprune.extrapolate.gcn import GCN, receptive_field
-from graphprune.extrapolate.knn import KNNExtrapolator
+from graphprune.extrapolate.knn import KNN
 from graphprune.extrapolate.network import Dropout
 from graphprune.graph.propagate import gcn_table
 
@@ -39,7 +39,7 @@ def dense_adjacency(problem: Problem) -> np.ndarray:
 @pytest.mark.parametrize("normalize", [False, True])
 @pytest.mark.parametrize("labels", [False, True])
 def test_knn(problem: Problem, normalize: bool, labels: bool) -> None:
-    method = KNNExtrapolator(k=5, temperature=0.5, normalize=normalize, labels=labels)
+    method = KNN(k=5, temperature=0.5, normalize=normalize, labels=labels)
     values, std = method.fit(problem.inputs, problem.seeds, problem.seed_scores).predict(return_std=True)
     x = problem.inputs.embeddings.numpy().astype(np.float64)
     if normalize:
@@ -60,7 +60,7 @@ def test_knn(problem: Problem, normalize: bool, labels: bool) -> None:
 def test_knn_far_from_everything_does_not_underflow(problem: Problem) -> None:
     far = problem.inputs.embeddings * 1e4
     inputs = dataclasses.replace(problem.inputs, embeddings=far)
-    method = KNNExtrapolator(k=5, normalize=False, labels=True)
+    method = KNN(k=5, normalize=False, labels=True)
     assert np.isfinite(method.fit(inputs, problem.seeds, problem.seed_scores).predict()).all()
 
 

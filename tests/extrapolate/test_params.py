@@ -11,7 +11,7 @@ from torch import Tensor
 from graphprune.errors import InputError
 from graphprune.extrapolate.base import Extrapolator, Inputs
 from graphprune.extrapolate.ensemble import Ensemble
-from graphprune.extrapolate.knn import KNNExtrapolator
+from graphprune.extrapolate.knn import KNN
 
 
 class Doubled(Extrapolator):
@@ -31,12 +31,12 @@ class Doubled(Extrapolator):
 
 
 def test_nested_arguments_are_read_and_set_by_two_underscores() -> None:
-    method = Doubled(inner=KNNExtrapolator(k=7))
+    method = Doubled(inner=KNN(k=7))
     assert method.get_params()["inner__k"] == 7
     assert set(method.get_params(deep=False)) == {"inner", "factor"}
     copy = clone(method).set_params(factor=3.0, inner__k=9)
     assert (copy.factor, copy.inner.k, method.inner.k, method.factor) == (3.0, 9, 7, 2.0)
-    swapped = method.set_params(inner__k=4, inner=KNNExtrapolator(k=1, labels=False))
+    swapped = method.set_params(inner__k=4, inner=KNN(k=1, labels=False))
     assert (swapped.inner.k, swapped.inner.labels) == (4, False)
     with pytest.raises(InputError, match="'inner__kk'"):
         method.set_params(inner__kk=3)

@@ -16,15 +16,15 @@ from graphprune.errors import InputError
 from graphprune.registry import create
 from graphprune.runtime.math import relative_ranks
 from graphprune.samplers.base import scores_by_row
-from graphprune.samplers.es import ESSampler, draw_by_weight
-from graphprune.samplers.eswp import ESWPSampler
-from graphprune.samplers.gstds import GSTDSSampler, positions
-from graphprune.samplers.infobatch import InfoBatchSampler
-from graphprune.samplers.jest import JESTSampler, joint_draw
-from graphprune.samplers.score_weighted import ScoreWeightedSampler
-from graphprune.samplers.seta import SeTaSampler
-from graphprune.samplers.st_prune import STPruneSampler
-from graphprune.samplers.static import StaticSampler
+from graphprune.samplers.es import ES, draw_by_weight
+from graphprune.samplers.eswp import ESWP
+from graphprune.samplers.gstds import GSTDS, positions
+from graphprune.samplers.infobatch import InfoBatch
+from graphprune.samplers.jest import JEST, joint_draw
+from graphprune.samplers.score_weighted import ScoreWeighted
+from graphprune.samplers.seta import SeTa
+from graphprune.samplers.st_prune import STPrune
+from graphprune.samplers.static import Static
 from graphprune.samplers.stationarity import roughness, stationarity
 from graphprune.samplers.warm import fill_unseen
 from graphprune.scores.st_complexity import complexity_parts
@@ -59,7 +59,7 @@ LOSSES = torch.tensor([0.1, 0.9, 0.2, 3.0, 0.4, 2.0, 0.3, 1.5, 0.05, 0.6])
 def test_infobatch_expects_the_full_gradient(r: float) -> None:
     """Over an epoch the expected weighted sum of any per-sample gradients is their plain sum."""
     seeds = 1500
-    counts = weighted_counts(lambda seed: InfoBatchSampler(10, r=r, epochs=10, seed=seed), LOSSES, seeds)
+    counts = weighted_counts(lambda seed: InfoBatch(10, r=r, epochs=10, seed=seed), LOSSES, seeds)
     easy = LOSSES.mean() > LOSSES
     assert (counts[~easy] == 1).all()
     # A kept easy row counts 1 / (1 - r) with probability 1 - r: standard error sqrt(r / (1 - r) / seeds).
@@ -74,7 +74,7 @@ def test_infobatch_keeps_an_exact_number_as_the_authors_draw_it(r: float, kept_e
     """7 of the 10 losses are below the mean, .905: int((1 - r) 7) of them stay, each equally often."""
     seeds, counts = 600, torch.zeros(10)
     for seed in range(seeds):
-        sampler = second_epoch(InfoBatchSampler(10, r=r, exact=True, epochs=10, seed=seed), LOSSES)
+        sampler = second_epoch(InfoBatch(10, r=r, exact=True, epochs=10, seed=seed), LOSSES)
         assert len(sampler) == 3 + kept_easy
         counts[sampler.order] += 1
     assert (counts[[3, 5, 7]] == seeds).all()
@@ -86,7 +86,7 @@ def test_infobatch_keeps_an_exact_number_as_the_authors_draw_it(r: float, kept_e
 
 
 def test_infobatch_prunes_when_and_whom_it_should() -> None:
-    sampler = InfoBatchSampler(10, r=0.999999, epochs=8, delta=0.75)
+    sampler = InfoBatch(10, r=0.999999, epochs=8, delta=0.75)
     lengths = []
     for epoch in range(8):
         sampler.set_epoch(epoch)
@@ -101,7 +101,7 @@ def test_infobatch_prunes_when_and_whom_it_should() -> None:
 
 
 def test_infobatch_keeps_stale_losses_and_unseen_rows() -> None:
-    sampler = InfoBatchSampler(4, r=0.5, epochs=10)
+    sampler = InfoBatch(4, r=0.5, epochs=10)
     sampler.update(torch.tensor([0, 1]), torch.tensor([1.0, 5.0]))
     sampler.update(torch.tensor([1, 2]), torch.tensor([float("nan"), 2.0]))
     assert sampler.losses[[0, 2]].tolist() == [1, 2]  # rows 1 and 3 have no finite loss: they are kept
@@ -152,7 +152,7 @@ def test_relative_ranks_are_mean_ranks(values: list[int]) -> None:
 
 def test_es_follows_its_recursions() -> None:
     n, b1, b2 = 6, 0.3, 0.7
-    sampler = ESSampler(n, b1=b1, b2=b2, keep=0.5, anneal=0.1, epochs=10)
+    sampler = ES(n, b1=b1, b2=b2, keep=0.5, anneal=0.1, epochs=10)
     s, w = [1 / n] * n, [1 / n] * n
     rng = np.random.default_rng(0)
     for epoch in range(10):
@@ -176,7 +176,7 @@ def test_es_follows_its_recursions() -> None:
 def test_es_with_full_smoothing_is_uniform() -> None:
     """b1 = b2 = 1 never learns: every row is kept equally often, whatever its loss."""
     n, epochs = 32, 400
-    sampler = ESSampler(n, b1=1.0, b2=1.0, keep=0.25, anneal=0.0, epochs=epochs)
+    sampler = ES(n, b1=1.0, b2=1.0, keep=0.25, anneal=0.0, epochs=epochs)
     counts = torch.zeros(n)
     for epoch in range(epochs):
         sampler.set_epoch(epoch)
@@ -189,7 +189,7 @@ def test_es_with_full_smoothing_is_uniform() -> None:
     assert len(set(drawn)) > 3
     expected = epochs / 4
     assert ((counts - expected).abs() < 4.5 * (expected * 0.75) ** 0.5).all()
-    eswp = ESWPSampler(n, b1=1.0, b2=1.0, r=0.25, epochs=2000, anneal=0.0)
+    eswp = ESWP(n, b1=1.0, b2=1.0, r=0.25, epochs=2000, anneal=0.0)
     seen = torch.zeros(n)
     for epoch in range(600):
         eswp.set_epoch(epoch)
@@ -200,7 +200,7 @@ def test_es_with_full_smoothing_is_uniform() -> None:
 
 @pytest.mark.parametrize("epochs", [2, 5, 9, 12])
 def test_eswp_looks_at_every_sample_however_few_the_epochs(epochs: int) -> None:
-    sampler = ESWPSampler(400, epochs=epochs)
+    sampler = ESWP(400, epochs=epochs)
     seen = torch.zeros(400, dtype=torch.bool)
     for epoch in range(epochs):
         sampler.set_epoch(epoch)
@@ -211,7 +211,7 @@ def test_eswp_looks_at_every_sample_however_few_the_epochs(epochs: int) -> None:
 
 
 def test_es_leaves_weights_alone_where_a_loss_is_not_finite() -> None:
-    sampler = ESSampler(4, anneal=0.0, keep=0.5, epochs=4)
+    sampler = ES(4, anneal=0.0, keep=0.5, epochs=4)
     rows = torch.arange(4)
     sampler.choose(rows, torch.tensor([1.0, float("nan"), float("inf"), 2.0]))
     assert sampler.s[1] == sampler.s[2] == sampler.w[1] == 0.25
@@ -219,7 +219,7 @@ def test_es_leaves_weights_alone_where_a_loss_is_not_finite() -> None:
 
 
 def test_es_warm_scores_replace_the_first_plain_epochs() -> None:
-    sampler = ESSampler(5, scores=torch.tensor([3.0, 1.0, 2.0, 5.0, 4.0]), anneal=0.25, epochs=4)
+    sampler = ES(5, scores=torch.tensor([3.0, 1.0, 2.0, 5.0, 4.0]), anneal=0.25, epochs=4)
     assert sampler.s.tolist() == [1.0, 0.0, 0.5, 2.0, 1.5]
     assert [sampler.is_plain(epoch) for epoch in range(4)] == [False, False, False, True]
 
@@ -247,7 +247,7 @@ def test_seta_slides_from_easy_to_hard(options: dict[str, Any]) -> None:
     n = 100 * groups
     group = torch.arange(n) % groups
     losses = 10.0 * group + torch.rand(n, generator=torch.Generator().manual_seed(0))
-    sampler = SeTaSampler(n, epochs=40, **options)
+    sampler = SeTa(n, epochs=40, **options)
     size = max(1, round(groups * window))
     trained = set()
     for epoch in range(40):
@@ -275,7 +275,7 @@ def test_seta_groups_heavy_tails_as_sklearn_does(sigma: float) -> None:
         found = KMeans(10, random_state=start).fit(losses[:, None])
         rank = rankdata(found.cluster_centers_[:, 0])[found.labels_] - 1
         theirs.append([((rank >= s) & (rank < s + 5)).mean() for s in range(6)])
-    sampler = SeTaSampler(n, r=0.0, epochs=20)
+    sampler = SeTa(n, r=0.0, epochs=20)
     sampler.update(torch.arange(n), torch.from_numpy(losses))
     for epoch in range(6, 12):  # the window starts at epoch mod 6
         sampler.set_epoch(epoch)
@@ -284,7 +284,7 @@ def test_seta_groups_heavy_tails_as_sklearn_does(sigma: float) -> None:
 
 
 def test_seta_survives_equal_and_unknown_losses() -> None:
-    sampler = SeTaSampler(50, epochs=10, r=0.0)
+    sampler = SeTa(50, epochs=10, r=0.0)
     sampler.update(torch.arange(20), torch.ones(20))
     sampler.set_epoch(3)
     assert len(sampler) == 50
@@ -295,8 +295,8 @@ def test_st_prune_bias_is_as_documented(q: float) -> None:
     """Without rescaling a window of L counts 1 - (1 - q) r in expectation: exactly 1 for q = 1."""
     r, seeds = 0.5, 1500
 
-    def make(seed: int) -> STPruneSampler:
-        return STPruneSampler(10, r=r, stationarity=torch.full((10,), q), rescale=False, epochs=10, seed=seed)
+    def make(seed: int) -> STPrune:
+        return STPrune(10, r=r, stationarity=torch.full((10,), q), rescale=False, epochs=10, seed=seed)
 
     counts = weighted_counts(make, LOSSES, seeds)
     simple = LOSSES.mean() > LOSSES
@@ -308,18 +308,18 @@ def test_st_prune_bias_is_as_documented(q: float) -> None:
 
 def test_st_prune_rescales_to_mean_one_and_each_part_can_be_switched_off() -> None:
     q = torch.linspace(0, 1, 10)
-    rescaled = second_epoch(STPruneSampler(10, stationarity=q, epochs=10), LOSSES)
+    rescaled = second_epoch(STPrune(10, stationarity=q, epochs=10), LOSSES)
     assert rescaled.weights(rescaled.order).mean() == pytest.approx(1)
-    plain = second_epoch(STPruneSampler(10, stationarity=q, rescale=False, epochs=10), LOSSES)
+    plain = second_epoch(STPrune(10, stationarity=q, rescale=False, epochs=10), LOSSES)
     ratio = plain.weights(plain.order) / rescaled.weights(plain.order)
     assert ratio.max() == pytest.approx(ratio.min())
-    unweighed = second_epoch(STPruneSampler(10, stationarity=q, weigh=False, epochs=10), LOSSES)
+    unweighed = second_epoch(STPrune(10, stationarity=q, weigh=False, epochs=10), LOSSES)
     assert unweighed.weights(unweighed.order) is None
-    endless = STPruneSampler(10, r=0.999999, anneal=False, epochs=4)
+    endless = STPrune(10, r=0.999999, anneal=False, epochs=4)
     second_epoch(endless, LOSSES)
     endless.set_epoch(3)
     assert len(endless) == 3
-    losses_only = STPruneSampler(10, a=0, b=0, epochs=4)
+    losses_only = STPrune(10, a=0, b=0, epochs=4)
     assert losses_only.needs_losses
     assert not losses_only.needs_errors
     assert set(second_epoch(losses_only, LOSSES).order.tolist()) >= {3, 5, 7}
@@ -338,13 +338,13 @@ def test_complexity_equals_the_slow_form() -> None:
         raw[2, i] = np.nanstd([np.nanmean(e[t]) for t in range(6)])
     for got, want in zip(complexity_parts(torch.from_numpy(errors)), raw, strict=True):
         assert np.allclose(got.numpy(), want, atol=1e-6)
-    sampler = STPruneSampler(31, a=a, b=b, epochs=4)
+    sampler = STPrune(31, a=a, b=b, epochs=4)
     sampler.update(torch.arange(30), torch.zeros(30), torch.from_numpy(errors))
     z = [(part - part.mean()) / part.std() for part in raw]
     assert np.allclose(sampler.complexity()[:30].numpy(), z[0] + a * z[1] + b * z[2], atol=1e-4)
     assert sampler.complexity()[30] == np.inf
     # One sensor: no spatial part at all, and no division by zero.
-    single = STPruneSampler(4, epochs=4)
+    single = STPrune(4, epochs=4)
     single.update(torch.arange(4), torch.zeros(4), torch.rand(4, 3, 1))
     assert single.complexity().isfinite().all()
     # A window without a single value is not seen.
@@ -380,13 +380,13 @@ def test_stationarity_equals_the_slow_form() -> None:
 
 def test_jest_top_takes_the_largest_excess_loss() -> None:
     reference = torch.tensor([0.5, 0.1, 0.9, 0.2, 0.0, 0.4])
-    sampler = JESTSampler(6, reference_losses=reference, keep=0.5, draw="top", epochs=2)
+    sampler = JEST(6, reference_losses=reference, keep=0.5, draw="top", epochs=2)
     rows = torch.tensor([5, 3, 1, 0, 2, 4])
     losses = torch.tensor([1.0, 0.3, 2.0, 0.4, 3.0, 0.2])
     assert rows[sampler.choose(rows, losses)].tolist() == [5, 1, 2]
     assert sampler.meta_batch(16) == 32
     with pytest.raises(InputError, match="needs reference_losses"):
-        JESTSampler(6).choose(rows, losses)
+        JEST(6).choose(rows, losses)
 
 
 def test_the_joint_draw_follows_pairs() -> None:
@@ -404,7 +404,7 @@ def test_the_joint_draw_follows_pairs() -> None:
     assert {0, 1} == set(sides)
     for count, chunks in ((5, 3), (2, 16), (12, 5)):
         assert len(joint_draw(pairs, count, chunks, torch.Generator().manual_seed(0)).unique()) == count
-    sampler = JESTSampler(12, keep=0.5, epochs=2)
+    sampler = JEST(12, keep=0.5, epochs=2)
     kept = sampler.choose(torch.arange(12), pairs)
     assert len(kept) == 6
     assert len({int(i) // 6 for i in kept}) <= 2
@@ -442,7 +442,7 @@ def test_gstds_rules_keep_what_they_say() -> None:
 
 def test_gstds_ratio_schedules() -> None:
     def ratios(**options: Any) -> list[float]:
-        sampler = GSTDSSampler(8, epochs=5, **options)
+        sampler = GSTDS(8, epochs=5, **options)
         return [round(sampler.filter_ratio(epoch), 4) for epoch in range(6)]
 
     assert ratios(filter=0.4) == [0.4] * 6
@@ -456,25 +456,25 @@ def test_gstds_ratio_schedules() -> None:
 def test_gstds_by_reference_features_and_by_graph_needs_no_forward(graph: Any, loop: Any) -> None:
     rows = torch.randperm(loop.n, generator=torch.Generator().manual_seed(0))[:64]
     embeddings = torch.randn(loop.n, 6, generator=torch.Generator().manual_seed(1))
-    reference = GSTDSSampler(loop.n, epochs=1, embeddings=embeddings, filter=0.75)
-    learner = GSTDSSampler(loop.n, epochs=1, filter=0.75)
+    reference = GSTDS(loop.n, epochs=1, embeddings=embeddings, filter=0.75)
+    learner = GSTDS(loop.n, epochs=1, filter=0.75)
     assert not reference.needs_forward
     assert learner.needs_features
     kept = reference.choose(rows)
     assert len(kept) == 16
     assert torch.equal(kept, learner.choose(rows, features=embeddings[rows]))
-    by_graph = GSTDSSampler(loop.n, epochs=1, graph=graph, filter=0.75)
+    by_graph = GSTDS(loop.n, epochs=1, graph=graph, filter=0.75)
     assert len(by_graph.choose(rows)) == 16
     with pytest.raises(InputError, match="needs losses or features"):
         learner.choose(rows)
     with pytest.raises(InputError, match="embeddings covers 3 samples"):
-        GSTDSSampler(loop.n, epochs=1, embeddings=embeddings[:3])
+        GSTDS(loop.n, epochs=1, embeddings=embeddings[:3])
 
 
 @pytest.mark.parametrize("features", [torch.ones(6, 3), torch.zeros(6, 3), torch.eye(6), -torch.eye(6)])
 def test_gstds_degenerate_batches_keep_their_share(features: torch.Tensor) -> None:
     """Constant, zero and mutually orthogonal features: nothing to tell apart, still exactly half is kept."""
-    sampler = GSTDSSampler(6, epochs=1, filter=0.5)
+    sampler = GSTDS(6, epochs=1, filter=0.5)
     kept = [sampler.choose(torch.arange(6), features=features) for _ in range(2)]
     assert len(kept[0]) == 3
     assert torch.equal(*kept)
@@ -494,14 +494,14 @@ def test_score_weighted_draws_by_its_prior(prior: Any) -> None:
         "linear": values,
     }[prior]
     want = 0.8 * weight / weight.sum() + 0.2 / 4
-    sampler = ScoreWeightedSampler(4, scores=scores, prior=prior, uniform=0.2, keep=0.25, epochs=9)
+    sampler = ScoreWeighted(4, scores=scores, prior=prior, uniform=0.2, keep=0.25, epochs=9)
     assert sampler.probabilities.tolist() == pytest.approx(want.tolist(), rel=1e-5)
     counts = np.zeros(4)
     for epoch in range(3000):
         sampler.set_epoch(epoch)
         counts[sampler.order.numpy()] += 1
     assert np.abs(counts / 3000 - want).max() < 4.5 * 0.5 / 3000**0.5
-    constant = ScoreWeightedSampler(4, scores=torch.ones(4), prior=prior)
+    constant = ScoreWeighted(4, scores=torch.ones(4), prior=prior)
     assert constant.probabilities.tolist() == pytest.approx([0.25] * 4)
 
 
@@ -582,12 +582,12 @@ def test_the_kept_fraction_is_what_was_asked(
 def test_a_selection_becomes_a_sampler_by_ids() -> None:
     ids = np.array([3, 8, 20, 41])
     selection = Selection(np.array([8, 41]), np.array([2.0, 0.5], dtype=np.float32))
-    sampler = StaticSampler.from_selection(selection, ids)
+    sampler = Static.from_selection(selection, ids)
     assert sorted(sampler.order.tolist()) == [1, 3]
     assert sampler.weights(torch.tensor([3, 1])).tolist() == [0.5, 2.0]
     with pytest.raises(InputError, match="selection: 1 of 1 ids are not among the 4"):
-        StaticSampler.from_selection(Selection(np.array([9]), np.ones(1, dtype=np.float32)), ids)
+        Static.from_selection(Selection(np.array([9]), np.ones(1, dtype=np.float32)), ids)
     with pytest.raises(InputError, match="more than once"):
-        StaticSampler(4, rows=torch.tensor([1, 1]))
+        Static(4, rows=torch.tensor([1, 1]))
     with pytest.raises(InputError, match="training samples: 1 of 4 ids"):
         scores_by_row(ScoreTable([3, 8, 20], [1.0, 2.0, 3.0], True), ids)

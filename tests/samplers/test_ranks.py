@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from graphprune.errors import InputError
-from graphprune.samplers.infobatch import InfoBatchSampler
+from graphprune.samplers.infobatch import InfoBatch
 
 WORKER = textwrap.dedent(
     """
@@ -73,7 +73,7 @@ def test_two_processes_share_one_history(tmp_path: Path) -> None:
             same = torch.equal(value, theirs["state"][key]) if torch.is_tensor(value) else True
             assert same, (name, key)
     # An epoch of 101 rows leaves one out on two ranks, so that one loss of the last epoch may be stale.
-    alone = InfoBatchSampler(101, epochs=8)
+    alone = InfoBatch(101, epochs=8)
     for epoch in range(5):
         alone.set_epoch(epoch)
         alone.update(alone.order, (alone.order * 0.618 + epoch).frac())
@@ -82,7 +82,7 @@ def test_two_processes_share_one_history(tmp_path: Path) -> None:
 
 
 def test_a_shard_without_processes_is_refused_when_it_must_exchange() -> None:
-    sampler = InfoBatchSampler(10, epochs=4).shard(0, 2)
+    sampler = InfoBatch(10, epochs=4).shard(0, 2)
     sampler.update(sampler.order, torch.ones(5))
     with pytest.raises(InputError, match="not initialised"):
         sampler.set_epoch(1)
@@ -91,4 +91,4 @@ def test_a_shard_without_processes_is_refused_when_it_must_exchange() -> None:
 @pytest.mark.parametrize(("rank", "world"), [(2, 2), (-1, 2), (0, 11)])
 def test_impossible_shards_are_refused(rank: int, world: int) -> None:
     with pytest.raises(InputError, match="does not fit 10 samples"):
-        InfoBatchSampler(10, epochs=4).shard(rank, world)
+        InfoBatch(10, epochs=4).shard(rank, world)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from graphprune.errors import InputError
-from graphprune.samplers.st_prune import STPruneSampler
+from graphprune.samplers.st_prune import STPrune
 
 # Four windows of equal level: one is plain, one differs over sensors, one over time, one over both.
 ERRORS = torch.ones(4, 2, 2)
@@ -15,9 +15,9 @@ ERRORS[2] += torch.tensor([[0.5, 0.5], [-0.5, -0.5]])
 ERRORS[3] += torch.tensor([[0.9, 0.0], [0.0, -0.9]])
 
 
-def taught(errors: torch.Tensor = ERRORS, **options: object) -> STPruneSampler:
+def taught(errors: torch.Tensor = ERRORS, **options: object) -> STPrune:
     """A sampler at its second epoch that has heard the errors of the first."""
-    sampler = STPruneSampler(len(errors), epochs=8, r=0.999999, **options)  # type: ignore[arg-type]
+    sampler = STPrune(len(errors), epochs=8, r=0.999999, **options)  # type: ignore[arg-type]
     sampler.set_epoch(0)
     rows = sampler.order
     sampler.update(rows, errors[rows].flatten(1).mean(dim=1), errors[rows])
@@ -55,7 +55,7 @@ def test_weights_rescaling_and_annealing_each_have_a_switch() -> None:
     r = {"r": 0.0}  # nothing is left out, so that all weights are seen; the factor of L is then 1
 
     def weights(**options: object) -> torch.Tensor | None:
-        sampler = STPruneSampler(4, epochs=8, stationarity=q, **{"r": 0.5, **options})  # type: ignore[arg-type]
+        sampler = STPrune(4, epochs=8, stationarity=q, **{"r": 0.5, **options})  # type: ignore[arg-type]
         sampler.set_epoch(0)
         sampler.update(torch.arange(4), None, ERRORS)
         sampler.set_epoch(1)
@@ -83,4 +83,4 @@ def test_windows_of_single_sensors_spread_over_their_linked_ones() -> None:
     # The std over both sensors is 0 at the first start and 0.5 at the second: standardised -1 and 1.
     torch.testing.assert_close(beside, level + torch.tensor([-1.0, -1.0, 1.0, 1.0]))
     with pytest.raises(InputError, match="links cover 3 windows of 4"):
-        STPruneSampler(4, epochs=8, links=links[:3])
+        STPrune(4, epochs=8, links=links[:3])

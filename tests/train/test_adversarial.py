@@ -12,7 +12,7 @@ from graphprune.errors import InputError
 from graphprune.jobs.pipeline import run
 from graphprune.registry import create
 from graphprune.runtime.rng import isolated_rng
-from graphprune.samplers.random import RandomSampler
+from graphprune.samplers.random import Random
 from graphprune.scores.recorder import Recorder
 from graphprune.train.loop import train_model
 from graphprune.train.paradigms.adversarial import Adversarial, robust_accuracy
@@ -105,7 +105,7 @@ def test_attacks_are_counted_and_every_pass_is_really_made(options, trained, obs
     net = Net()
     paradigm = Adversarial(steps=2, epsilon=0.1, step=0.05, **options)
     settings = OptimisationConfig(epochs=2, batch_size=3, lr=0.01)
-    sampler = RandomSampler(6, epochs=2)
+    sampler = Random(6, epochs=2)
     result = train_model(net, samples, paradigm, sampler, settings, seed=0, device=CPU, recorder=recorder)
     assert result.cost.trained_samples == 12
     assert result.cost.forward_samples == 12 * trained
@@ -128,7 +128,7 @@ def test_adversarial_training_withstands_what_plain_training_does_not():
         with isolated_rng(0, "model"):
             model = nn.Linear(41, 2)
         settings = OptimisationConfig(epochs=5, batch_size=50, lr=0.1, weight_decay=0)
-        train_model(model, samples, paradigm, RandomSampler(400, epochs=5), settings, seed=0, device=CPU)
+        train_model(model, samples, paradigm, Random(400, epochs=5), settings, seed=0, device=CPU)
         robust.append(robust_accuracy(model, samples, attack, seed=0, device=CPU))
     assert robust[1] > 0.9
     assert robust[0] < robust[1] - 0.2

@@ -9,7 +9,7 @@ from graphprune.data.base import TensorSamples
 from graphprune.errors import InputError
 from graphprune.registry import create, entries
 from graphprune.runtime.rng import isolated_rng
-from graphprune.samplers.random import RandomSampler
+from graphprune.samplers.random import Random
 from graphprune.train.loop import train_model
 from graphprune.train.paradigms.supervised import Supervised
 
@@ -80,7 +80,7 @@ def test_every_sampler_leaves_whole_steps():
 
 
 def test_steps_split_an_order():
-    sampler, order = RandomSampler(9), torch.arange(9)
+    sampler, order = Random(9), torch.arange(9)
     assert [len(part) for part in sampler.steps(order, 4)] == [4, 4, 1]
     assert [part.tolist() for part in sampler.steps(order, 4, least=2)] == [[0, 1, 2, 3], [4, 5, 6, 7, 8]]
     assert [len(part) for part in sampler.steps(order[:1], 4, least=2)] == [1]

@@ -12,7 +12,7 @@ from graphprune.data.base import TensorSamples
 from graphprune.errors import InputError
 from graphprune.registry import create
 from graphprune.runtime.rng import isolated_rng
-from graphprune.samplers.random import RandomSampler
+from graphprune.samplers.random import Random
 from graphprune.scores.recorder import Recorder
 from graphprune.train.ema import WeightAverage
 from graphprune.train.loop import train_model
@@ -38,7 +38,7 @@ def fit(model, *, recorder=None, checkpoint=None, progress=None, **changes):
     settings = OptimisationConfig(
         **{"epochs": 4, "batch_size": 16, "lr": 0.05, "schedule": "cosine", **changes}
     )
-    sampler = RandomSampler(N, epochs=settings.epochs, seed=1)
+    sampler = Random(N, epochs=settings.epochs, seed=1)
     return train_model(
         model, make_samples(), Supervised(), sampler, settings, seed=3, device=CPU,
         recorder=recorder, checkpoint=checkpoint, progress=progress,
@@ -162,7 +162,7 @@ def test_compiling_is_asked_for_and_changes_nothing_else(monkeypatch):
 
 
 def test_a_sharded_sampler_is_refused():
-    sampler = RandomSampler(N, epochs=1).shard(0, 2)
+    sampler = Random(N, epochs=1).shard(0, 2)
     with pytest.raises(InputError, match="without .shard"):
         train_model(
             make_model(),

@@ -12,7 +12,7 @@ from graphprune.registry import register
 
 
 @register("extrapolator", "input_complexity", source="control", status="ours")
-class InputComplexityControl(RankControl):
+class InputComplexity(RankControl):
     """Order by the spectral entropy and lag-1 energy of a window's input: what no training run had to tell.
 
     See `graphprune.scores.input_complexity`. Values and standard deviation: see `RankControl`. Cost:

@@ -10,7 +10,7 @@ from graphprune.extrapolate.base import Inputs
 from graphprune.extrapolate.controls.ranks import RankControl
 from graphprune.extrapolate.controls.seed_confidence import doubt
 from graphprune.extrapolate.controls.seed_entropy import entropy
-from graphprune.extrapolate.knn import KNNExtrapolator
+from graphprune.extrapolate.knn import KNN
 from graphprune.options import Count
 from graphprune.registry import register
 from graphprune.runtime.math import middle_rank
@@ -45,7 +45,7 @@ class RankSum(RankControl):
         return max(2, self.k)
 
     def _signal(self, inputs: Inputs, seed_rows: Tensor, seed_scores: Tensor) -> Tensor:
-        knn = KNNExtrapolator(k=self.k)
+        knn = KNN(k=self.k)
         knn._fit(inputs, seed_rows, seed_scores)
         signals = entropy(inputs), doubt(inputs), knn._predict()
         ranks = [middle_rank(signal, signal) for signal in signals]

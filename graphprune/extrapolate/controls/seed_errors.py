@@ -12,7 +12,7 @@ from graphprune.registry import register
 
 
 @register("extrapolator", "seed_errors", source="control", status="ours")
-class SeedErrorsControl(RankControl):
+class SeedErrors(RankControl):
     """Order by the ST-complexity of the seed model's forecast errors on every window.
 
     A window brings its own truth, so that one forward pass of the seed model over all windows says how hard each

@@ -12,7 +12,7 @@ from graphprune.registry import register
 
 
 @register("extrapolator", "short_run", source="control", status="ours")
-class ShortRunControl(RankControl):
+class ShortRun(RankControl):
     """Order by ``1 - p``, p = true-label probability in a short run on all data, mean over its epochs.
 
     Where there are no classes, by the mean loss. Values and standard deviation: see `RankControl`.

@@ -119,8 +119,8 @@ class EpochLoader(DataLoader[Any]):
     Raises:
         InputError: the data has no length or another one than the sampler, or the batch size is below 1.
 
-    >>> from graphprune.samplers.random import RandomSampler
-    >>> loader = EpochLoader([10.0, 11.0, 12.0], RandomSampler(3), batch_size=2)
+    >>> from graphprune.samplers.random import Random
+    >>> loader = EpochLoader([10.0, 11.0, 12.0], Random(3), batch_size=2)
     >>> loader.set_epoch(0)
     >>> all((values == rows + 10).all() for rows, values in loader), len(loader)
     (True, 2)
