@@ -1,4 +1,4 @@
-"""The one error that users cause and can mend."""
+"""Errors that end a command with one sentence."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ from collections.abc import Iterable
 
 class InputError(ValueError):
     """Bad usage, configuration or input; the command line prints it as one sentence and exits with code 2."""
+
+
+class TrainingDiverged(RuntimeError):
+    """A training ended in NaN or infinity; the command line prints it as one sentence and exits with code 1."""
 
 
 def unknown_name(what: str, name: str, known: Iterable[str]) -> InputError:

@@ -16,6 +16,7 @@ from graphprune.errors import InputError, unknown_name
 from graphprune.options import Option, check_options, checked, options_of
 
 Status = Literal["confirmed", "abstract", "ours"]
+Role = Literal["method", "control"]
 C = TypeVar("C", bound=type)
 
 # One direction for all scores, stated once: rules never ask.
@@ -45,20 +46,22 @@ class Entry:
     """A registered class with its origin.
 
     ``status`` is ``confirmed`` (arithmetic read in the authors' public code), ``abstract`` (only the
-    published abstract confirms it) or ``ours`` (graphprune's own formulation; no parity is claimed).
+    published abstract confirms it) or ``ours`` (graphprune's own formulation; no parity is claimed). A ``control`` is
+    what a method must beat.
     """
 
     cls: type
     name: str
     source: str
     status: Status
+    role: Role = "method"
 
 
 _entries: dict[str, dict[str, Entry]] = {kind: {} for kind in KINDS}
 _scanned: set[str] = set()
 
 
-def register(kind: str, name: str, *, source: str, status: Status) -> Callable[[C], C]:
+def register(kind: str, name: str, *, source: str, status: Status, role: Role = "method") -> Callable[[C], C]:
     """Class decorator that makes a method known under ``name``; ``source`` cites paper and year.
 
     Its constructor then refuses options of another type or out of range, whoever calls it (see `graphprune.options`).
@@ -68,7 +71,7 @@ def register(kind: str, name: str, *, source: str, status: Status) -> Callable[[
         known = _entries[kind].get(name)
         if known is not None and known.cls.__qualname__ != cls.__qualname__:
             raise ValueError(f"{kind} '{name}' is registered twice: {known.cls} and {cls}")
-        _entries[kind][name] = Entry(checked(f"{kind} '{name}'")(cls), name, source, status)
+        _entries[kind][name] = Entry(checked(f"{kind} '{name}'")(cls), name, source, status, role)
         return cls
 
     return add
@@ -132,6 +135,7 @@ def describe() -> dict[str, list[dict[str, Any]]]:
                 "name": e.name,
                 "source": e.source,
                 "status": e.status,
+                "role": e.role,
                 "options": [
                     {"name": option.name, "takes": option.takes, "default": option.default}
                     for option in chosen_options(kind, e)

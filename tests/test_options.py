@@ -120,7 +120,7 @@ def use_sampler(name: str, options: dict[str, Any]) -> None:
         assert 0 < len(order) <= N
         for rows in sampler.steps(order, 16):
             losses = rows.float() / N + 0.1 * epoch
-            if sampler.chooses:
+            if sampler.selects_in_batch:
                 chosen = sampler.choose(rows, losses, DATA.points[rows])
                 assert len(chosen) == sampler.kept_of(len(rows))
                 rows, losses = rows[chosen], losses[chosen]

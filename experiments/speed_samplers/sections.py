@@ -51,13 +51,13 @@ def bookkeeping(repeats: int, scale: float) -> dict[str, Any]:
     errors = torch.rand(batch, 12, 20)
     for name, options in (("infobatch", {}), ("es", {"anneal": 0.0}), ("st_prune", {})):
         sampler = create("sampler", name, n=n, epochs=10, **options)
-        size = sampler.meta_batch(batch)
+        size = sampler.candidate_batch_size(batch)
         losses = torch.rand(size)
         batches = torch.split(sampler.order, size)[:steps]
 
         def epoch(sampler: EpochSampler = sampler, batches: Any = batches, losses: Tensor = losses) -> None:
             for rows in batches:
-                if sampler.chooses:
+                if sampler.selects_in_batch:
                     rows = rows[sampler.choose(rows, losses)]
                 sampler.weights(rows)
                 sampler.update(rows, losses[: len(rows)], errors if sampler.needs_errors else None)
@@ -93,7 +93,7 @@ def order(repeats: int, scale: float) -> dict[str, Any]:
         def choose(name: str = name, options: dict[str, Any] = options, label: str = label) -> float:
             sampler = create("sampler", name, n=n, epochs=10, **options)
             known = torch.arange(n)[:: 2 if "warm" in label else 1]
-            if not sampler.chooses:
+            if not sampler.selects_in_batch:
                 sampler.update(known, losses[known], losses[known, None, None])
             start = time.perf_counter()
             sampler.set_epoch(1)
@@ -179,10 +179,10 @@ def es_epoch(repeats: int, scale: float) -> dict[str, Any]:
 
     def epoch(sampler: EpochSampler) -> float:
         sampler.set_epoch(sampler.epoch + 1)
-        rows_of_steps = torch.split(sampler.order, sampler.meta_batch(batch))
+        rows_of_steps = torch.split(sampler.order, sampler.candidate_batch_size(batch))
         start = time.perf_counter()
         for rows in rows_of_steps:
-            if sampler.chooses:
+            if sampler.selects_in_batch:
                 losses = None
                 if sampler.needs_forward:
                     model.eval()

@@ -11,7 +11,7 @@ from pathlib import Path
 import typer
 
 from graphprune.cli.output import StreamError, say
-from graphprune.errors import InputError
+from graphprune.errors import InputError, TrainingDiverged
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 _NO_ROOM = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS)
@@ -40,9 +40,9 @@ def explain(error: Exception) -> int:
             "size, or allow the process more (ulimit -v, the job's limit); graphprune plan tells what a job needs"
         )
         return FAILED
-    if isinstance(error, InputError):
+    if isinstance(error, InputError | TrainingDiverged):
         say(f"error: {error}")
-        return BAD_INPUT
+        return BAD_INPUT if isinstance(error, InputError) else FAILED
     # The argument parser's own errors, whose class has moved between versions of typer.
     if (usage := getattr(error, "format_message", None)) is not None:
         context = getattr(error, "ctx", None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,6 +16,7 @@ from graphprune.config.job import Config
 from graphprune.config.training import OptimisationConfig
 from graphprune.data.base import Data, Samples, TensorSamples
 from graphprune.errors import InputError
+from graphprune.files import array_digest, fingerprint
 from graphprune.jobs.run_folder import RunFolder
 from graphprune.models.build import build_model
 from graphprune.registry import create
@@ -104,15 +106,31 @@ class Job:
 
         return with_found_labels(self)
 
-    @property
+    @cached_property
     def model_settings(self) -> object:
         """What identifies the model, and the paradigm if the config names one, in a stage's key."""
         if self.model_factory is not None:
-            return repr(self.make_model("key"))
+            return _identity(self.make_model("key"))
         model = self.config.model.model_dump(mode="json")
         if self.config.paradigm is None:
             return model
         return {"model": model, "paradigm": self.config.paradigm.model_dump(mode="json")}
+
+
+def _identity(model: nn.Module) -> dict[str, str]:
+    """What tells models of a factory apart: classes, layers, initial weights and, if readable, the source code."""
+    classes = sorted({f"{type(m).__module__}.{type(m).__qualname__}" for m in model.modules()})
+    weights = {name: value.detach().cpu().numpy() for name, value in model.state_dict().items()}
+    try:
+        source = inspect.getsource(type(model))
+    except (OSError, TypeError):  # made in a console, or in C
+        source = ""
+    return {
+        "classes": " ".join(classes),
+        "layers": repr(model),
+        "weights": array_digest(**weights).hex(),
+        "source": fingerprint(source),
+    }
 
 
 def _input_units(samples: Samples) -> dict[str, Any]:

@@ -19,7 +19,7 @@ def methods_of(job: Job) -> tuple[Method, ...]:
     fitless = [
         e.name
         for e in entries("extrapolator").values()
-        if e.source == "control" and issubclass(e.cls, RankControl)
+        if e.role == "control" and issubclass(e.cls, RankControl)
     ]
     possible = [name for name in fitless if there.issuperset(_requires(name))]
     return (*config.extrapolators, *(Method(name=name) for name in possible if name not in named))
@@ -42,9 +42,9 @@ def provided(job: Job) -> frozenset[str]:
 
 
 def is_control(name: str) -> bool:
-    """Whether the registry lists the extrapolator as a control."""
+    """Whether the extrapolator is registered as a control."""
     entry = entries("extrapolator").get(name)
-    return entry is not None and entry.source == "control"
+    return entry is not None and entry.role == "control"
 
 
 def _requires(name: str) -> tuple[str, ...]:

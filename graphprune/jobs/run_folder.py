@@ -197,13 +197,13 @@ class RunFolder:
         record = read_record(record_path) if self.team.writes else None
         stands = record is not None and record["key"] == key and self._intact(record["outputs"])
         if self.team.as_first(stands):
-            self._tell("kept", stage.name)
+            self._report("kept", stage.name)
             return False
         attempt = Attempt(self.path / ".stages" / "unfinished" / f"{key}.pt", writes=self.team.writes)
         if self.team.writes:
             self.files.mark()
             record_path.unlink(missing_ok=True)
-            self._tell("started", stage.name)
+            self._report("started", stage.name)
             self._finish(stage.name, key, attempt, stage.work(attempt))
         elif stage.together:
             stage.work(attempt)
@@ -221,7 +221,7 @@ class RunFolder:
         write_json(self._record_path(stage), {**record, "digest": fingerprint(record)})
         if not attempt.checkpoint.is_dir():
             attempt.checkpoint.unlink(missing_ok=True)
-        self._tell("finished", stage, sum(c.seconds for c in attempt.costs.values()))
+        self._report("finished", stage, sum(c.seconds for c in attempt.costs.values()))
 
     def declare(self, stage: Stage) -> None:
         """Makes a stage known without doing it, so that others may need what an earlier run made in this folder."""
@@ -277,7 +277,7 @@ class RunFolder:
         """What every stage that this process asked for has cost, by ledger name."""
         return {name: cost for stage in self._visited for name, cost in self.costs(stage).items()}
 
-    def _tell(self, event: str, stage: str, seconds: float = 0.0) -> None:
+    def _report(self, event: str, stage: str, seconds: float = 0.0) -> None:
         self.log(event, stage=stage, seconds=round(seconds, 3))
         if self._on_event is not None:
             self._on_event(event, stage, seconds)

@@ -57,18 +57,9 @@ def ceiling_lines(score: dict[str, Any]) -> list[tuple[float, str]]:
     lines = [
         (ceiling.get("seed_vs_full"), "seed run itself"),
         (ceiling.get("full_vs_full"), "another full run"),
-        (perfect_ceiling(score), "perfect predictor"),
+        (ceiling.get("perfect"), "perfect predictor"),
     ]
     return [(float(at), text) for at, text in lines if at is not None]
-
-
-def perfect_ceiling(score: dict[str, Any]) -> float | None:
-    """What a perfect predictor reaches against the mean of two full runs that agree to r: sqrt(2r / (1 + r)).
-
-    >>> round(perfect_ceiling({"ceiling": {"full_vs_full": 0.84}}), 3)
-    0.956
-    """
-    return _perfect((score.get("ceiling") or {}).get("full_vs_full"))
 
 
 def clear_note(score: dict[str, Any]) -> str | None:
@@ -115,8 +106,8 @@ def agreement_tables(score: dict[str, Any]) -> list[dict[str, Any]]:
     For windows those clear of seeds come before all of them.
     """
     methods: dict[str, dict[str, Any]] = score.get("methods") or {}
-    ceilings = {"oracle": perfect_ceiling(score)}
-    ceilings["oracle_clear"] = _perfect((score.get("clear") or {}).get("full_vs_full"))
+    found = {"oracle": score.get("ceiling") or {}, "oracle_clear": score.get("clear") or {}}
+    ceilings = {kind: ceiling.get("perfect") or None for kind, ceiling in found.items()}
     tables = []
     for kind, title in _TITLES.items():
         rows = [
@@ -201,7 +192,3 @@ def _spearman(agreement: dict[str, Any] | None) -> float:
 
 def _rank(method: dict[str, Any]) -> tuple[float, ...]:
     return tuple(_spearman(method.get(kind)) for kind in _TITLES)
-
-
-def _perfect(r: float | None) -> float | None:
-    return None if r is None or r <= 0 else float((2 * r / (1 + r)) ** 0.5)

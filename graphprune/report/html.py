@@ -19,7 +19,6 @@ from graphprune.report.agreement import (
     agreement_tables,
     audit_rows,
     clear_note,
-    perfect_ceiling,
 )
 from graphprune.report.arms import ROLE_WORDS, Arm, arms, equal_cost_arms
 from graphprune.report.forecasts import error_table
@@ -82,7 +81,7 @@ def render(report: ReportInput) -> str:
     scores: list[dict[str, Any]] = []
     for name, score in (report.metrics.get("extrapolation") or {}).items():
         figures[f"agreement-{len(scores)}"] = agreement_figure(score)
-        shared = {"ceiling": score.get("ceiling") or {}, "perfect": perfect_ceiling(score)}
+        shared = {"ceiling": score.get("ceiling") or {}}
         tables = {
             "tables": agreement_tables(score),
             "audits": audit_rows(score),

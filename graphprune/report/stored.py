@@ -90,8 +90,10 @@ class _Method(_Stored):
 
 
 class _Ceiling(_Stored):
+    runs: Whole | None = None
     seed_vs_full: Correlation | None = None
     full_vs_full: Correlation | None = None
+    perfect: Correlation | None = None
 
 
 class _Clear(_Stored):
@@ -99,6 +101,7 @@ class _Clear(_Stored):
     of: Whole
     least: Whole
     full_vs_full: Correlation | None = None
+    perfect: Correlation | None = None
 
 
 class _Score(_Stored):

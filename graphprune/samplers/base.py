@@ -40,8 +40,8 @@ class EpochSampler(Sampler[int]):
     One step of a training loop, in full::
 
         sampler.set_epoch(epoch)
-        for rows, x, y in loader:                      # DataLoader(data, meta_batch, sampler=sampler)
-            if sampler.chooses:                        # forward pass without gradient
+        for rows, x, y in loader:                      # DataLoader(data, candidate_batch_size, sampler=sampler)
+            if sampler.selects_in_batch:                        # forward pass without gradient
                 kept = sampler.choose(rows, losses, features)
                 rows, x, y = rows[kept], x[kept], y[kept]
             weights = sampler.weights(rows)            # None means all ones
@@ -135,22 +135,22 @@ class EpochSampler(Sampler[int]):
         return iter(self.remaining.tolist())
 
     @property
-    def chosen_share(self) -> float:
+    def batch_keep(self) -> float:
         """Fraction of each batch that ``choose`` keeps in this epoch; 1 when batches are plain."""
         return 1.0
 
     @property
-    def chooses(self) -> bool:
+    def selects_in_batch(self) -> bool:
         """Whether ``choose`` drops part of each batch in this epoch."""
-        return self.chosen_share < 1
+        return self.batch_keep < 1
 
-    def meta_batch(self, batch_size: int) -> int:
+    def candidate_batch_size(self, batch_size: int) -> int:
         """Rows to take from the order so that ``choose`` leaves ``batch_size`` of them."""
-        return max(1, round(batch_size / self.chosen_share))
+        return max(1, round(batch_size / self.batch_keep))
 
     def kept_of(self, size: int) -> int:
         """How many of a batch of ``size`` rows are trained on in this epoch."""
-        return count_kept(size, self.chosen_share)
+        return count_kept(size, self.batch_keep)
 
     def steps(self, order: Tensor, batch_size: int, *, least: int = 1) -> tuple[Tensor, ...]:
         """The meta-batches of an order ``[L]``, each of which leaves ``batch_size`` rows to train on.
@@ -158,7 +158,7 @@ class EpochSampler(Sampler[int]):
         A last one that would leave fewer than ``least`` is joined to the one before it: batch norm, for one,
         cannot standardise a single sample.
         """
-        parts = torch.split(order, self.meta_batch(batch_size))
+        parts = torch.split(order, self.candidate_batch_size(batch_size))
         if len(parts) > 1 and self.kept_of(len(parts[-1])) < least:
             parts = (*parts[:-2], torch.cat(parts[-2:]))
         return parts
@@ -179,7 +179,7 @@ class EpochSampler(Sampler[int]):
             check_losses(losses, len(rows), pairs=self._takes_pairs)
         if features is not None:
             check_features(features, len(rows))
-        if not self.chooses:
+        if not self.selects_in_batch:
             return torch.arange(len(rows), device=rows.device)
         if self.needs_forward and losses is None and features is None:
             raise InputError(f"{type(self).__name__}.choose needs losses or features of a forward pass")
@@ -191,7 +191,7 @@ class EpochSampler(Sampler[int]):
             return kept.sort().values
 
     def update(self, rows: Tensor, losses: Tensor | None = None, errors: Tensor | None = None) -> None:
-        """Takes what a step showed; a sampler that ``chooses`` in this epoch has already heard its losses.
+        """Takes what a step showed; a sampler that ``selects_in_batch`` in this epoch has already heard its losses.
 
         Args:
             rows: ``[B]`` int64 without repetition.
@@ -206,7 +206,7 @@ class EpochSampler(Sampler[int]):
             check_losses(losses, len(rows))
         if errors is not None:
             check_errors(errors, len(rows))
-        if self.chooses or not (self.needs_losses or self.needs_errors):
+        if self.selects_in_batch or not (self.needs_losses or self.needs_errors):
             return
         for needed, name, value in (
             (self.needs_losses, "losses", losses),
@@ -217,7 +217,7 @@ class EpochSampler(Sampler[int]):
         with torch.no_grad():
             rows = self._place(rows)
             losses = None if losses is None else losses.detach().to(rows.device, torch.float32)
-            self._hear(rows, losses, None if errors is None else errors.detach().to(rows.device))
+            self._learn(rows, losses, None if errors is None else errors.detach().to(rows.device))
             self._heard = True
 
     def weights(self, rows: Tensor) -> Tensor | None:
@@ -281,10 +281,10 @@ class EpochSampler(Sampler[int]):
         """Rows of one epoch ``[L]`` int64 on the CPU, in training order, for all ranks together."""
 
     def _choose(self, rows: Tensor, losses: Tensor | None, features: Tensor | None, count: int) -> Tensor:
-        """``count`` kept positions in any order, for samplers whose ``chosen_share`` is below 1."""
+        """``count`` kept positions in any order, for samplers whose ``batch_keep`` is below 1."""
         raise NotImplementedError
 
-    def _hear(self, rows: Tensor, losses: Tensor | None, errors: Tensor | None) -> None:
+    def _learn(self, rows: Tensor, losses: Tensor | None, errors: Tensor | None) -> None:
         """Learns from a step, for samplers that need losses or errors."""
 
     def _common_order(self) -> Tensor:

@@ -62,7 +62,7 @@ class ES(EpochSampler):
         self.w = self.s.clone()
 
     @property
-    def chosen_share(self) -> float:
+    def batch_keep(self) -> float:
         return 1.0 if self.is_plain(self.epoch) else self.keep
 
     def is_plain(self, epoch: int) -> bool:
@@ -74,7 +74,7 @@ class ES(EpochSampler):
     def _epoch_order(self, epoch: int) -> Tensor:
         return self._shuffle(torch.arange(self.n))
 
-    def _hear(self, rows: Tensor, losses: Tensor | None, errors: Tensor | None) -> None:
+    def _learn(self, rows: Tensor, losses: Tensor | None, errors: Tensor | None) -> None:
         assert losses is not None
         s, known = self.s[rows], losses.isfinite()
         self.w[rows] = torch.where(known, self.b1 * s + (1 - self.b1) * losses, self.w[rows])
@@ -83,7 +83,7 @@ class ES(EpochSampler):
     def _choose(self, rows: Tensor, losses: Tensor | None, features: Tensor | None, count: int) -> Tensor:
         if losses is None:
             raise InputError("es chooses by losses; pass those of a forward pass")
-        self._hear(rows, losses, None)
+        self._learn(rows, losses, None)
         return draw_by_weight(self.w[rows], count, self._step_generator())
 
 

@@ -86,12 +86,12 @@ class GSTDS(EpochSampler):
         return self.ratios[0] * progress
 
     @property
-    def chosen_share(self) -> float:
+    def batch_keep(self) -> float:
         return 1 - self.filter_ratio(self.epoch)
 
     def kept_of(self, size: int) -> int:
         # In floats (1 - f) * size may lie a little above the integer that it is.
-        return max(1, math.ceil(self.chosen_share * size - 1e-9))
+        return max(1, math.ceil(self.batch_keep * size - 1e-9))
 
     def _epoch_order(self, epoch: int) -> Tensor:
         return self._shuffle(torch.arange(self.n))

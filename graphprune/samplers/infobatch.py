@@ -56,7 +56,7 @@ class InfoBatch(EpochSampler):
         self.scores = check_scores(scores, n)
         self.losses = torch.full((n,), torch.inf)
 
-    def _hear(self, rows: Tensor, losses: Tensor | None, errors: Tensor | None) -> None:
+    def _learn(self, rows: Tensor, losses: Tensor | None, errors: Tensor | None) -> None:
         assert losses is not None
         self.losses.index_copy_(0, rows, losses)
 

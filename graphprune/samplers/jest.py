@@ -55,7 +55,7 @@ class JEST(EpochSampler):
         self._takes_pairs = known is None
 
     @property
-    def chosen_share(self) -> float:
+    def batch_keep(self) -> float:
         return self.keep
 
     def _epoch_order(self, epoch: int) -> Tensor:

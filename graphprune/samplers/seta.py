@@ -60,7 +60,7 @@ class SeTa(EpochSampler):
         self.r, self.groups, self.window, self.delta = r, groups, window, delta
         self.losses = torch.full((n,), torch.inf)
 
-    def _hear(self, rows: Tensor, losses: Tensor | None, errors: Tensor | None) -> None:
+    def _learn(self, rows: Tensor, losses: Tensor | None, errors: Tensor | None) -> None:
         assert losses is not None
         self.losses.index_copy_(0, rows, losses)
 

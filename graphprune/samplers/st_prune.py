@@ -83,7 +83,7 @@ class STPrune(EpochSampler):
         self.level = torch.full((n,), torch.inf)
         self.spatial, self.temporal = torch.zeros(n), torch.zeros(n)
 
-    def _hear(self, rows: Tensor, losses: Tensor | None, errors: Tensor | None) -> None:
+    def _learn(self, rows: Tensor, losses: Tensor | None, errors: Tensor | None) -> None:
         if errors is None:
             assert losses is not None
             self.level[rows] = losses.where(losses.isfinite(), torch.inf)

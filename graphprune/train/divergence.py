@@ -1,4 +1,4 @@
-"""A training that went astray is told as such, and not as a bad score."""
+"""A training that diverged is reported as such, and not as a bad score."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import torch
 from torch import nn
 
-from graphprune.errors import InputError
+from graphprune.errors import TrainingDiverged
 
 
 def refuse_diverged(model: nn.Module, what: str, value: float = 0.0) -> None:
@@ -17,9 +17,12 @@ def refuse_diverged(model: nn.Module, what: str, value: float = 0.0) -> None:
         model: After its training.
         what: Which training, for the message.
         value: What it reached.
+
+    Raises:
+        TrainingDiverged: they do.
     """
     finite = torch.stack([p.detach().isfinite().all() for p in model.parameters()]).all()
     if not (bool(finite) and math.isfinite(value)):
-        raise InputError(
+        raise TrainingDiverged(
             f"{what}: the training diverged (its weights or its result are not finite); lower lr, or set clip_norm"
         )

@@ -217,7 +217,7 @@ class _Loop:
         """Adds the gradient of one batch, ``share`` of those that the optimizer takes together."""
         batch = GlobalBatch(rows, part, self.group)
         self._prepare(batch)
-        if self.sampler.chooses:
+        if self.sampler.selects_in_batch:
             batch.keep(self._choose(batch), least=min(2, self.least))
         noise = batch.noise(self._draws("paradigm")) if self.paradigm.draws else None
         with autocast(self.device, self.settings.precision):
@@ -298,7 +298,7 @@ class _Loop:
 
     def _report(self, fraction: float) -> None:
         if self.progress:
-            share = self.sampler.chosen_share * len(self.sampler.order) / len(self.samples)
+            share = self.sampler.batch_keep * len(self.sampler.order) / len(self.samples)
             self.progress(min(1.0, fraction), self.meter.note(self.result.cost, share))
 
     def _track(self) -> None:

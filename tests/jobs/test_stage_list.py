@@ -2,16 +2,22 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
 
 from graphprune.config.load import parse_config
+from graphprune.data.load import load_data
 from graphprune.files import read_json, write_text
 from graphprune.jobs import stage_list
+from graphprune.jobs.job import Job
 from graphprune.jobs.pipeline import run
+from graphprune.jobs.plan.measured import Measured
 from graphprune.jobs.plan.predict import plan
+from graphprune.jobs.run_folder import RunFolder
 from graphprune.jobs.stage import Estimate, Product, Products, Stage
-from graphprune.jobs.stages import select
+from graphprune.jobs.stages import graph, select
 from graphprune.runtime.cost import Cost
 
 SECONDS = 1000.0
@@ -104,3 +110,43 @@ def test_ancestors_are_charged_once_and_only_for_what_is_needed():
 def test_a_need_that_no_earlier_stage_makes_is_an_error_of_the_list():
     with pytest.raises(KeyError, match="no earlier stage makes 'nothing'"):
         Products().add(make("late", ("nothing",)))
+
+
+class Affine(torch.nn.Linear):
+    """A linear layer that prints like any other, whatever its offset."""
+
+    def __init__(self, offset: float) -> None:
+        super().__init__(64, 10)
+        with torch.no_grad():
+            self.bias += offset
+
+
+def test_models_that_print_alike_do_not_share_artifacts(tmp_path: Path):
+    """A factory's models are told apart by their weights, since a ``repr`` shows neither values nor code."""
+    config = parse_config({**CONFIG, "data": {"kind": "object"}, "arms": []})
+    data = load_data(parse_config(CONFIG).data)
+
+    def settings(offset):
+        flat = lambda: torch.nn.Sequential(torch.nn.Flatten(), Affine(offset))  # noqa: E731
+        return Job(config, data, RunFolder(tmp_path), torch.device("cpu"), flat).model_settings
+
+    assert repr(Affine(0.0)) == repr(Affine(1.0))
+    assert settings(0.0) == settings(0.0) != settings(1.0)
+
+
+@pytest.mark.parametrize(("backend", "faiss", "power"), [("auto", False, 2.0), ("auto", True, 1.5), ("ivf", True, 1.5),
+                                                         ("exact", True, 2.0)])  # fmt: skip
+def test_the_estimate_of_the_graph_goes_by_the_search_that_would_run(monkeypatch, backend, faiss, power):
+    """A million samples without FAISS are searched exactly, which takes time with the square of their number."""
+    monkeypatch.setattr("graphprune.graph.ivf.available", lambda: faiss)
+    n = 1_000_000
+    config = parse_config({**CONFIG, "graph": {"k": 5, "backend": backend}})
+    train = type("Many", (), {"__len__": lambda self: n})()
+    job = SimpleNamespace(config=config, data=SimpleNamespace(train=train, fingerprint="x"), run=Path("run"),
+                          device=torch.device("cpu"))  # fmt: skip
+    job.scored = job
+    (stage,) = graph.stages(job)
+    measured = SimpleNamespace(
+        methods=SimpleNamespace(graph=Measured(n=1000, seconds=0.01, base_mib=0, peak_mib=0))
+    )
+    assert stage.estimate(measured).costs["graph"].seconds == pytest.approx(0.01 * 1000**power)

@@ -50,7 +50,7 @@ def features_of(rows: Tensor, epoch: int) -> Tensor:
 def run_step(sampler: EpochSampler, rows: Tensor) -> Tensor:
     """One step as a training loop makes it; returns the rows trained on."""
     epoch = sampler.epoch
-    if sampler.chooses:
+    if sampler.selects_in_batch:
         with torch.inference_mode():  # as loops do it: state must not keep such tensors
             losses = losses_of(rows, epoch) if sampler.needs_forward else None
             features = features_of(rows, epoch) if sampler.needs_features else None
@@ -63,7 +63,7 @@ def run_step(sampler: EpochSampler, rows: Tensor) -> Tensor:
 def run_epoch(sampler: EpochSampler, epoch: int, batch_size: int = 16) -> list[Tensor]:
     """The rows trained on in each step of one epoch."""
     sampler.set_epoch(epoch)
-    steps = torch.split(sampler.order, sampler.meta_batch(batch_size))
+    steps = torch.split(sampler.order, sampler.candidate_batch_size(batch_size))
     return [run_step(sampler, rows) for rows in steps]
 
 

@@ -84,7 +84,7 @@ def test_plain_loop(name: str, workers: int) -> None:
 def test_the_step_loss_is_the_weighted_mean_and_passes_on_what_is_seen() -> None:
     told: list[Any] = []
     sampler = SimpleNamespace(
-        chooses=True,
+        selects_in_batch=True,
         needs_forward=True,
         choose=lambda rows, losses, features: told.append((losses, features)) or torch.tensor([0, 2]),
         weights=lambda rows: torch.tensor([3.0, 1.0]),
@@ -272,7 +272,7 @@ def test_what_is_chosen_of_a_batch_is_never_one_sample(name: str) -> None:
             loader.set_epoch(epoch)
             for rows, _ in loader:
                 losses = torch.rand(len(rows))
-                kept = sampler.choose(rows, losses) if sampler.chooses else rows
+                kept = sampler.choose(rows, losses) if sampler.selects_in_batch else rows
                 sampler.update(rows, losses)
                 assert len(kept) >= 2
 

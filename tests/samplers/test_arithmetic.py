@@ -157,10 +157,10 @@ def test_es_follows_its_recursions() -> None:
     rng = np.random.default_rng(0)
     for epoch in range(10):
         sampler.set_epoch(epoch)
-        assert sampler.chooses == (epoch not in (0, 9))
+        assert sampler.selects_in_batch == (epoch not in (0, 9))
         for rows in torch.split(sampler.order, 4):
             losses = torch.from_numpy(rng.random(len(rows))).float()
-            if sampler.chooses:
+            if sampler.selects_in_batch:
                 kept = sampler.choose(rows, losses)
                 assert len(kept) == len(rows) // 2
                 sampler.update(rows[kept], 99 * losses[kept])  # heard in choose already
@@ -384,7 +384,7 @@ def test_jest_top_takes_the_largest_excess_loss() -> None:
     rows = torch.tensor([5, 3, 1, 0, 2, 4])
     losses = torch.tensor([1.0, 0.3, 2.0, 0.4, 3.0, 0.2])
     assert rows[sampler.choose(rows, losses)].tolist() == [5, 1, 2]
-    assert sampler.meta_batch(16) == 32
+    assert sampler.candidate_batch_size(16) == 32
     with pytest.raises(InputError, match="needs reference_losses"):
         JEST(6).choose(rows, losses)
 

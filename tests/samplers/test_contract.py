@@ -90,14 +90,14 @@ def test_resume_in_the_middle_of_an_epoch_is_exact(name: str, stop: tuple[int, i
         trained = []
         for e in range(epoch, until):
             sampler.set_epoch(e)
-            steps = torch.split(sampler.order, sampler.meta_batch(16))
+            steps = torch.split(sampler.order, sampler.candidate_batch_size(16))
             trained += [loop.step(sampler, rows).tolist() for rows in steps[step if e == epoch else 0 :]]
         return trained
 
     whole = loop.make(name)
     rest(whole, 0, 0, stop_epoch)
     whole.set_epoch(stop_epoch)
-    for rows in torch.split(whole.order, whole.meta_batch(16))[:stop_step]:
+    for rows in torch.split(whole.order, whole.candidate_batch_size(16))[:stop_step]:
         loop.step(whole, rows)
     stream = io.BytesIO()
     torch.save(whole.state_dict(), stream)
@@ -163,8 +163,8 @@ def test_choose_keeps_the_share_that_meta_batches_are_made_for(name: str, loop: 
     sampler = loop.make(name)
     for epoch in range(EPOCHS):
         sampler.set_epoch(epoch)
-        for rows in torch.split(sampler.order, sampler.meta_batch(16)):
-            if len(rows) < sampler.meta_batch(16):
+        for rows in torch.split(sampler.order, sampler.candidate_batch_size(16)):
+            if len(rows) < sampler.candidate_batch_size(16):
                 continue
             losses, features = loop.losses(rows, epoch), loop.features(rows, epoch)
             kept = sampler.choose(rows, losses, features)
@@ -244,7 +244,7 @@ def test_an_infinite_loss_counts_as_not_seen(name: str, loop: Any) -> None:
         sampler = loop.make(name)
         for epoch in range(3):
             sampler.set_epoch(epoch)
-            for rows in torch.split(sampler.order, sampler.meta_batch(16)):
+            for rows in torch.split(sampler.order, sampler.candidate_batch_size(16)):
                 losses = rows.float().masked_fill(rows == 5, bad)
                 features = torch.stack([rows.float().sin(), rows.float().cos()], dim=1)
                 kept = sampler.choose(rows, losses, features)
@@ -295,7 +295,7 @@ def test_a_step_never_waits_for_the_device(name: str, loop: Any) -> None:
     sampler = loop.make(name, **options.get(name, {}))
     rows = sampler.order[:16].to("meta")
     losses, errors = torch.empty(16, device="meta"), torch.empty(16, 4, 3, device="meta")
-    if sampler.chooses:
+    if sampler.selects_in_batch:
         rows = rows[sampler.choose(rows, losses)]
     weights = sampler.weights(rows)
     assert (weights is not None) == (name == "infobatch")
@@ -335,7 +335,7 @@ def test_missing_inputs_and_empty_data_are_refused(name: str, loop: Any) -> None
     with pytest.raises(InputError, match="n must be an integer from 1"):
         registry.create("sampler", name, n=0, epochs=1)
     sampler = loop.make(name)
-    if sampler.needs_losses and not sampler.chooses:
+    if sampler.needs_losses and not sampler.selects_in_batch:
         with pytest.raises(InputError, match=r"losses have shape \[2\] .* for 3 rows.*reduction='none'"):
             sampler.update(torch.arange(3), torch.ones(2))
     if sampler.needs_errors:

@@ -39,9 +39,9 @@ WORKER = textwrap.dedent(
             sampler.set_epoch(epoch)
             lengths.append(len(sampler))
             orders.append(sampler.order.clone())
-            for rows in torch.split(sampler.order, sampler.meta_batch(8)):
+            for rows in torch.split(sampler.order, sampler.candidate_batch_size(8)):
                 losses = (rows * 0.618 + epoch).frac()
-                if sampler.chooses:
+                if sampler.selects_in_batch:
                     sampler.choose(rows, losses)
                 sampler.update(rows, losses)
         sampler.synchronise()

@@ -71,7 +71,7 @@ class Listener(Random):
     """Chooses half of each batch and notes the losses that it hears."""
 
     heard = None
-    chosen_share = 0.5
+    batch_keep = 0.5
 
     def _choose(self, rows, losses, features, count):
         self.heard = losses.clone()

@@ -11,7 +11,7 @@ from graphprune.extrapolate.base import Extrapolator, Inputs
 from graphprune.registry import register
 
 
-@register("extrapolator", "class_mean", source="control", status="ours")
+@register("extrapolator", "class_mean", source="graphprune", status="ours", role="control")
 class ClassMean(Extrapolator):
     """The mean score of the seeds of the sample's class, with the standard deviation inside the class.
 

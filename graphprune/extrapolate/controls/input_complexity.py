@@ -11,7 +11,7 @@ from graphprune.extrapolate.controls.ranks import RankControl
 from graphprune.registry import register
 
 
-@register("extrapolator", "input_complexity", source="control", status="ours")
+@register("extrapolator", "input_complexity", source="graphprune", status="ours", role="control")
 class InputComplexity(RankControl):
     """Order by the spectral entropy and lag-1 energy of a window's input: what no training run had to tell.
 

@@ -12,7 +12,7 @@ from graphprune.extrapolate.features import disagreement
 from graphprune.registry import register
 
 
-@register("extrapolator", "label_disagreement", source="control", status="ours")
+@register("extrapolator", "label_disagreement", source="graphprune", status="ours", role="control")
 class LabelDisagreement(RankControl):
     """Order by the share of the k graph neighbours whose label differs.
 

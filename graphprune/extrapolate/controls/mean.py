@@ -11,7 +11,7 @@ from graphprune.extrapolate.base import Extrapolator, Inputs
 from graphprune.registry import register
 
 
-@register("extrapolator", "mean", source="control", status="ours")
+@register("extrapolator", "mean", source="graphprune", status="ours", role="control")
 class Mean(Extrapolator):
     """The mean score of the seeds, with their standard deviation. Cost: O(M)."""
 

@@ -12,7 +12,7 @@ from graphprune.extrapolate.network import NetworkExtrapolator, Run, mlp
 from graphprune.registry import register
 
 
-@register("extrapolator", "mlp", source="control", status="ours")
+@register("extrapolator", "mlp", source="graphprune", status="ours", role="control")
 @dataclass(kw_only=True, eq=False, repr=False)
 class MLP(NetworkExtrapolator):
     """Perceptron features-512-256-1 with ReLU and dropout on the features of each sample alone.

@@ -16,7 +16,7 @@ from graphprune.registry import register
 from graphprune.runtime.math import middle_rank
 
 
-@register("extrapolator", "rank_sum", source="control", status="ours")
+@register("extrapolator", "rank_sum", source="graphprune", status="ours", role="control")
 class RankSum(RankControl):
     """Order by the mean rank of the seed model's entropy, its doubt ``1 - p`` of the true label, and kNN.
 

@@ -19,7 +19,7 @@ from graphprune.runtime.math import standardize
 Penalty = Annotated[float, Field(gt=0, le=1e12)]
 
 
-@register("extrapolator", "ridge", source="control; Hoerl and Kennard (1970)", status="ours")
+@register("extrapolator", "ridge", source="Hoerl and Kennard (1970)", status="ours", role="control")
 class Ridge(Extrapolator):
     r"""Least squares with an L2 penalty, its strength chosen by leave-one-out error on the seeds.
 

@@ -12,7 +12,7 @@ from graphprune.extrapolate.controls.ranks import RankControl
 from graphprune.registry import register
 
 
-@register("extrapolator", "seed_confidence", source="control", status="ours")
+@register("extrapolator", "seed_confidence", source="graphprune", status="ours", role="control")
 class SeedConfidence(RankControl):
     """Order by ``1 - p``, p = true-label probability of the seed model, mean over the checkpoints probed.
 

@@ -12,7 +12,7 @@ from graphprune.extrapolate.controls.ranks import RankControl
 from graphprune.registry import register
 
 
-@register("extrapolator", "seed_entropy", source="control", status="ours")
+@register("extrapolator", "seed_entropy", source="graphprune", status="ours", role="control")
 class SeedEntropy(RankControl):
     """Order by the entropy of the seed model's prediction, mean over the checkpoints probed.
 

@@ -11,7 +11,7 @@ from graphprune.extrapolate.controls.ranks import RankControl
 from graphprune.registry import register
 
 
-@register("extrapolator", "seed_errors", source="control", status="ours")
+@register("extrapolator", "seed_errors", source="graphprune", status="ours", role="control")
 class SeedErrors(RankControl):
     """Order by the ST-complexity of the seed model's forecast errors on every window.
 

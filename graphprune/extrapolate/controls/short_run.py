@@ -11,7 +11,7 @@ from graphprune.extrapolate.controls.ranks import RankControl
 from graphprune.registry import register
 
 
-@register("extrapolator", "short_run", source="control", status="ours")
+@register("extrapolator", "short_run", source="graphprune", status="ours", role="control")
 class ShortRun(RankControl):
     """Order by ``1 - p``, p = true-label probability in a short run on all data, mean over its epochs.
 

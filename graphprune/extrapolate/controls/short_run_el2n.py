@@ -11,7 +11,7 @@ from graphprune.extrapolate.controls.ranks import RankControl
 from graphprune.registry import register
 
 
-@register("extrapolator", "short_run_el2n", source="control", status="ours")
+@register("extrapolator", "short_run_el2n", source="graphprune", status="ours", role="control")
 class ShortRunEL2N(RankControl):
     """Order by EL2N ``||softmax - onehot||`` in a short run on all data, mean over its epochs.
 

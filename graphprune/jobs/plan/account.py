@@ -97,7 +97,7 @@ def sampled(sampler: EpochSampler, epochs: float, batch_size: int, losses: Tenso
     for epoch in range(math.ceil(epochs)):
         sampler.set_epoch(epoch)
         planned = sampler.order[: visits(len(sampler.order), min(1.0, epochs - epoch))]
-        if sampler.chooses:
+        if sampler.selects_in_batch:
             trained += sum(sampler.kept_of(len(rows)) for rows in sampler.steps(planned, batch_size))
             looked += len(planned) if sampler.needs_forward else 0
         else:

@@ -161,7 +161,8 @@ def _clear(job: Job, score: str, clear: Mask, unseen: Mask) -> dict[str, Any]:
     runs = [run[clear] for run in _oracle_runs(job.run, job.config, score)]
     full = noise_ceiling(runs) if len(runs) > 1 else None
     counts = {"n": int(clear.sum()), "of": int(unseen.sum()), "least": LEAST_CLEAR}
-    return {**counts, "full_vs_full": None if full is None else full["spearman"]}
+    agreement = {"full_vs_full": full and full["spearman"], "perfect": full and full["perfect"]}
+    return {**counts, **agreement}
 
 
 def _audit(job: Job, score: str, method: str) -> dict[str, Any] | None:
@@ -191,6 +192,7 @@ def _ceiling(
     seeds = evaluate(measured.values, truth[is_seed], n_bootstrap=0)
     full = noise_ceiling([run[~is_seed] for run in runs]) if len(runs) > 1 else None
     return {
+        "runs": len(runs),
         "seed_vs_full": seeds.spearman,
         "full_vs_full": None if full is None else full["spearman"],
         "further_run_vs_mean": None if full is None else full["further_run_vs_mean"],

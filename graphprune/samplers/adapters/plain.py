@@ -52,7 +52,7 @@ def step_loss(
     """
     check_rows(rows)
     kept: Tensor | slice = slice(None)
-    if sampler.chooses:
+    if sampler.selects_in_batch:
         seen = None
         if sampler.needs_forward:
             with torch.no_grad():
@@ -79,7 +79,7 @@ class WithRows(Dataset[tuple[int, Any]]):
         return row, self.data[row]
 
 
-class _MetaBatches(Sampler[list[int]]):
+class _CandidateBatches(Sampler[list[int]]):
     """The sampler's order in batches of the size that the epoch asks for."""
 
     def __init__(self, sampler: EpochSampler, batch_size: int, drop_last: bool) -> None:
@@ -92,7 +92,7 @@ class _MetaBatches(Sampler[list[int]]):
         return (part.tolist() for part in self._parts())
 
     def _parts(self) -> tuple[Tensor, ...]:
-        rows, size = self.sampler.remaining, self.sampler.meta_batch(self.batch_size)
+        rows, size = self.sampler.remaining, self.sampler.candidate_batch_size(self.batch_size)
         whole = len(rows) - len(rows) % size
         # An epoch shorter than a batch keeps it; what a resumed epoch has left was going to be dropped.
         if self.drop_last and (whole or len(rows) < len(self.sampler.order)):
@@ -148,12 +148,12 @@ class EpochLoader(DataLoader[Any]):
             )
         self.device = device
         super().__init__(
-            WithRows(data), batch_sampler=_MetaBatches(sampler, batch_size, drop_last), **options
+            WithRows(data), batch_sampler=_CandidateBatches(sampler, batch_size, drop_last), **options
         )
 
     def set_epoch(self, epoch: int) -> None:
         """Fixes the epoch's rows; call it before iterating."""
-        assert isinstance(self.batch_sampler, _MetaBatches)
+        assert isinstance(self.batch_sampler, _CandidateBatches)
         self.batch_sampler.sampler.set_epoch(epoch)
 
     def __iter__(self) -> Any:
