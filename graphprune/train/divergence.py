@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from graphprune.errors import TrainingDiverged
 
@@ -23,6 +23,20 @@ def refuse_diverged(model: nn.Module, what: str, value: float = 0.0) -> None:
     """
     finite = torch.stack([p.detach().isfinite().all() for p in model.parameters()]).all()
     if not (bool(finite) and math.isfinite(value)):
-        raise TrainingDiverged(
-            f"{what}: the training diverged (its weights or its result are not finite); lower lr, or set clip_norm"
-        )
+        raise _diverged(what, "weights or its result")
+
+
+def refuse_infinite(what: str, *outputs: Tensor | None) -> None:
+    """Refuses a trained model's outputs that hold NaN or infinity, which finite weights may produce if they are huge.
+
+    Raises:
+        TrainingDiverged: they do.
+    """
+    if not all(bool(values.isfinite().all()) for values in outputs if values is not None):
+        raise _diverged(what, "outputs")
+
+
+def _diverged(what: str, parts: str) -> TrainingDiverged:
+    return TrainingDiverged(
+        f"{what}: the training diverged (its {parts} are not finite); lower lr, or set clip_norm"
+    )

@@ -19,6 +19,7 @@ from graphprune.jobs.job import Job
 from graphprune.jobs.stage import Attempt, Estimate, Product, Stage
 from graphprune.runtime.cost import Cost, measure
 from graphprune.train.checkpoint import load_weights
+from graphprune.train.divergence import refuse_infinite
 
 if TYPE_CHECKING:
     from graphprune.jobs.plan.calibrate import Calibration
@@ -112,7 +113,10 @@ def _embed(job: Job, cost: Cost) -> list[Path]:
         keep_outputs=keep,
     )
     cost.forward_samples += len(train)
-    require_finite(embeddings.numpy(), "embeddings", train.ids)
+    if reference:
+        require_finite(embeddings.numpy(), "embeddings", train.ids)
+    else:
+        refuse_infinite("run 'seed'", embeddings, outputs)
     write_npy(path, embeddings.numpy())
     if outputs is None:
         return [path]
