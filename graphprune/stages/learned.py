@@ -23,15 +23,15 @@ def majority_share(data: Data) -> float | None:
     return float(np.mean(data.test.labels == np.bincount(data.train.labels).argmax()))
 
 
-def seed_run_metric(job: Job) -> dict[str, Any]:
-    """``{"metric", "value"}`` of the seed run's model on the test part; empty where it learned other labels.
+def seed_run_metric(job: Job) -> dict[str, Any] | None:
+    """``{"metric", "value"}`` of the seed run's model on the test part; None where it learned other labels.
 
     Writes ``checkpoints/seed.json``. Its one pass over the test part serves judging alone and is in no arm's cost.
     """
     weights, path = job.run / "checkpoints/seed.safetensors", job.run / "checkpoints/seed.json"
     method, settings = job.config.paradigm, job.config.seed_training
     if method is not None and method.name == "unsupervised":
-        return {}
+        return None
     paradigm = job.paradigm_for(settings)
 
     def work(attempt: Attempt) -> Iterable[Path]:
