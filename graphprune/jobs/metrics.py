@@ -37,7 +37,8 @@ def collect_metrics(
             "faults": list(job.data.faults),
             "majority_share": majority_share(job.data),
         },
-        "seeds": {"n": n_seeds, "fraction": n_seeds / n, **(seed_run_metric(job) if n_seeds else {})},
+        "seeds": {"n": n_seeds, "fraction": n_seeds / n},
+        "seed_run": seed_run_metric(job) if n_seeds else None,
         "extrapolation": _extrapolation(job) if n_seeds else {},
         "training": {
             **{name: _reference(value) for name, value in references.items()},

@@ -68,11 +68,11 @@ def judge_training(metrics: dict[str, Any]) -> Learning | None:
 
 
 def judge_seed_run(metrics: dict[str, Any]) -> Learning | None:
-    """Whether the seed run has learned, by its test metric in ``seeds``; None where `metrics.json` lacks it."""
-    seeds = metrics.get("seeds") or {}
-    if not is_number(seeds.get("value")):
+    """Whether the seed run has learned, by its test metric in ``seed_run``; None where `metrics.json` lacks it."""
+    found = metrics.get("seed_run")
+    if not found:
         return None
-    return _judge("the seed run", str(seeds.get("metric")), [float(seeds["value"])], metrics, arms(metrics))
+    return _judge("the seed run", found["metric"], [float(found["value"])], metrics, arms(metrics))
 
 
 def _judge(

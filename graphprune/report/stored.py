@@ -42,14 +42,11 @@ class _Dataset(_Stored):
 class _Seeds(_Stored):
     n: Whole
     fraction: Share
-    metric: Literal["accuracy", "mae"] | None = None
-    value: Amount | None = None
 
-    @model_validator(mode="after")
-    def _names_the_metric(self) -> _Seeds:
-        if self.value is not None and self.metric is None:
-            raise ValueError("a value needs its metric, accuracy or mae")
-        return self
+
+class _SeedRun(_Stored):
+    metric: Literal["accuracy", "mae"]
+    value: Amount
 
 
 class _Agreement(_Stored):
@@ -146,6 +143,7 @@ class _Metrics(_Stored):
     schema_: Annotated[Literal[1], Field(alias="schema")]
     dataset: _Dataset
     seeds: _Seeds
+    seed_run: _SeedRun | None = None
     extrapolation: dict[str, _Score]
     training: dict[str, _Arm]
     cost: dict[str, dict[str, Amount]]

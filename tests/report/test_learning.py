@@ -16,7 +16,7 @@ from graphprune.report.verdict import verdict
 
 
 def job(
-    values: list[float], *, majority: float | None, n_test: int | None = 360, **seeds: Any
+    values: list[float], *, majority: float | None, n_test: int | None = 360, seed_run: float | None = None
 ) -> dict[str, Any]:
     """A `metrics.json` in which a pruned arm clearly leads arms that reach what ``full`` does."""
     common = {"metric": "accuracy", "keep": 0.5, "seconds": 5.0, "total_seconds": 7.0, "cost_passes": 0.7}
@@ -25,7 +25,8 @@ def job(
         name: {**common, "value": v, "mean": float(np.mean(v)), "std": None} for name, v in reached.items()
     }
     dataset = {"name": "made up", "n": 1000, "n_test": n_test, "majority_share": majority}
-    return {"dataset": dataset, "seeds": seeds, "extrapolation": {}, "training": training, "saving": {}}
+    metrics = {"dataset": dataset, "extrapolation": {}, "training": training, "saving": {}}
+    return metrics if seed_run is None else {**metrics, "seed_run": {"metric": "accuracy", "value": seed_run}}
 
 
 def test_chance_level_is_said_first_in_the_verdict_the_terminal_and_the_page() -> None:
@@ -102,7 +103,7 @@ def test_a_run_of_a_single_arm_is_judged_by_that_arm() -> None:
 
 
 def test_a_seed_run_at_chance_is_a_note_beside_the_advice() -> None:
-    metrics = job([0.70, 0.71, 0.72], majority=0.104, n=100, fraction=0.1, metric="accuracy", value=0.11)
+    metrics = job([0.70, 0.71, 0.72], majority=0.104, seed_run=0.11)
     found = verdict(metrics)
     assert found.kind == "prune"
     (note,) = found.notes
@@ -110,7 +111,7 @@ def test_a_seed_run_at_chance_is_a_note_beside_the_advice() -> None:
     assert note.endswith("raise seed_training.epochs, seed_training.lr or seeds.fraction.")
     assert note in summary(metrics)
     assert "The seed run has not learned yet" in render(ReportInput(metrics))
-    metrics["seeds"]["value"] = 0.6
+    metrics["seed_run"]["value"] = 0.6
     assert verdict(metrics).notes == ()
 
 
@@ -126,6 +127,6 @@ def test_forecasts_are_compared_with_the_last_value_and_beside_it_with_the_avera
     assert verdict(forecast).kind == "not_learned"
     forecast["training"]["full"].update(value=[22.5], mean=22.5)
     assert judge_training(forecast).learned  # type: ignore[union-attr]
-    forecast["seeds"] |= {"metric": "mae", "value": 25.0}
+    forecast["seed_run"] = {"metric": "mae", "value": 25.0}
     start = "The seed run has not learned yet: it has a mean absolute error of 25.00, repeating the last value gives"
     assert verdict(forecast).notes[0].startswith(start)

@@ -25,10 +25,10 @@ def majority_share(data: Data) -> float | None:
     return float(np.mean(data.test.labels == np.bincount(data.train.labels).argmax()))
 
 
-def seed_run_metric(job: Job) -> dict[str, Any]:
-    """``{"metric", "value"}`` of the seed run's model on the test part; empty where it learned other labels."""
+def seed_run_metric(job: Job) -> dict[str, Any] | None:
+    """``{"metric", "value"}`` of the seed run's model on the test part; None where it learned other labels."""
     files = job.run.outputs("seed_test")
-    return read_json(files[0]) if files else {}
+    return read_json(files[0]) if files else None
 
 
 def stages(job: Job) -> Iterator[Stage]:
