@@ -1,24 +1,20 @@
 """A run folder holds what graphprune wrote; whatever else lies in a folder is never overwritten or deleted."""
 
 import json
-import queue
 import shutil
-import threading
 from pathlib import Path
 
 import pytest
-import torch
 
-from experiments.soak.artifacts import artifacts, compare
+from experiments.soak.artifacts import artifacts
+from graphprune.jobs import set_aside as replacing
 from graphprune.config.load import load_config
 from graphprune.errors import InputError
 from graphprune.files import write_json, write_text
-from graphprune.jobs import set_aside as replacing
 from graphprune.jobs.pipeline import run as run_job
 from graphprune.jobs.run_files import FIXED, MARKER, RunFiles
-from graphprune.jobs.run_folder import RunFolder
 from graphprune.jobs.set_aside import ASIDE, DELETED
-from graphprune.runtime.rng import isolated_rng
+from graphprune.jobs.run_folder import RunFolder
 
 TINY = Path(__file__).parent / "tiny.yaml"
 QUICK = ["oracle=null", "extrapolators=[{name: knn, k: 3}]", "arms=[]", "graph.k=5", "controls=false", "short_run=null",
@@ -329,128 +325,6 @@ def test_a_folder_of_a_newer_version_is_refused(tmp_path, monkeypatch):
 
 def test_every_run_lists_the_fixed_names(finished):
     assert set(FIXED) - {"comparison.html"} <= set(RunFiles(finished).existing())
-
-
-def test_two_runs_in_threads_of_one_process(tmp_path):
-    """The second is refused, the first is what it would be alone."""
-    job, answers = load_config(TINY, QUICK), queue.Queue()
-
-    class Second:
-        """Starts another run while the first one trains."""
-
-        def event(self, event, stage, _seconds):
-            if (event, stage) == ("started", "train/rs2/0"):
-                thread = threading.Thread(target=other)
-                thread.start()
-                thread.join()
-
-        def progress(self, *_): ...
-
-    def other():
-        try:
-            run_job(job, tmp_path / "second")
-        except InputError as error:
-            answers.put(str(error))
-
-    run_job(job, tmp_path / "alone")
-    run_job(job, tmp_path / "first", reporter=Second())
-    assert "another run is under way in this process" in answers.get_nowait()
-    compare(artifacts(tmp_path / "alone"), tmp_path / "first")
-    run_job(job, tmp_path / "second")
-    compare(artifacts(tmp_path / "alone"), tmp_path / "second")
-
-
-def test_threads_that_seed_the_global_generator_wait_for_each_other():
-    entered, left = threading.Barrier(4), []
-
-    def draw(seed):
-        entered.wait()
-        for _ in range(20):
-            with isolated_rng(seed, "threads"):
-                left.append((seed, torch.cat([torch.rand(1) for _ in range(20)])))
-
-    threads = [threading.Thread(target=draw, args=(seed,)) for seed in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(left) == 80
-    for seed, drawn in left:
-        with isolated_rng(seed, "threads"):
-            assert torch.equal(drawn, torch.cat([torch.rand(1) for _ in range(20)]))
-
-
-def test_a_path_that_is_no_text_is_refused_by_every_command(run, files, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    bad = "bad-\udcff"
-    for arguments in (
-        ("run", TINY, "--out", bad),
-        ("run", bad),
-        ("train", TINY, "--sampler", "rs2", "--out", bad),
-        ("embed", TINY, "--out", bad),
-        ("graph", "--embeddings", files / "E.npy", "--out", bad),
-        ("select", files / "TRUTH.parquet", "--keep", "0.5", "--rule", "top", "--out", bad),
-        ("report", bad),
-    ):
-        code, _, err = run(*arguments)
-        assert (code, err.count("\n")) == (2, 1)
-        assert r"'bad-\udcff' is not valid UTF-8 text" in err
-    for out in (bad, "null\0character"):
-        with pytest.raises(InputError, match="is not valid UTF-8 text"):
-            run_job(load_config(TINY, QUICK), out)
-    assert list(tmp_path.iterdir()) == [files]
-
-
-def test_a_graph_goes_to_a_new_or_empty_folder_or_over_a_graph(run, files):
-    out = files / "G"
-    command = ("graph", "--embeddings", files / "E.npy", "--k", "5", "--out", out)
-    out.mkdir()
-    (out / "indices.npy").write_text("mine")
-    code, _, err = run(*command)
-    assert (code, err.count("\n")) == (2, 1)
-    assert "holds files that are not a graph of graphprune" in err
-    (out / "graph.json").write_text('{"k": 3}')
-    assert run(*command)[0] == 2
-    assert (out / "indices.npy").read_text() == "mine"
-    shutil.rmtree(out)
-    assert run(*command)[0] == 0
-    (out / "notes").write_text("mine")
-    first = contents(out)
-    assert run(*command)[0] == 0
-    assert contents(out) == first
-
-
-def test_no_command_writes_over_its_own_input(run, files):
-    f = files
-    assert run("graph", "--embeddings", f / "E.npy", "--k", "5", "--out", f / "G")[0] == 0
-    shutil.copy(TINY, f / "job.yaml")
-    before = contents(f)
-    fit = (
-        "extrapolate",
-        "--graph",
-        f / "G",
-        "--embeddings",
-        f / "E.npy",
-        "--seeds",
-        f / "S.parquet",
-        "--method",
-        "knn",
-    )
-    embed = ("embed", f / "job.yaml", *SETS, "--set", f"embedding={{source: file, path: '{f / 'E.npy'}'}}")
-    for *command, out in (
-        ("score", "--trajectories", f / "T.npz", "--score", "aum", f / "T.npz"),
-        (*fit, f / "S.parquet"),
-        (*fit, "--labels", f / "Y.npy", f / "Y.npy"),
-        ("select", f / "TRUTH.parquet", "--keep", "0.5", "--rule", "top", f / "TRUTH.parquet"),
-        ("select", f / "TRUTH.parquet", "--keep", "0.5", "--rule", "top", f / "G/../TRUTH.parquet"),
-        (*embed, f / "job.yaml"),
-        (*embed, f / "E.npy"),
-    ):
-        code, _, err = run(*command, "--out", out)
-        assert (code, err.count("\n")) == (2, 1), err
-        assert "would overwrite this command's input" in err
-    assert run("select", f / "TRUTH.parquet", "--keep", "0.5", "--rule", "top", "--out", f)[0] == 2
-    assert contents(f) == before
 
 
 def test_a_report_does_not_overwrite_a_page_of_the_users(run, finished):

@@ -196,8 +196,8 @@ class Soak:
             out = self.copy(f"fresh-{number}")
             (out / "notes.txt").write_text("mine")
             process = self.start(out, "--fresh")
-            # Most of the time the job is being checked or its first stages are being done.
-            process.join(timeout=self.draws.uniform(0, self.seconds / 4))
+            # The former run is replaced in the first moments, after the job has been checked.
+            process.join(timeout=self.draws.uniform(0, 0.3 if number % 2 else self.seconds / 4))
             process.kill()
             process.join()
             kept = (out / "metrics.json").exists() or (out / ".graphprune-old/metrics.json").exists()

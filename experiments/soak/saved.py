@@ -30,7 +30,7 @@ def kills_after_saves(soak: Soak, rounds: int, *, cadence: float = 0.02) -> dict
         rounds: Kills.
         cadence: Seconds between two saves.
     """
-    resumed, damaged = 0, dict.fromkeys(DAMAGES[1:], 0)
+    resumed, damaged = 0, {kind: 0 for kind in DAMAGES if kind != "none"}
     for number in range(rounds):
         out, wanted = soak.folder / f"saved-{number}", DAMAGES[number % len(DAMAGES)]
         while True:

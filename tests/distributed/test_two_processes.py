@@ -72,6 +72,8 @@ def test_the_python_entry_writes_once_and_says_how_many_took_part(results):
     assert two["value"] == one["value"]
     assert two["losses"] == pytest.approx(one["losses"], rel=1e-4)
     assert sorted(p.name for p in (results[1] / "entry").iterdir()) == [
+        ".lock",
+        ".stages",
         "log.jsonl",
         "model.safetensors",
         "result.json",
