@@ -165,6 +165,7 @@ PER_CLASS = ("select", "{f}/TRUTH.parquet", "--keep", "0.5", "--rule", "top_per_
              "--out", "{f}/K.parquet")  # fmt: skip
 PROBS = np.full((4, 6, 2), 0.5, dtype=np.float32)
 
+RULE = ("--rule", "top")
 CASES = {
     # the configuration
     "no such config": (lambda f: ("run", f / "absent.yaml"), "absent.yaml does not exist"),
@@ -458,7 +459,7 @@ CASES = {
         }.items()
     },
     "a rule with an option called kind": (
-        lambda f: ("select", f / "TRUTH.parquet", "--keep", 1, "--rule", "top", "--set", "kind=1", "--out", f / "x"),
+        lambda f: ("select", f / "TRUTH.parquet", "--keep", 1, *RULE, "--set", "kind=1", "--out", f / "x.txt"),
         "unknown option of selection 'top' 'kind'; it takes none",
     ),
     "an extrapolator with an option called name": (graphed("--set", "name=x"), "of extrapolator 'knn' 'name'"),

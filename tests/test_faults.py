@@ -9,6 +9,7 @@ from experiments.soak.saved import kills_after_saves
 from graphprune.errors import InputError
 from graphprune.files import write_atomic
 from graphprune.jobs.run_folder import RunFolder
+from graphprune.jobs.stage import Estimate, Stage
 
 HERE = Path(__file__).parent
 SMALLER = ["data.limit=120", "oracle=null", "extrapolators=[{name: knn, k: 3}]", "arms.0.extrapolator=knn", "graph.k=5",
@@ -74,7 +75,7 @@ def test_a_record_whose_costs_were_altered_is_not_trusted(tmp_path):
             (run / "artifact").write_text("a")
             return [run / "artifact"]
 
-        return run.ensure("stage", settings={}, inputs=[], work=work)
+        return run.ensure(Stage("stage", work, lambda _: Estimate({})))
 
     assert ensure()
     assert not ensure()

@@ -7,14 +7,15 @@ from pathlib import Path
 import pytest
 
 from experiments.soak.artifacts import artifacts
-from graphprune.jobs import set_aside as replacing
 from graphprune.config.load import load_config
 from graphprune.errors import InputError
 from graphprune.files import write_json, write_text
+from graphprune.jobs import set_aside as replacing
 from graphprune.jobs.pipeline import run as run_job
 from graphprune.jobs.run_files import FIXED, MARKER, RunFiles
-from graphprune.jobs.set_aside import ASIDE, DELETED
 from graphprune.jobs.run_folder import RunFolder
+from graphprune.jobs.set_aside import ASIDE, DELETED
+from graphprune.jobs.stage import Estimate, Stage
 
 TINY = Path(__file__).parent / "tiny.yaml"
 QUICK = ["oracle=null", "extrapolators=[{name: knn, k: 3}]", "arms=[]", "graph.k=5", "controls=false", "short_run=null",
@@ -42,7 +43,7 @@ def make(folder: Path, text: str = "old", *, fresh: bool = False) -> None:
     with run.locked(fresh=fresh):
         with run.begin():
             write_text(run / "config.yaml", text)
-        run.ensure("stage", settings=text, inputs=[], work=work)
+        run.ensure(Stage("stage", work, lambda _: Estimate({}), settings=text))
 
 
 @pytest.fixture(scope="module")
@@ -276,7 +277,7 @@ def test_a_run_that_fails_while_it_starts_puts_the_old_one_back(tmp_path):
         with pytest.raises(OSError, match="full"):
             start()
         assert contents(tmp_path / "run") == before
-        assert not run.ensure("stage", settings="old", inputs=[], work=None)
+        assert not run.ensure(Stage("stage", None, lambda _: Estimate({}), settings="old"))
 
 
 def test_folders_of_version_0_1_0_resume(finished, run):

@@ -1,6 +1,7 @@
 """The run folder: what is kept, what is redone, what is never trusted."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from graphprune.errors import InputError
 from graphprune.files import fingerprint
 from graphprune.jobs.run_folder import RunFolder
+from graphprune.jobs.stage import Estimate, Stage
 from graphprune.runtime.cost import Cost
 
 
@@ -21,7 +23,11 @@ def ensure(run: RunFolder, text: str = "a", *, inputs: list[Path] | None = None,
             raise RuntimeError("killed")
         return [run / "artifact"]
 
-    return run.ensure("stage", settings={"text": text}, inputs=inputs or [], work=work)
+    return run.ensure(stage("stage", work, text, inputs=inputs or []))
+
+
+def stage(name: str, work, settings: object, *, inputs: Sequence[Path] = ()) -> Stage:
+    return Stage(name, work, lambda _: Estimate({}), settings=settings, inputs=tuple(inputs))
 
 
 @pytest.fixture
@@ -92,8 +98,8 @@ def test_unfinished_checkpoints_belong_to_one_key(run):
         (run / "artifact").write_text("x")
         return [run / "artifact"]
 
-    run.ensure("train", settings=1, inputs=[], work=work)
-    run.ensure("train", settings=2, inputs=[], work=work)
+    run.ensure(stage("train", work, 1))
+    run.ensure(stage("train", work, 2))
     assert seen[0] != seen[1]
     assert not seen[0].exists()
 

@@ -133,7 +133,7 @@ def test_a_name_that_is_no_text_in_this_locale_is_refused_before_anything_is_don
         capture_output=True, encoding="utf-8", check=False,
     )  # fmt: skip
     assert done.returncode == 2
-    assert "bad-\\udcff' is not text in this locale's encoding" in done.stderr
+    assert "bad-\\udcff' is not valid UTF-8 text" in done.stderr
     assert not list(tmp_path.iterdir())
 
 

@@ -10,12 +10,12 @@ from graphprune.evaluation.agreement import evaluate
 from graphprune.interchange.files import (
     SCORES,
     SELECTIONS,
-    check_out,
     read_scores,
     read_selection,
     write_scores,
     write_selection,
 )
+from graphprune.runtime.paths import check_out
 from graphprune.select.base import Selection
 from graphprune.table import ScoreTable
 

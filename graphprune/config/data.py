@@ -109,7 +109,10 @@ class SensorsData(Strict):
     horizon: Annotated[Count, Field(description="Steps that it predicts.")] = 12
     stride: Annotated[Count, Field(description="Steps from one window to the next.")] = 1
     delay: Annotated[Whole, Field(description="Steps between what is seen and what is predicted.")] = 0
-    target: Annotated[int | str, Field(description="Channel that is predicted, by number or name.")] = 0
+    target: Annotated[
+        Annotated[int, Field(ge=0, le=1_000_000)] | str,
+        Field(description="Channel that is predicted, by number or name."),
+    ] = 0
     granularity: Annotated[
         Literal["network", "sensor"],
         Field(description="A sample is a window of all sensors, or of one sensor."),

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from graphprune.errors import InputError, unknown_name
 from graphprune.graph.knn import KNNGraph
+from graphprune.options import check_options
 from graphprune.runtime.facts import JobFacts
 from graphprune.table import float32_scores, locate, require_ids
 
@@ -268,9 +269,9 @@ class Extrapolator(ABC):
         for name in params:
             if name not in known:
                 raise unknown_name(f"argument of {type(self).__name__}", name, known)
-        for name, value in params.items():
-            if "__" not in name:
-                setattr(self, name, value)
+        own = {name: value for name, value in params.items() if "__" not in name}
+        for name, value in check_options(type(self).__name__, type(self), own).items():
+            setattr(self, name, value)
         for name, value in params.items():
             if "__" in name:
                 nested, _, key = name.partition("__")

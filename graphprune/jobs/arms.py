@@ -164,6 +164,8 @@ def selected_arm(job: Job, config: ArmConfig) -> Arm:
 
 def selection_arm(job: Job, selection: Selection, source: Path, *, warm: bool = False) -> Arm:
     """The arm ``selection``: trains on any selection of the job's data, read from a file."""
+    # A foreign selection is refused before anything is written.
+    locate(job.data.train.ids, selection.ids, "selection 'selection'")
     keep = len(selection) / len(job.data.train)
     needs = ("seed_model",) if warm else ()
     return _static_arm(job, "selection", lambda: selection, keep, needs=needs, inputs=(source,), warm=warm)

@@ -429,14 +429,14 @@ def test_jest_takes_losses_of_pairs_only_without_a_reference(loop: Any) -> None:
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("epochs", [0, -1, float("nan"), float("inf"), "3", None, True])
 def test_epochs_that_cannot_be_planned_are_refused(name: str, epochs: Any, loop: Any) -> None:
-    with pytest.raises(InputError, match=r"epochs is .*; give the planned number"):
+    with pytest.raises(InputError, match=r"epochs must be a number above 0"):
         registry.create("sampler", name, n=loop.n, **loop.inputs(name), epochs=epochs)
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("n", [0, -1, 2.0, float("nan"), "3", None, True])
 def test_a_number_of_samples_that_is_none_is_refused(name: str, n: Any, loop: Any) -> None:
-    with pytest.raises(InputError, match=r"n is .*; a sampler needs at least one sample"):
+    with pytest.raises(InputError, match=r"n must be an integer from 1"):
         registry.create("sampler", name, n=n, **loop.inputs(name), epochs=2)
 
 

@@ -141,7 +141,7 @@ def test_beta_prefers_easier_samples_as_less_is_kept() -> None:
 def test_beta_refuses_what_it_cannot_use(c: float) -> None:
     scores = np.ones(5)
     second = ScoreTable(np.arange(5), np.full(5, 0.5, dtype=np.float32), True)
-    with pytest.raises(InputError, match="c is"):
+    with pytest.raises(InputError, match="c must be a number above 0"):
         rows_kept("beta", scores, 0.4, options={"c": c}, second_scores=second)
     margins = ScoreTable(np.arange(5), np.full(5, -3.0, dtype=np.float32), True)
     with pytest.raises(InputError, match="from -3 to -3"):
@@ -200,7 +200,7 @@ def test_d2_symmetric_neighbors_work_in_both_directions() -> None:
     for neighbors, want in (("directed", [0, 1, 2]), ("symmetric", [0, 2, 3])):
         options = {"k": 1, "gamma": 0.0, "neighbors": neighbors}
         assert rows_kept("d2", scores, 0.75, options=options, graph=graph) == want
-    with pytest.raises(InputError, match="neighbors is 'both'"):
+    with pytest.raises(InputError, match="neighbors must be 'directed' or 'symmetric'"):
         rows_kept("d2", scores, 0.75, options={"neighbors": "both"}, graph=graph)
 
 
@@ -246,7 +246,7 @@ def test_moderate_bands_of_a_compact_and_a_spread_class() -> None:
     assert rows_kept("moderate", np.ones(10), 0.4, options={}, **inputs) == [2, 3, 4, 6]
     per_class = rows_kept("moderate", np.ones(10), 0.4, options={"band": "per_class"}, **inputs)
     assert per_class == [1, 2, 6, 7]
-    with pytest.raises(InputError, match="band is 'both'"):
+    with pytest.raises(InputError, match="band must be 'overall' or 'per_class'"):
         rows_kept("moderate", np.ones(10), 0.4, options={"band": "both"}, **inputs)
 
 

@@ -120,7 +120,7 @@ class EpochLoader(DataLoader[Any]):
         InputError: the data has no length or another one than the sampler, or the batch size is below 1.
 
     >>> from graphprune.samplers.random import Random
-    >>> loader = EpochLoader([10.0, 11.0, 12.0], Random(3), batch_size=2)
+    >>> loader = EpochLoader([10.0, 11.0, 12.0, 13.0], Random(4), batch_size=2)
     >>> loader.set_epoch(0)
     >>> all((values == rows + 10).all() for rows, values in loader), len(loader)
     (True, 2)
