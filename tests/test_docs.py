@@ -108,3 +108,14 @@ def test_the_docs_and_the_readme_name_commands_that_exist():
         name for text in texts for name in re.findall(r"^(?:\$ )?graphprune (\w+)", text, flags=re.MULTILINE)
     }
     assert named <= known
+
+
+def test_the_stages_of_the_architecture_page_are_those_of_the_list():
+    """`python docs/architecture_page.py` writes both anew."""
+    spec = importlib.util.spec_from_file_location("architecture_page", ROOT / "docs/architecture_page.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    found, page = module.rows(), ROOT / "docs/architecture.md"
+    assert page.read_text(encoding="utf-8") == module.written(page.read_text(encoding="utf-8"), found)
+    assert (ROOT / "docs/images/stages.svg").read_text(encoding="utf-8") == module.drawing(found)

@@ -53,13 +53,13 @@ def run(
 
     folder = out or Path("runs") / job.name
     with ConsoleReporter() as reporter, _told_in_a_line():
-        metrics = run_job(job, folder, reporter=reporter, fresh=fresh)
+        result = run_job(job, folder, reporter=reporter, fresh=fresh)
     if not ProcessGroup.current().writes:
         return
     if as_json:
-        print_json(metrics)
+        print_json(result.metrics)
     else:
-        print(summary(metrics))
+        print(summary(result.metrics))
         say(f"report: {folder / 'report.html'}")
 
 

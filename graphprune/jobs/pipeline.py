@@ -1,15 +1,15 @@
-"""The order of the stages."""
+"""A whole job: checked up front, then one stage after the other."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from graphprune.config.job import Config
 from graphprune.data.base import Data
 from graphprune.errors import InputError
 from graphprune.jobs.checks import check_methods, check_names
 from graphprune.jobs.job import Job, ModelFactory, Reporter, Silent
+from graphprune.jobs.result import RunResult
 from graphprune.jobs.run_folder import RunFolder
 from graphprune.registry import create
 from graphprune.runtime.facts import JobFacts
@@ -25,8 +25,8 @@ def run(
     paradigm: Paradigm | None = None,
     reporter: Reporter | None = None,
     fresh: bool = False,
-) -> dict[str, Any]:
-    """Does the whole job, or what is left of it, and returns its metrics.
+) -> RunResult:
+    """Does the whole job, or what is left of it, and returns its result, a mapping over ``metrics.json``.
 
     Started in several processes (torchrun, ``accelerate launch``) it trains with all of them; everything else is
     done, and everything is written, by the first, while the others wait.
@@ -117,7 +117,7 @@ def open_job(
     return job
 
 
-def _run(job: Job) -> dict[str, Any]:
+def _run(job: Job) -> RunResult:
     from graphprune.jobs.arms import all_arms
     from graphprune.jobs.report import write_page, write_results
     from graphprune.jobs.stage_list import stages
@@ -128,4 +128,4 @@ def _run(job: Job) -> dict[str, Any]:
     metrics = write_results(job, all_arms(job), reference_forecasts(job))
     if job.run.team.writes:
         write_page(job)
-    return metrics
+    return RunResult(job.run.path, metrics)

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graphprune.errors import InputError
-from graphprune.files import read_json
 from graphprune.jobs import paths
+from graphprune.report.stored import read_metrics
 from graphprune.select.base import Selection
 from graphprune.table import ScoreTable
 
@@ -45,14 +45,12 @@ class RunResult(Mapping[str, Any]):
         folder = Path(path)
         if not (folder / "metrics.json").is_file():
             raise InputError(f"{folder} has no metrics.json; give the folder of a finished run")
-        return cls(folder, read_json(folder / "metrics.json"))
+        return cls(folder, read_metrics(folder))
 
     @property
     def verdict(self) -> str:
         """One sentence: whether pruning paid, and against what."""
-        from graphprune.report.verdict import verdict
-
-        return verdict(self.metrics).sentence
+        return str(self.metrics["verdict"]["sentence"])
 
     def scores(self, name: str) -> ScoreTable:
         """Scores that were measured on the seeds."""
