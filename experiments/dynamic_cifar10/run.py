@@ -38,7 +38,7 @@ from graphprune.runtime.cost import Cost, measure
 from graphprune.runtime.process import prepare_process
 from graphprune.runtime.rng import derive_seed, isolated_rng
 from graphprune.samplers.base import EpochSampler
-from graphprune.samplers.static import Static
+from graphprune.samplers.static import StaticSampler
 from graphprune.train.evaluate import evaluate_model
 from graphprune.train.loop import train_model
 from graphprune.train.paradigms.supervised import Supervised
@@ -127,7 +127,7 @@ def reference(data: Data, state: int, epochs: float, device: torch.device) -> tu
         stratified(labels, max(20, round(REFERENCE_SHARE * n)), purpose="reference", seed=state)
     )
     model, seed = network(data, "reference", state), derive_seed(state, "reference")
-    sampler = Static(n, rows=rows, epochs=epochs, seed=seed)
+    sampler = StaticSampler(n, rows=rows, epochs=epochs, seed=seed)
     cost = train_model(
         model, data.train, Supervised(), sampler, settings(epochs), seed=seed, device=device
     ).cost
@@ -154,7 +154,7 @@ def run_once(arm: str, state: int, data: Data, epochs: float, device: torch.devi
         labels = data.train.labels
         assert labels is not None
         rows = torch.from_numpy(stratified(labels, round(options["keep"] * n), purpose="random", seed=seed))
-        sampler = Static(n, rows=rows, epochs=length, seed=seed)
+        sampler = StaticSampler(n, rows=rows, epochs=length, seed=seed)
     else:
         sampler = create("sampler", entry["sampler"], n=n, epochs=length, seed=seed, **options)
     model = network(data, "arm", state)
@@ -212,7 +212,7 @@ def work(chosen: argparse.Namespace, path: Path) -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     data = load(chosen.data, chosen.noisy, chosen.limit)
     # What is imported and set up in the very first step must not be booked on a run.
-    first = Static(len(data.train), rows=torch.arange(2), epochs=1)
+    first = StaticSampler(len(data.train), rows=torch.arange(2), epochs=1)
     train_model(network(data), data.train, Supervised(), first, settings(1), seed=0, device=device)
     for job in chosen.jobs:
         state, _, arm = job.partition(":")

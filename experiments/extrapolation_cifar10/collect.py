@@ -31,7 +31,7 @@ from graphprune.data.parquet import load_parquet
 from graphprune.embed.module import embed_samples
 from graphprune.registry import create, get
 from graphprune.runtime.rng import derive_seed, isolated_rng
-from graphprune.samplers.background import Background
+from graphprune.samplers.background import BackgroundSampler
 from graphprune.scores.base import Score
 from graphprune.scores.recorder import Recorder
 from graphprune.scores.signal_log import SignalLog
@@ -92,7 +92,7 @@ def run_job(job: str, state: int, data: Data, out: Path) -> None:
         eval_epochs=None if job.startswith(("full", "short")) else range(2, EPOCHS, 3),
     )
     seeds = torch.from_numpy(rows)
-    sampler = Background(n, seeds=seeds, background=background_of(job), epochs=epochs, seed=seed)
+    sampler = BackgroundSampler(n, seeds=seeds, background=background_of(job), epochs=epochs, seed=seed)
     start, cpu = time.perf_counter(), time.process_time()
     train_model(
         model, data.train, Supervised(), sampler, settings, seed=seed, device=device, recorder=recorder

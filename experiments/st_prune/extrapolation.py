@@ -23,7 +23,7 @@ from graphprune.graph.spatiotemporal import spatiotemporal_graph
 from graphprune.registry import create
 from graphprune.runtime.cost import Cost, measure
 from graphprune.runtime.rng import generator
-from graphprune.samplers.static import Static
+from graphprune.samplers.static import StaticSampler
 from graphprune.scores.input_complexity import input_complexity
 from graphprune.scores.recorder import Recorder
 from graphprune.train.evaluate import record_evaluation
@@ -44,7 +44,7 @@ def seed_run(place: Place, name: str, data: Data, fraction: float, state: int) -
     rows = draw_time_blocks(windows.starts, fraction, generator=generator(state, "seeds", fraction), **spans)
     ids = windows.ids[rows]
     epochs = max(1, round(SEED_EPOCHS * setting.epochs))
-    sampler = Static(len(windows), rows=torch.from_numpy(rows), epochs=epochs, seed=state)
+    sampler = StaticSampler(len(windows), rows=torch.from_numpy(rows), epochs=epochs, seed=state)
     score = create("score", "st_complexity", links=linked(data, ids))
     begun = time.process_time()
     model, result, recorder = train(data, setting, sampler, epochs, state, {"st_complexity": score}, ids)

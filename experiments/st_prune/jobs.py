@@ -19,7 +19,7 @@ from graphprune.registry import create
 from graphprune.runtime.cost import Cost, measure
 from graphprune.runtime.rng import derive_seed
 from graphprune.samplers.base import EpochSampler
-from graphprune.samplers.static import Static
+from graphprune.samplers.static import StaticSampler
 from graphprune.table import ScoreTable
 from graphprune.train.forecast_errors import forecast_errors
 from graphprune.train.naive import historical_average, last_value, naive_errors
@@ -81,7 +81,7 @@ def _arm(place: Place, name: str, data: Data, arm: Arm, job: str, state: int) ->
         left = arm.budget * n * epochs - overhead.trained_samples - overhead.forward_samples / 3
         epochs = max(1.0, left / len(kept))
         rows = torch.from_numpy(np.searchsorted(data.train.ids, kept))
-        sampler = Static(n, rows=rows, epochs=epochs, seed=seed)
+        sampler = StaticSampler(n, rows=rows, epochs=epochs, seed=seed)
     else:
         if arm.kind in ("infobatch", "st_prune"):
             simple = float(np.load(place.file(name, "full", 0))[f"simple_{arm.kind}"])

@@ -21,7 +21,7 @@ from graphprune.graph.spatiotemporal import linked_windows
 from graphprune.registry import get
 from graphprune.runtime.rng import isolated_rng
 from graphprune.samplers.base import EpochSampler
-from graphprune.samplers.static import Static
+from graphprune.samplers.static import StaticSampler
 from graphprune.scores.base import Score, Signals
 from graphprune.scores.recorder import Recorder
 from graphprune.train.loop import TrainResult, train_model
@@ -108,7 +108,7 @@ def train(
 
 def warm_up(data: Data, setting: Any) -> None:
     """Trains on two windows: what a process loads at its first step is no job's cost."""
-    sampler = Static(len(data.train), rows=torch.arange(2), epochs=1)
+    sampler = StaticSampler(len(data.train), rows=torch.arange(2), epochs=1)
     train(data, setting, sampler, 1, 0, {"loss": LossSum()}, data.train.ids)
 
 

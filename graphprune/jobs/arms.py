@@ -24,7 +24,7 @@ from graphprune.registry import create, get
 from graphprune.runtime.cost import Cost
 from graphprune.runtime.rng import derive_seed
 from graphprune.samplers.base import EpochSampler
-from graphprune.samplers.static import Static
+from graphprune.samplers.static import StaticSampler
 from graphprune.select.base import Selection, count_kept
 from graphprune.table import locate
 from graphprune.train.checkpoint import Checkpoint, load_weights, save_weights, shrink_and_perturb
@@ -178,7 +178,7 @@ def _static_arm(job: Job, name: str, read: Callable[[], Selection], keep: float,
         selection = read()
         rows = torch.from_numpy(locate(train.ids, selection.ids, f"selection '{name}'"))
         weights = torch.from_numpy(selection.weights)
-        return Static(len(train), rows=rows, loss_weights=weights, epochs=epochs, seed=seed)
+        return StaticSampler(len(train), rows=rows, loss_weights=weights, epochs=epochs, seed=seed)
 
     return Arm(name, keep, epochs, make, "selection", **given)
 

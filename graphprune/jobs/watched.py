@@ -9,7 +9,7 @@ from graphprune.config.training import OptimisationConfig
 from graphprune.jobs.job import Job
 from graphprune.jobs.stage import Attempt
 from graphprune.runtime.rng import derive_seed
-from graphprune.samplers.background import Background
+from graphprune.samplers.background import BackgroundSampler
 from graphprune.scores.group import Observer
 from graphprune.train.checkpoint import Checkpoint
 from graphprune.train.divergence import refuse_diverged
@@ -39,7 +39,7 @@ def train_watched(
     train = job.data.train
     seed = derive_seed(job.config.seed, "train", purpose)
     every_epoch = torch.arange(len(train)) if rows is None else rows
-    sampler = Background(
+    sampler = BackgroundSampler(
         len(train), seeds=every_epoch, background=background, epochs=settings.epochs, seed=seed
     )
     model = job.make_model(purpose)

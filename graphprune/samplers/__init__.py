@@ -18,6 +18,6 @@ if TYPE_CHECKING:
     from graphprune.samplers.score_weighted import ScoreWeighted as ScoreWeighted
     from graphprune.samplers.seta import SeTa as SeTa
     from graphprune.samplers.st_prune import STPrune as STPrune
-    from graphprune.samplers.static import Static as Static
+    from graphprune.samplers.static import StaticSampler as StaticSampler
 
 __getattr__, __dir__, __all__ = lazy_exports(__name__)

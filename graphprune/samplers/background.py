@@ -10,7 +10,7 @@ from graphprune.runtime.rng import generator
 from graphprune.samplers.base import EpochSampler
 
 
-class Background(EpochSampler):
+class BackgroundSampler(EpochSampler):
     """Every epoch holds all seeds, and for each seed ``background`` of the other samples, in turn.
 
     The others come in rounds: each round is a permutation, and no sample comes again before all had a turn (so an

@@ -34,7 +34,7 @@ class EpochSampler(Sampler[int]):
 
     **Rows, not ids.** A sampler yields rows: the positions 0..n-1 that ``dataset[row]`` takes. Every method
     speaks rows. Ids exist only at the border: `scores_by_row` turns a table of ids into scores by row, and
-    ``Static.from_selection`` a selection into rows. A data set that shows its rows to the loop
+    ``StaticSampler.from_selection`` a selection into rows. A data set that shows its rows to the loop
     (``return row, x, y``) is all that ``update`` and ``weights`` need, with any number of workers.
 
     One step of a training loop, in full::

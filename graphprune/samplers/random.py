@@ -7,12 +7,12 @@ import torch
 from graphprune.options import Count, Epochs, Keep, Seed
 from graphprune.registry import register
 from graphprune.runtime.rng import generator
-from graphprune.samplers.static import Static
+from graphprune.samplers.static import StaticSampler
 from graphprune.select.base import count_kept
 
 
 @register("sampler", "random", source="the standard baseline", status="confirmed")
-class Random(Static):
+class Random(StaticSampler):
     """Draws ``round(keep * n)`` rows once, uniformly, and shuffles them every epoch.
 
     Args:

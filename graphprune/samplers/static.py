@@ -15,7 +15,7 @@ from graphprune.select.base import Selection
 from graphprune.table import locate
 
 
-class Static(EpochSampler):
+class StaticSampler(EpochSampler):
     """The same rows every epoch, shuffled anew from (seed, epoch).
 
     Args:

@@ -20,7 +20,7 @@ from graphprune.samplers.adapters.lightning import lightning_data
 from graphprune.samplers.adapters.plain import EpochLoader, Seen, step_loss
 from graphprune.samplers.adapters.transformers import sampler_trainer
 from graphprune.samplers.base import EpochSampler
-from graphprune.samplers.static import Static
+from graphprune.samplers.static import StaticSampler
 
 EPOCHS = 4
 
@@ -301,7 +301,7 @@ def test_a_loader_that_cannot_work_is_refused(data: Any, batch_size: Any, messag
 
 def test_the_weighted_loss_of_a_selection() -> None:
     weights = torch.tensor([1.0, 1, 1, 1, 4, 4, 4, 4])
-    sampler = Static(8, rows=torch.arange(8), loss_weights=weights)
+    sampler = StaticSampler(8, rows=torch.arange(8), loss_weights=weights)
     losses = torch.arange(8.0)
     assert step_loss(sampler, torch.arange(8), lambda kept: losses[kept]).item() == 11.75
     with pytest.raises(InputError, match="forward returned a tuple; return losses"):

@@ -24,7 +24,7 @@ from graphprune.samplers.jest import JEST, joint_draw
 from graphprune.samplers.score_weighted import ScoreWeighted
 from graphprune.samplers.seta import SeTa
 from graphprune.samplers.st_prune import STPrune
-from graphprune.samplers.static import Static
+from graphprune.samplers.static import StaticSampler
 from graphprune.samplers.stationarity import roughness, stationarity
 from graphprune.samplers.warm import fill_unseen
 from graphprune.scores.st_complexity import complexity_parts
@@ -582,12 +582,12 @@ def test_the_kept_fraction_is_what_was_asked(
 def test_a_selection_becomes_a_sampler_by_ids() -> None:
     ids = np.array([3, 8, 20, 41])
     selection = Selection(np.array([8, 41]), np.array([2.0, 0.5], dtype=np.float32))
-    sampler = Static.from_selection(selection, ids)
+    sampler = StaticSampler.from_selection(selection, ids)
     assert sorted(sampler.order.tolist()) == [1, 3]
     assert sampler.weights(torch.tensor([3, 1])).tolist() == [0.5, 2.0]
     with pytest.raises(InputError, match="selection: 1 of 1 ids are not among the 4"):
-        Static.from_selection(Selection(np.array([9]), np.ones(1, dtype=np.float32)), ids)
+        StaticSampler.from_selection(Selection(np.array([9]), np.ones(1, dtype=np.float32)), ids)
     with pytest.raises(InputError, match="more than once"):
-        Static(4, rows=torch.tensor([1, 1]))
+        StaticSampler(4, rows=torch.tensor([1, 1]))
     with pytest.raises(InputError, match="training samples: 1 of 4 ids"):
         scores_by_row(ScoreTable([3, 8, 20], [1.0, 2.0, 3.0], True), ids)

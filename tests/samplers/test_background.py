@@ -4,13 +4,13 @@ import pytest
 import torch
 
 from graphprune.errors import InputError
-from graphprune.samplers.background import Background
+from graphprune.samplers.background import BackgroundSampler
 
 SEEDS = torch.tensor([1, 4, 7])
 
 
 def orders(background, epochs=7, n=20, seed=3):
-    sampler = Background(n, seeds=SEEDS, background=background, epochs=epochs, seed=seed)
+    sampler = BackgroundSampler(n, seeds=SEEDS, background=background, epochs=epochs, seed=seed)
     for epoch in range(epochs):
         sampler.set_epoch(epoch)
         yield sampler.order
@@ -29,9 +29,9 @@ def test_seeds_come_every_epoch_and_others_take_turns(background):
 
 
 def test_no_background_is_the_seeds_alone_in_the_static_order():
-    from graphprune.samplers.static import Static
+    from graphprune.samplers.static import StaticSampler
 
-    static = Static(20, rows=SEEDS, epochs=7, seed=3)
+    static = StaticSampler(20, rows=SEEDS, epochs=7, seed=3)
     for epoch, order in enumerate(orders(0)):
         static.set_epoch(epoch)
         assert torch.equal(order, static.order)
@@ -44,4 +44,4 @@ def test_never_more_than_there_are():
 
 def test_a_negative_background_is_refused():
     with pytest.raises(InputError, match="background is -1"):
-        Background(20, seeds=SEEDS, background=-1)
+        BackgroundSampler(20, seeds=SEEDS, background=-1)

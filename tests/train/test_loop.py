@@ -15,7 +15,7 @@ from graphprune.data.map_style import MapSamples
 from graphprune.registry import create, entries
 from graphprune.runtime.rng import isolated_rng
 from graphprune.samplers.random import Random
-from graphprune.samplers.static import Static
+from graphprune.samplers.static import StaticSampler
 from graphprune.scores.recorder import Recorder
 from graphprune.train.checkpoint import Checkpoint
 from graphprune.train.loop import evaluate_model, train_model
@@ -51,7 +51,7 @@ def fit(model, *, checkpoint=None, progress=None, sampler=None, samples=None, **
     samples = samples or make_samples()
     scores = {"tdds": create("score", "tdds", T=4, window=3), "loss": create("score", "loss")}
     recorder = Recorder(scores, torch.from_numpy(samples.ids[10:40]), epochs=4, num_classes=3)
-    chosen = sampler or Static(N, rows=torch.arange(10, 40), seed=5)
+    chosen = sampler or StaticSampler(N, rows=torch.arange(10, 40), seed=5)
     result = train_model(
         model,
         samples,
@@ -185,7 +185,7 @@ def test_a_sample_of_weight_zero_has_no_influence():
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter.zero_()
-        sampler = Static(N, rows=rows, loss_weights=weights, seed=5)
+        sampler = StaticSampler(N, rows=rows, loss_weights=weights, seed=5)
         fit(model, sampler=sampler, samples=data, **plain)
         models.append(model)
     assert torch.equal(models[0][1].weight, models[1][1].weight)

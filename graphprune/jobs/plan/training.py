@@ -13,7 +13,7 @@ from graphprune.jobs.plan.measured import Measured, resident_mib, spread
 from graphprune.jobs.stages.looks import wants_looks
 from graphprune.registry import create
 from graphprune.runtime.cost import Cost
-from graphprune.samplers.static import Static
+from graphprune.samplers.static import StaticSampler
 from graphprune.scores.base import Score
 from graphprune.scores.last_visits import LastVisits
 from graphprune.scores.recorder import Recorder
@@ -104,7 +104,7 @@ def _attempt(
         model,
         train,
         job.paradigm_for(settings),
-        Static(len(train), rows=rows, epochs=1, seed=0),
+        StaticSampler(len(train), rows=rows, epochs=1, seed=0),
         settings.model_copy(update={"epochs": 1}),
         seed=0,
         device=job.device,
