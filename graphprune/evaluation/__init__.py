@@ -7,6 +7,5 @@ from graphprune.runtime.lazy import lazy_exports
 if TYPE_CHECKING:
     from graphprune.evaluation.agreement import evaluate as evaluate
     from graphprune.evaluation.agreement import noise_ceiling as noise_ceiling
-    from graphprune.evaluation.audit import audit as audit
 
 __getattr__, __dir__, __all__ = lazy_exports(__name__)

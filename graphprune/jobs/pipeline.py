@@ -46,7 +46,11 @@ def run(
         InputError: anything the user can mend, such as a folder with files that are not a run's, or another run in
             a thread of this process; the folder then holds only whole artifacts.
     """
+    from graphprune.jobs.arms import all_arms
     from graphprune.jobs.provenance import write_provenance
+    from graphprune.jobs.report import write_page, write_results
+    from graphprune.jobs.stage_list import stages
+    from graphprune.jobs.stages.references import reference_forecasts
     from graphprune.train.process_group import ProcessGroup
 
     check_names(config)
@@ -59,7 +63,12 @@ def run(
         check_methods(job)
         with folder.begin():
             write_provenance(job)
-        return _run(job)
+        for stage in stages(job):
+            folder.ensure(stage)
+        metrics = write_results(job, all_arms(job), reference_forecasts(job))
+        if group.writes:
+            write_page(job)
+    return RunResult(path, metrics)
 
 
 def open_job(
@@ -115,17 +124,3 @@ def open_job(
             f"graph.k is {config.graph.k} but there are {len(loaded.train)} samples; choose a smaller k"
         )
     return job
-
-
-def _run(job: Job) -> RunResult:
-    from graphprune.jobs.arms import all_arms
-    from graphprune.jobs.report import write_page, write_results
-    from graphprune.jobs.stage_list import stages
-    from graphprune.jobs.stages.references import reference_forecasts
-
-    for stage in stages(job):
-        job.run.ensure(stage)
-    metrics = write_results(job, all_arms(job), reference_forecasts(job))
-    if job.run.team.writes:
-        write_page(job)
-    return RunResult(job.run.path, metrics)
