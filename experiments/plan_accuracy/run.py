@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from graphprune.jobs.plan.account import folded
+from graphprune.runtime.cost import folded
 
 HERE = Path(__file__).parent
 # Shorter stages are noise: what they take is added up under "the rest".

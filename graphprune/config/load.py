@@ -5,30 +5,12 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from graphprune.config.data import (
-    HubData,
-    ImageFolderData,
-    NpzData,
-    ObjectData,
-    ParquetData,
-    SensorsData,
-    SklearnData,
-)
-from graphprune.config.job import (
-    ArmConfig,
-    AuditConfig,
-    Config,
-    EmbeddingConfig,
-    GraphConfig,
-    OracleConfig,
-    SeedsConfig,
-    ShortRunConfig,
-)
-from graphprune.config.training import OptimisationConfig, ShrinkPerturbConfig, TrainingConfig
+from graphprune.config.data import DataConfig
+from graphprune.config.job import Config
 from graphprune.config.yaml_file import parse_yaml, read_yaml
 from graphprune.errors import InputError
 from graphprune.options import shown
@@ -105,7 +87,7 @@ def _explain(error: ValidationError) -> str:
     """The first fault of a validation as one sentence with a suggestion for misspelt keys."""
     fault = error.errors(include_url=False)[0]
     # Tags of discriminated unions and list positions are part of the location; keys are what users typed.
-    tags = {"sklearn", "hub", "parquet", "imagefolder", "npz", "sensors", "object"}
+    tags = {tag for model in _models(DataConfig) for tag in _tags(model)}
     location = [
         str(part)
         for i, part in enumerate(fault["loc"])
@@ -130,30 +112,23 @@ def _explain(error: ValidationError) -> str:
 
 
 def _known_keys(location: tuple[int | str, ...]) -> list[str]:
-    sections: dict[str, type[BaseModel]] = {
-        "seeds": SeedsConfig,
-        "seed_training": OptimisationConfig,
-        "training": TrainingConfig,
-        "embedding": EmbeddingConfig,
-        "graph": GraphConfig,
-        "oracle": OracleConfig,
-        "audit": AuditConfig,
-        "short_run": ShortRunConfig,
-        "arms": ArmConfig,
-    }
-    sources: dict[str, type[BaseModel]] = {
-        "sklearn": SklearnData,
-        "hub": HubData,
-        "parquet": ParquetData,
-        "imagefolder": ImageFolderData,
-        "npz": NpzData,
-        "sensors": SensorsData,
-        "object": ObjectData,
-    }
-    if len(location) == 1:
-        return list(Config.model_fields)
-    if location[0] == "data":
-        return list(sources[str(location[1])].model_fields)
-    if "shrink_and_perturb" in location[1:-1]:
-        return list(ShrinkPerturbConfig.model_fields)
-    return list(sections[str(location[0])].model_fields)
+    """Keys of the section that holds the last part of the location, from the models themselves."""
+    models: list[type[BaseModel]] = [Config]
+    for step in location[:-1]:
+        if isinstance(step, int):
+            continue
+        tagged = [model for model in models if step in _tags(model)]
+        models = tagged or [part for model in models for part in _models(model.model_fields[step].annotation)]
+    return [key for model in models for key in model.model_fields]
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    """The models that an annotation names, alone, in a union or in a list."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _models(part)]
+
+
+def _tags(model: type[BaseModel]) -> tuple[str, ...]:
+    """Values of ``kind`` that select the model from a union."""
+    return get_args(model.model_fields["kind"].annotation) if "kind" in model.model_fields else ()

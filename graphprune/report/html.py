@@ -28,6 +28,7 @@ from graphprune.report.samples import SampleMap, samples_payload
 from graphprune.report.trust import trust_payload
 from graphprune.report.verdict import verdict
 from graphprune.report.windows import windows_figures
+from graphprune.runtime.cost import folded
 
 OVERLAP_KEEPS = ("0.1", "0.3", "0.5", "0.7")
 
@@ -106,8 +107,8 @@ def render(report: ReportInput) -> str:
         groups=groups,
         verdict=verdict(report.metrics),
         errors=error_table(report.metrics),
-        stages=_stages(report, folded=True),
-        every_stage=_stages(report, folded=False),
+        stages=_stages(report, summed=True),
+        every_stage=_stages(report, summed=False),
         scores=scores,
         kept=kept,
         facts=_facts(report.provenance),
@@ -166,17 +167,16 @@ def arm_groups(known: Mapping[str, Arm]) -> list[tuple[str, list[Arm]]]:
     return [(title, members) for title, members in groups if members]
 
 
-def _stages(report: ReportInput, *, folded: bool) -> list[dict[str, Any]]:
+def _stages(report: ReportInput, *, summed: bool) -> list[dict[str, Any]]:
     """Cost by stage with its share of the run's time; `metrics.json` stands in for an absent ledger.
 
-    ``folded`` adds up all trainings of an arm, and all else that shares a name before the first slash.
+    ``summed`` adds up the entries of one kind, see `folded`.
     """
     ledger = report.ledger or report.metrics.get("cost") or {}
     total = sum(cost.get("seconds") or 0.0 for cost in ledger.values()) or 1.0
     rows: dict[str, dict[str, Any]] = {}
     for name, cost in ledger.items():
-        parts = name.split("/")
-        kept = "/".join(parts[: 2 if parts[0] == "train" else 1]) if folded else name
+        kept = folded(name) if summed else name
         row = rows.setdefault(kept, {"name": kept, "share": 0.0})
         row["share"] += (cost.get("seconds") or 0.0) / total
         for key, value in cost.items():

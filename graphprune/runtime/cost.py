@@ -45,6 +45,16 @@ class Cost:
         return asdict(self)
 
 
+def folded(entry: str) -> str:
+    """The stage that a ledger entry is summed up in: of arms their name stays, of all else the first part.
+
+    >>> folded("train/random/0"), folded("extrapolate/tdds/knn/fit"), folded("seed_training")
+    ('train/random', 'extrapolate', 'seed_training')
+    """
+    parts = entry.split("/")
+    return "/".join(parts[:2]) if parts[0] in ("train", "select") else parts[0]
+
+
 class Stopwatch:
     """Adds the time since its last lap, and the peak memory, to a `Cost`; a lap waits for what GPUs still compute."""
 

@@ -13,9 +13,10 @@ from graphprune.config.load import load_config, parse_config
 from graphprune.data.load import load_data
 from graphprune.errors import InputError
 from graphprune.jobs.pipeline import run
-from graphprune.jobs.plan.account import folded, visits
+from graphprune.jobs.plan.account import visits
 from graphprune.jobs.plan.measured import Measured, Part
 from graphprune.jobs.plan.predict import plan
+from graphprune.runtime.cost import folded
 
 TINY = Path(__file__).parents[1] / "tiny.yaml"
 SMALLER = ["training.random_states=[0]", "oracle.runs=1", "extrapolators=[{name: knn, k: 5}, mean]", "controls=false",

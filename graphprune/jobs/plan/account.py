@@ -10,7 +10,7 @@ from torch import Tensor
 
 from graphprune.jobs.run_folder import RunFolder
 from graphprune.jobs.stage import Estimate, Stage
-from graphprune.runtime.cost import Cost
+from graphprune.runtime.cost import Cost, folded
 from graphprune.samplers.base import EpochSampler
 
 _MIB = 2**20
@@ -68,16 +68,6 @@ class PlannedRun(RunFolder):
     def costs(self, stage: str) -> dict[str, Cost]:
         """What was booked; else what the stage cost that has been done."""
         return self._estimated[stage] if stage in self._estimated else super().costs(stage)
-
-
-def folded(entry: str) -> str:
-    """The stage that a ledger entry is summed up in: of arms their name stays, of all else the first part.
-
-    >>> folded("train/random/0"), folded("extrapolate/tdds/knn/fit"), folded("seed_training")
-    ('train/random', 'extrapolate', 'seed_training')
-    """
-    parts = entry.split("/")
-    return "/".join(parts[:2]) if parts[0] in ("train", "select") else parts[0]
 
 
 def visits(length: int, epochs: float) -> int:
