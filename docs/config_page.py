@@ -34,7 +34,7 @@ def config_page(titles: dict[str, str]) -> str:
     schema = config_schema()
     definitions: dict[str, Schema] = schema["$defs"]
     waiting: list[tuple[str, Schema]] = [("", schema)]
-    parts, inherited = [HEAD], definitions["OptimisationConfig"]["properties"].keys()
+    parts, inherited = [HEAD], definitions["OptimizationConfig"]["properties"].keys()
     while waiting:
         path, section = waiting.pop(0)
         heading = f"`{path}`" if path else "The whole job"

@@ -65,7 +65,7 @@ def seed_run(place: Place, name: str, data: Data, fraction: float, state: int) -
         SEED_LOSS: create("score", "loss"),
     }
     everywhere = Recorder(own, torch.from_numpy(windows.ids), epochs=1)
-    paradigm, settings = Forecasting(info=data.info), optimisation(setting, epochs)
+    paradigm, settings = Forecasting(info=data.info), optimization(setting, epochs)
     record_evaluation(model, windows, paradigm, everywhere, 0, settings, seed=state)
     short = place.file(name, f"full_short@{0.3:.2f}", state)
     inputs = Inputs(

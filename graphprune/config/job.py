@@ -10,7 +10,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from graphprune.config.base import Method, Name, Runs, Strict
 from graphprune.config.data import DataConfig
-from graphprune.config.training import OptimisationConfig, TrainingConfig
+from graphprune.config.training import OptimizationConfig, TrainingConfig
 from graphprune.config.yaml_file import dump_yaml
 from graphprune.options import Count, Fraction, Keep, NonNegative, Seed
 
@@ -162,8 +162,8 @@ class Config(Strict):
             description="supervised, adversarial, unsupervised or forecasting, with options (default: by the task)."
         ),
     ] = None
-    seed_training: Annotated[OptimisationConfig, Field(description="The training on the seeds.")] = (
-        OptimisationConfig()
+    seed_training: Annotated[OptimizationConfig, Field(description="The training on the seeds.")] = (
+        OptimizationConfig()
     )
     scores: Annotated[
         tuple[Method, ...],

@@ -28,7 +28,7 @@ from graphprune.config.job import (
     SeedsConfig,
     ShortRunConfig,
 )
-from graphprune.config.training import OptimisationConfig, ShrinkPerturbConfig, TrainingConfig
+from graphprune.config.training import OptimizationConfig, ShrinkPerturbConfig, TrainingConfig
 from graphprune.config.yaml_file import parse_yaml, read_yaml
 from graphprune.errors import InputError
 from graphprune.options import shown
@@ -132,7 +132,7 @@ def _explain(error: ValidationError) -> str:
 def _known_keys(location: tuple[int | str, ...]) -> list[str]:
     sections: dict[str, type[BaseModel]] = {
         "seeds": SeedsConfig,
-        "seed_training": OptimisationConfig,
+        "seed_training": OptimizationConfig,
         "training": TrainingConfig,
         "embedding": EmbeddingConfig,
         "graph": GraphConfig,

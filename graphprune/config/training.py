@@ -12,7 +12,7 @@ from graphprune.options import Count, Decay, Epochs, Fraction, Keep, NonNegative
 State = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 
 
-class OptimisationConfig(Strict):
+class OptimizationConfig(Strict):
     """How a model is trained; `training` inherits from `seed_training` what it does not set."""
 
     epochs: Annotated[
@@ -81,7 +81,7 @@ class ShrinkPerturbConfig(Strict):
     noise: Annotated[NonNegative, Field(description="Standard deviation of what is added to it.")] = 0.01
 
 
-class TrainingConfig(OptimisationConfig):
+class TrainingConfig(OptimizationConfig):
     """The final trainings: every arm, once per random state."""
 
     init: Annotated[
@@ -123,7 +123,7 @@ class TrainingConfig(OptimisationConfig):
                 )
         return states
 
-    def optimisation(self, *, epochs: float | None = None) -> OptimisationConfig:
+    def optimization(self, *, epochs: float | None = None) -> OptimizationConfig:
         """How the arms are trained, without what is about arms."""
-        values = self.model_dump(include=set(OptimisationConfig.model_fields))
-        return OptimisationConfig.model_validate({**values, "epochs": epochs or self.epochs})
+        values = self.model_dump(include=set(OptimizationConfig.model_fields))
+        return OptimizationConfig.model_validate({**values, "epochs": epochs or self.epochs})

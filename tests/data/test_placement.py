@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from graphprune.config.load import parse_config
-from graphprune.config.training import OptimisationConfig
+from graphprune.config.training import OptimizationConfig
 from graphprune.data import base
 from graphprune.data.base import TensorSamples
 from graphprune.data.load import load_data
@@ -48,7 +48,7 @@ def test_trained_weights_do_not_depend_on_the_placement():
     for placement, workers in (("device", 0), ("host", 0), ("host", 1)):
         with isolated_rng(0, "model"):
             model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(64, 3))
-        settings = OptimisationConfig(epochs=2, batch_size=16, lr=0.1, augment=("crop",), workers=workers)
+        settings = OptimizationConfig(epochs=2, batch_size=16, lr=0.1, augment=("crop",), workers=workers)
         sampler = Random(N, epochs=2)
         train_model(model, samples(placement), Supervised(), sampler, settings, seed=0, device=CPU)
         weights.append(torch.cat([p.detach().flatten() for p in model.parameters()]))
