@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 
 from experiments.st_prune.settings import SEED_EPOCHS, SEED_FRACTIONS
-from experiments.st_prune.training import CPU, Place, linked, optimisation, train
+from experiments.st_prune.training import CPU, Place, linked, optimization, train
 from graphprune.data.base import Data
 from graphprune.data.timesplit import clear_of, draw_time_blocks, heldout_blocks
 from graphprune.data.windows import WindowSamples
