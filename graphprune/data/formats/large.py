@@ -67,8 +67,9 @@ def read_arrays(path: Path) -> dict[str, Array]:
     Raises:
         InputError: as `read_npz`.
     """
+    must_exist(path)
     try:
-        with zipfile.ZipFile(must_exist(path)) as archive:
+        with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
             if all(info.file_size < LARGE_BYTES for info in members):
                 return read_npz(path)
@@ -81,9 +82,9 @@ def read_arrays(path: Path) -> dict[str, Array]:
                 with archive.open(info) as member:
                     arrays[name_of(info)] = _unpacked(member, info.file_size, path)
             return arrays
+    except InputError:
+        raise
     except BROKEN_ARCHIVE as error:
-        if isinstance(error, InputError):
-            raise
         raise InputError(
             f"{path} is not a readable .npz archive ({error}); save it with numpy.savez"
         ) from error
