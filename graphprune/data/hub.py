@@ -48,7 +48,9 @@ def load_hub(
     except Exception as error:  # different exceptions for a missing data set or split, no network, and so on
         cause = error.__cause__ or error
         reason = (str(cause).strip() or type(cause).__name__).splitlines()[0]
-        raise InputError(f"data set '{name}' could not be loaded from the Hub ({reason}); check the name, the split and the network") from error
+        raise InputError(
+            f"data set '{name}' could not be loaded from the Hub ({reason}); check the name, the split and the network"
+        ) from error
     train = _part(parts[train_split], f"{name}, split {train_split}", image, label)
     test = (
         None if test_split is None else _part(parts[test_split], f"{name}, split {test_split}", image, label)

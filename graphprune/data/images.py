@@ -251,7 +251,9 @@ def _check(
         )
     labels = class_labels(y, f"y{suffix}")
     if len(x) != len(labels):
-        raise InputError(f"x{suffix} has {len(x)} samples but y{suffix} {len(labels)} labels; give one label per sample")
+        raise InputError(
+            f"x{suffix} has {len(x)} samples but y{suffix} {len(labels)} labels; give one label per sample"
+        )
     if x.dtype.kind == "f":
         require_finite(x, f"x{suffix}")
     return x, labels

@@ -47,8 +47,15 @@ def class_labels(values: Any, what: str) -> npt.NDArray[np.int64]:
         values = values.detach().cpu()
     try:
         array = np.asarray(values)
-    except (ValueError, TypeError, RuntimeError, OverflowError) as error:  # ragged lists, objects of other libraries
-        raise InputError(f"{what} cannot be converted to integer class labels [N]; give one label per sample") from error
+    except (
+        ValueError,
+        TypeError,
+        RuntimeError,
+        OverflowError,
+    ) as error:  # ragged lists, objects of other libraries
+        raise InputError(
+            f"{what} cannot be converted to integer class labels [N]; give one label per sample"
+        ) from error
     if array.dtype.kind == "O" and any(value is None for value in array.flat):
         missing = sum(value is None for value in array.flat)
         raise InputError(f"{what} has {missing} missing labels (None); drop these samples")

@@ -58,4 +58,6 @@ def _load(config: AnyData) -> Data:
 
             return load_sensors(**options)
         case ObjectData():
-            raise InputError("data.kind: object is for Python programs; call graphprune.run(config, data=...)")
+            raise InputError(
+                "data.kind: object is for Python programs; call graphprune.run(config, data=...)"
+            )

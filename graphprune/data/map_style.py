@@ -100,8 +100,8 @@ class MapSamples(Samples):
         label = int(class_labels([_scalar(y)], f"the label of item {i}")[0])
         if self.labels is not None and label != int(self.labels[i]):
             raise InputError(
-                f"item {i} of the dataset has label {label} but the label array {int(self.labels[i])}; they must "
-                "agree (wrap the data in graphprune.data.relabelled.Relabelled to train on other labels)"
+                f"item {i} of the dataset has label {label} but the label array {int(self.labels[i])}; "
+                "they must agree (wrap the data in graphprune.data.relabelled.Relabelled to train on other labels)"
             )
         return first
 
@@ -163,7 +163,9 @@ def data_from_datasets(
     assert one.labels is not None
     assert two.labels is not None
     if len(one) and len(two) and one.shape != two.shape:
-        raise InputError(f"x is {list(one.shape)} in train but {list(two.shape)} in test; give both the same shape")
+        raise InputError(
+            f"x is {list(one.shape)} in train but {list(two.shape)} in test; give both the same shape"
+        )
     info = class_info(one.shape if len(one) else (), one.labels, two.labels, class_names)
     found = uncovered(one.labels, two.labels, info.class_names) if len(one) and len(two) else ()
     return Data(name, one, two, info, (*faults, *found))

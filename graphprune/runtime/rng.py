@@ -50,7 +50,7 @@ def restored_rng(devices: Sequence[torch.device | int] = ()) -> Iterator[None]:
 
 @contextmanager
 def isolated_rng(seed: int, *purpose: str | int) -> Iterator[None]:
-    """Seed torch's global generators inside the block (layer initialization and dropout use them), then restore them."""
+    """Seed torch's global generators inside the block (used by layer initialization and dropout), then restore them."""
     with restored_rng(range(torch.cuda.device_count())):
         torch.manual_seed(derive_seed(seed, *purpose))
         yield
