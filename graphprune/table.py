@@ -330,7 +330,7 @@ def numeric_column(table: pa.Table, name: str, path: Path | str) -> npt.NDArray[
     """A column of floats or integers as float64; nulls become NaN."""
     kind = table.schema.field(name).type
     if not (pa.types.is_floating(kind) or pa.types.is_integer(kind)):
-        raise InputError(f"{path}: column '{name}' is {kind}; it must contain numbers")
+        raise InputError(f"{path}: column '{name}' is {kind}; it must be numbers")
     try:
         return np.asarray(table[name].cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
     except pa.ArrowInvalid as error:
@@ -344,7 +344,7 @@ def integer_column(table: pa.Table, name: str, path: Path | str) -> npt.NDArray[
     kind = table.schema.field(name).type
     if not pa.types.is_integer(kind) or table[name].null_count:
         raise InputError(
-            f"{path}: column '{name}' is {kind} with {table[name].null_count} nulls; it must contain integers"
+            f"{path}: column '{name}' is {kind} with {table[name].null_count} nulls; it must be integers"
         )
     try:
         return np.asarray(table[name].cast(pa.int64()).to_numpy(), dtype=np.int64)

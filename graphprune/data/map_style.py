@@ -100,8 +100,8 @@ class MapSamples(Samples):
         label = int(class_labels([_scalar(y)], f"the label of item {i}")[0])
         if self.labels is not None and label != int(self.labels[i]):
             raise InputError(
-                f"item {i} of the dataset has label {label} but the label array {int(self.labels[i])}; "
-                "they must agree (wrap the data in graphprune.data.relabelled.Relabelled to train on other labels)"
+                f"item {i} of the dataset has label {label} but the label array {int(self.labels[i])}; make them "
+                "agree (wrap the data in graphprune.data.relabelled.Relabelled to train on other labels)"
             )
         return first
 

@@ -32,8 +32,8 @@ def read(path: Path, *, missing: float | None, steps_per_day: int | None) -> Sen
     """Read one channel, named after the file. Empty cells are missing; without a header the sensors are numbered.
 
     The first column may be a clock (dates, or integral times since 1970), a running index, which is dropped, or an
-    index followed by a clock. The clock may also be in a separate ``time.csv`` in the same folder: ``year, month, day, hour,
-    minute, second`` (ST-EVCDP).
+    index followed by a clock. The clock may also be in a separate ``time.csv`` in the same folder: ``year, month, day,
+    hour, minute, second`` (ST-EVCDP).
     """
     header, columns, faults = _table(path)
     top = 1 if header is None else 2
