@@ -14,7 +14,7 @@ from torch.utils.data import TensorDataset
 
 from graphprune.embed.precomputed import read_embeddings
 from graphprune.errors import InputError
-from graphprune.interchange.frames import frames as ic
+from graphprune.interchange import frames as ic
 from graphprune.select.base import Selection
 from graphprune.table import ScoreTable
 

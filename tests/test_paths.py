@@ -4,10 +4,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from graphprune.config.load import load_config
-from graphprune.jobs.pipeline import run as run_job
 
+from graphprune.config.load import load_config
 from graphprune.errors import InputError
+from graphprune.jobs.pipeline import run as run_job
 
 TINY = Path(__file__).parent / "tiny.yaml"
 

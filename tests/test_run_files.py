@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from experiments.soak.artifacts import artifacts
-from graphprune.jobs import set_aside as replacing
 from graphprune.config.load import load_config
 from graphprune.errors import InputError
 from graphprune.files import write_json, write_text
+from graphprune.jobs import set_aside as replacing
 from graphprune.jobs.pipeline import run as run_job
 from graphprune.jobs.run_files import FIXED, MARKER, RunFiles
-from graphprune.jobs.set_aside import ASIDE, DELETED
 from graphprune.jobs.run_folder import RunFolder
+from graphprune.jobs.set_aside import ASIDE, DELETED
 
 TINY = Path(__file__).parent / "tiny.yaml"
 QUICK = ["oracle=null", "extrapolators=[{name: knn, k: 3}]", "arms=[]", "graph.k=5", "controls=false", "short_run=null",

@@ -10,12 +10,12 @@ from graphprune.evaluation.agreement import evaluate
 from graphprune.interchange.files import (
     SCORES,
     SELECTIONS,
-    check_out,
     read_scores,
     read_selection,
     write_scores,
     write_selection,
 )
+from graphprune.runtime.paths import check_out
 from graphprune.select.base import Selection
 from graphprune.table import ScoreTable
 
@@ -71,13 +71,13 @@ def test_selections_come_back_with_their_weights_or_are_refused(suffix, tmp_path
         ("s.csv", "sample_id,value\n1.0,2\n", "'sample_id' is double"),
         ("s.csv", "sample_id,value\n9223372036854775808,2\n", "'sample_id' is"),
         ("s.csv", "sample_id,value\n1,2\n1,3\n", "more than once"),
-        ("s.csv", "sample_id,value\n1,\n2,3\n", "1 of 2 samples hold NaN"),
-        ("s.csv", "sample_id,value\n1,2,3\n", "s.csv is not a readable file of CSV"),
+        ("s.csv", "sample_id,value\n1,\n2,3\n", "1 of 2 samples contain NaN"),
+        ("s.csv", "sample_id,value\n1,2,3\n", "s.csv is not a readable CSV file"),
         ("s.csv", "sample_id;value\n1;2\n", "no column 'sample_id'"),
-        ("s.csv", "", "s.csv is not a readable file of CSV"),
+        ("s.csv", "", "s.csv is not a readable CSV file"),
         ("s.jsonl", '{"sample_id": true, "value": 1}\n', "'sample_id' is bool"),
         ("s.jsonl", '{"sample_id": 1}\n', "no column 'value'"),
-        ("s.jsonl", "[1, 2]\n", "s.jsonl is not a readable file of JSON lines"),
+        ("s.jsonl", "[1, 2]\n", "s.jsonl is not a readable JSON lines file"),
         ("s.tsv", "", r"suffix '.tsv'; .* reads .parquet, .csv or .jsonl"),
         ("s.txt", "1\n", "suffix '.txt'"),
     ],

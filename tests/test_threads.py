@@ -5,12 +5,12 @@ import threading
 from pathlib import Path
 
 import torch
-from graphprune.config.load import load_config
-from graphprune.jobs.pipeline import run as run_job
-from graphprune.runtime.rng import isolated_rng
 
 from experiments.soak.artifacts import artifacts, compare
+from graphprune.config.load import load_config
 from graphprune.errors import InputError
+from graphprune.jobs.pipeline import run as run_job
+from graphprune.runtime.rng import isolated_rng
 
 TINY = Path(__file__).parent / "tiny.yaml"
 QUICK = ["oracle=null", "extrapolators=[{name: knn, k: 3}]", "arms=[]", "graph.k=5", "controls=false", "short_run=null",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from graphprune.config.base import Strict
 from graphprune.options import Count, Fraction, Whole
@@ -167,6 +167,13 @@ class SensorsData(Strict):
     faults: Annotated[
         tuple[str, ...], Field(description="Known issues of the data; they are printed with every result.")
     ] = ()
+
+    @field_validator("target")
+    @classmethod
+    def _is_a_channel(cls, target: int | str) -> int | str:
+        if isinstance(target, int) and not 0 <= target <= 1_000_000:
+            raise ValueError("give the index of a channel, counted from 0, or its name")
+        return target
 
     @model_validator(mode="after")
     def _one_source(self) -> SensorsData:

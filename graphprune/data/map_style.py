@@ -95,7 +95,7 @@ class MapSamples(Samples):
             )
         if first.shape != self.shape:
             raise InputError(
-                f"item {i} of the dataset has shape {list(first.shape)} but item 0 {list(self.shape)}; give all one shape"
+                f"item {i} of the dataset has shape {list(first.shape)} but item 0 {list(self.shape)}; use one shape"
             )
         label = int(class_labels([_scalar(y)], f"the label of item {i}")[0])
         if self.labels is not None and label != int(self.labels[i]):

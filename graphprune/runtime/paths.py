@@ -42,6 +42,9 @@ def check_out(out: Path, suffixes: tuple[str, ...], *, inputs: Iterable[Path | N
         InputError: the suffix is not supported, the path is a folder instead of a file (or the reverse), or it is
             one of the inputs.
     """
+    for path in inputs:
+        if path is not None and out.exists() and path.exists() and out.samefile(path):
+            raise InputError(f"--out {out} would overwrite this command's input; choose another path")
     if suffixes:
         check_suffix(out, suffixes, "writes")
         if out.is_dir():
@@ -50,9 +53,6 @@ def check_out(out: Path, suffixes: tuple[str, ...], *, inputs: Iterable[Path | N
         raise InputError(
             f"--out {out} names a file, but this command writes a folder; give the path of a folder"
         )
-    for path in inputs:
-        if path is not None and out.exists() and path.exists() and out.samefile(path):
-            raise InputError(f"--out {out} would overwrite this command's input; choose another path")
 
 
 def files_named_in(settings: Any) -> list[Path]:

@@ -61,18 +61,18 @@ def test_auto_takes_the_device_up_to_a_quarter_of_its_free_memory(monkeypatch):
     for free, fits in ((4 * size, True), (4 * size - 1, False)):
         monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device, free=free: (free, 2**40))
         assert base.fits_on(CUDA, size) is fits
-        assert samples("auto")._lies_on(CUDA) is fits
-        assert samples("device")._lies_on(CUDA)
-        assert not samples("host")._lies_on(CUDA)
+        assert samples("auto")._stays_on(CUDA) is fits
+        assert samples("device")._stays_on(CUDA)
+        assert not samples("host")._stays_on(CUDA)
     assert base.fits_on(CPU, 2**60)
 
 
-def test_what_already_lies_on_the_device_stays_there(monkeypatch):
+def test_what_is_already_on_the_device_stays_there(monkeypatch):
     ours = samples("auto")
     next(iter(ours.batches(orders(), device=CPU)))
     monkeypatch.setattr(base, "fits_on", lambda device, size: False)
-    assert ours._lies_on(CPU)
-    assert not samples("auto")._lies_on(CPU)
+    assert ours._stays_on(CPU)
+    assert not samples("auto")._stays_on(CPU)
 
 
 def test_the_config_decides_and_other_labels_change_nothing():
