@@ -1,4 +1,4 @@
-"""The page of all keys of a config, from the schema that `graphprune schema` prints."""
+"""Generate the page with all keys of a config from the schema that `graphprune schema` prints."""
 
 from __future__ import annotations
 
@@ -13,39 +13,39 @@ Schema = dict[str, Any]
 
 HEAD = """# Every key of a config
 
-Made from `graphprune schema`, which prints the same as JSON schema for editors. `graphprune schema > schema.json`, then
-`# yaml-language-server: $schema=schema.json` as the first line of a YAML file, gives completion and checks while you
-type.
+This page is generated from the JSON schema that `graphprune schema` prints. For completion and validation in your
+editor, run `graphprune schema > schema.json` and start the YAML file with
+`# yaml-language-server: $schema=schema.json`.
 
-Any key can be set from the command line, list items by their number: `--set graph.k=30 --set arms.0.keep=0.3`. A method
-is a bare name, or a mapping of `name` and its own options, which stand on its page. A key that does not exist is an
-error that names the nearest one.
+Every key can be set on the command line, items of a list by their position: `--set graph.k=30 --set arms.0.keep=0.3`. A
+method is a name, or a mapping with `name` and the options of the method, which are described on its page. An unknown
+key is an error that suggests the most similar key.
 """
 ORDER = ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum")
 SIGNS = dict(zip(ORDER, ("≥", ">", "≤", "<"), strict=True))
 
 
 def config_page(titles: dict[str, str]) -> str:
-    """Markdown: a table of the whole job, then one of each section, in the order in which they are met.
+    """Markdown with one table for the whole job and one for each section, in the order of their first use.
 
     Args:
-        titles: Headings of the methods' kinds on their index page.
+        titles: Headings of the kinds of methods on their index page.
     """
     schema = config_schema()
     definitions: dict[str, Schema] = schema["$defs"]
     waiting: list[tuple[str, Schema]] = [("", schema)]
-    parts, inherited = [HEAD], definitions["OptimisationConfig"]["properties"].keys()
+    parts, inherited = [HEAD], definitions["OptimizationConfig"]["properties"].keys()
     while waiting:
         path, section = waiting.pop(0)
         heading = f"`{path}`" if path else "The whole job"
         parts.append(f"## {heading}\n\n{section['description'].splitlines()[0].replace('``', '`')}\n")
         if section["title"] == "TrainingConfig":
-            parts.append("All keys of [seed_training](#seed_training), and\n")
+            parts.append("All keys of [seed_training](#seed_training), and these:\n")
             section = {
                 **section,
                 "properties": {k: v for k, v in section["properties"].items() if k not in inherited},
             }
-        parts.append("| key | what it takes | default | meaning |\n|---|---|---|---|")
+        parts.append("| key | accepted values | default | meaning |\n|---|---|---|---|")
         required = section.get("required", ())
         for key, value in sorted(section["properties"].items(), key=lambda item: item[0] not in required):
             inner = [(name, definitions[name]) for name in sections_of(value) if name not in KINDS]
@@ -58,14 +58,14 @@ def config_page(titles: dict[str, str]) -> str:
 
 
 def place(path: str, key: str, value: Schema, section: Schema) -> str:
-    """How a section is called: its keys joined, ``[]`` for a list's items, and its kind where there are several."""
+    """Name of a section: its keys joined by dots, ``[]`` for items of a list, and its kind if there are several."""
     name = f"{path}.{key}" if path else key
     kind = section["properties"].get("kind", {}).get("const")
     return f"{name}: {{kind: {kind}}}" if kind else name + ("[]" if value.get("type") == "array" else "")
 
 
 def sections_of(value: Schema) -> list[str]:
-    """The definitions that a key's schema points to."""
+    """The definitions that the schema of a key refers to."""
     if "$ref" in value:
         return [value["$ref"].rpartition("/")[2]]
     inner = [value["items"]] if isinstance(value.get("items"), dict) else []
@@ -77,7 +77,7 @@ def sections_of(value: Schema) -> list[str]:
 
 
 def takes(value: Schema, titles: dict[str, str], places: dict[str, str]) -> str:
-    """The type of a key in words, with links to what it names."""
+    """The accepted values of a key in words, with links to sections and methods."""
     if "$ref" in value:
         name = value["$ref"].rpartition("/")[2]
         if name in KINDS:
@@ -97,7 +97,7 @@ def takes(value: Schema, titles: dict[str, str], places: dict[str, str]) -> str:
     if value.get("type") == "array":
         return f"list of {takes(value.get('items', {}), titles, places)}"
     ranges = [f"{SIGNS[name]} {number(value[name])}" for name in ORDER if name in value]
-    words = {"string": "text", "boolean": "`true`, `false`", "object": "mapping"}
+    words = {"string": "string", "boolean": "`true`, `false`", "object": "mapping"}
     kind = (
         "path"
         if value.get("format") == "path"
@@ -107,7 +107,7 @@ def takes(value: Schema, titles: dict[str, str], places: dict[str, str]) -> str:
 
 
 def default(value: Schema) -> str:
-    """What holds if the key is left out; sections tell it themselves."""
+    """The default of a key; empty for sections, whose own tables give the defaults."""
     given = value.get("default")
     if given is None or given == "" or (isinstance(given, dict) and "name" not in given):
         return ""
@@ -120,6 +120,6 @@ def default(value: Schema) -> str:
 
 
 def anchor(heading: str) -> str:
-    """The address that the site gives to a heading."""
+    """The anchor of a heading on the site."""
     kept = "".join(c for c in heading.lower() if c.isalnum() or c in " -_")
     return "-".join(kept.split())

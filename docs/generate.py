@@ -1,6 +1,6 @@
-"""One page for every registered method, from its docstring, and one of all keys: `python docs/generate.py [FOLDER]`.
+"""Generate one page for every registered method and one for all config keys: `python docs/generate.py [FOLDER]`.
 
-The pages are made anew by every build and are no part of the repository.
+Every build regenerates the pages, so they are not part of the repository.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ ENTRY = re.compile(r"^([\w`*, ]+): (.*)$")
 
 
 def page(kind: str, entry: Entry) -> str:
-    """Markdown of one method."""
+    """Markdown page of one method."""
     head = [f"# {entry.name}", "", f"*{TITLES[kind]}* · `{entry.cls.__module__}.{entry.cls.__name__}`", ""]
     facts = [f"- **Source:** {entry.source}", f"- **Status:** {STATUS[entry.status]}"]
     if kind == "score":
@@ -56,17 +56,21 @@ def page(kind: str, entry: Entry) -> str:
 
 
 def options(kind: str, entry: Entry) -> list[str]:
-    """A table of the options that a config can set, with what each takes and its default."""
+    """Table of the options that a config can set, with accepted values and defaults."""
     rows = [
         f"| `{option.name}` | {option.takes} | {'required' if option.required else f'`{shown(option.default)}`'} |"
         for option in chosen_options(kind, entry)
     ]
-    table = ["| option | what it takes | default |", "|---|---|---|", *rows] if rows else ["It has none."]
+    table = (
+        ["| option | accepted values | default |", "|---|---|---|", *rows]
+        if rows
+        else ["This method has no options."]
+    )
     return ["## Options", "", *table]
 
 
 def markdown(text: str) -> list[str]:
-    """A docstring of this package's manner as Markdown lines, its formulas as MathML."""
+    """Convert a docstring of this package to Markdown lines, with formulas as MathML."""
     lines, out, at, listing = text.splitlines(), [], 0, False
     while at < len(lines):
         line = lines[at]
@@ -101,7 +105,7 @@ def markdown(text: str) -> list[str]:
 
 
 def inline(text: str) -> str:
-    """Roles and double backticks as Markdown; everything else that HTML would read is escaped."""
+    """Convert roles and double backticks to Markdown, and escape all other special characters."""
     parts = re.split(r"(:math:`[^`]+`|``.+?``|`[^`]+`)", text)
     for position, part in enumerate(parts):
         if part.startswith(":math:"):
@@ -114,21 +118,26 @@ def inline(text: str) -> str:
 
 
 def formula(latex: str, display: str) -> str:
-    """MathML, which browsers draw without a script; the LaTeX is its title."""
+    """Convert LaTeX to MathML, which browsers render without a script; the LaTeX is its title."""
     drawn = convert(latex, display=display)
     return drawn.replace("<math ", f'<math title="{html.escape(latex, quote=True)}" ', 1)
 
 
 def main() -> None:
-    """Writes ``methods/index.md``, ``methods/<kind>/<name>.md``, and ``config.md`` beside their folder."""
+    """Write ``methods/index.md``, ``methods/<kind>/<name>.md``, and ``config.md`` in the parent folder."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", nargs="?", type=Path, default=Path(__file__).parent / "methods")
     folder: Path = parser.parse_args().folder
     shutil.rmtree(folder, ignore_errors=True)
-    index = ["# All methods", "", "Made from the docstrings; `graphprune methods --json` lists the same.", ""]
+    index = [
+        "# All methods",
+        "",
+        "Generated from the docstrings; `graphprune methods --json` prints the same list.",
+        "",
+    ]
     for kind in KINDS:
         (folder / kind).mkdir(parents=True)
-        index += [f"## {TITLES[kind]}", "", "| name | what | status |", "|---|---|---|"]
+        index += [f"## {TITLES[kind]}", "", "| name | description | status |", "|---|---|---|"]
         for name, entry in entries(kind).items():
             (folder / kind / f"{name}.md").write_text(page(kind, entry), encoding="utf-8")
             first = inline(" ".join((inspect.getdoc(entry.cls) or "").split("\n\n")[0].split())).replace(

@@ -1,4 +1,4 @@
-"""Errors that end a command with one sentence."""
+"""Errors that the command line reports in one sentence."""
 
 from __future__ import annotations
 
@@ -7,15 +7,19 @@ from collections.abc import Iterable
 
 
 class InputError(ValueError):
-    """Bad usage, configuration or input; the command line prints it as one sentence and exits with code 2."""
+    """Invalid usage, configuration or input; the command line prints one sentence and exits with code 2."""
 
 
 class TrainingDiverged(RuntimeError):
-    """A training ended in NaN or infinity; the command line prints it as one sentence and exits with code 1."""
+    """A training reached NaN or infinity; the command line prints one sentence and exits with code 1."""
 
 
 def unknown_name(what: str, name: str, known: Iterable[str]) -> InputError:
-    """Error for a name that does not exist, suggesting the nearest known one."""
+    """Create the error for an unknown name; it suggests the most similar known name.
+
+    >>> str(unknown_name("score", "los", ["loss", "aum"]))
+    "unknown score 'los'; did you mean 'loss'?"
+    """
     choices = sorted(known)
     near = difflib.get_close_matches(name, choices, n=1)
     hint = f"did you mean '{near[0]}'?" if near else f"known are: {', '.join(choices)}"

@@ -1,11 +1,12 @@
-"""Options of methods: their types and ranges stand in signatures and are checked here, in one place.
+"""Options of methods: types and ranges are declared in signatures and checked here.
 
-A constructor annotates each option, with an alias of this module where a range goes with the type::
+A constructor annotates every option; the aliases of this module combine a type with a range::
 
     def __init__(self, *, k: Count = 20, temperature: Positive = 1.0) -> None: ...
 
-`checked` makes the class refuse anything else, whoever makes the object: a config, the command line, or Python code.
-Types are strict: true is no number, "5" no integer, and numbers are finite unless the annotation says otherwise.
+`checked` makes the class refuse all other values, whether they come from a config, the command line or Python code.
+Types are strict: true is not a number, "5" is not an integer, and numbers must be finite unless the annotation says
+otherwise.
 """
 
 from __future__ import annotations
@@ -25,20 +26,20 @@ from pydantic.fields import FieldInfo
 
 from graphprune.errors import InputError, unknown_name
 
-# Counts and sizes end where nothing that a machine holds could be meant.
+# Upper limits of counts and sizes lie beyond what any machine can hold.
 Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
 Whole = Annotated[int, Field(ge=0, le=1_000_000_000)]
 Width = Annotated[int, Field(ge=1, le=65_536)]
 Depth = Annotated[int, Field(ge=1, le=1_000)]
-# Parts of a network that it can do without.
+# Layers that a network may do without.
 Layers = Annotated[int, Field(ge=0, le=1_000)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
-# Fractions by whether 0 and 1 belong to them.
+# Fractions, by whether they include 0 and 1.
 Share = Annotated[float, Field(ge=0, le=1)]
 Keep = Annotated[float, Field(gt=0, le=1)]
 Part = Annotated[float, Field(ge=0, lt=1)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
-# Other numbers: float32 has room for their squares.
+# Other numbers, limited so that float32 can represent their squares.
 Positive = Annotated[float, Field(gt=0, le=1e9)]
 NonNegative = Annotated[float, Field(ge=0, le=1e9)]
 Weight = Annotated[float, Field(ge=-1e6, le=1e6)]
@@ -54,7 +55,7 @@ _LONGEST = 60
 
 @dataclass(frozen=True)
 class Option:
-    """One option: its name, what it takes in words, its default, and what checks a value."""
+    """One option: name, accepted values in words, default, and the adapter that validates a value."""
 
     name: str
     takes: str
@@ -63,28 +64,34 @@ class Option:
 
     @property
     def required(self) -> bool:
-        """Whether it has no default."""
+        """Whether the option has no default."""
         return self.default is inspect.Parameter.empty
 
 
 def options_of(target: Callable[..., Any]) -> dict[str, Option]:
-    """The options that a class or function takes, by name, in the order of its signature."""
+    """The options of a class or function by name, in the order of its signature."""
     return dict(_options_of(target))
 
 
 def check_options(
     what: str, target: Callable[..., Any], given: Mapping[str, Any], *, only: tuple[str, ...] | None = None
 ) -> dict[str, Any]:
-    """``given`` if each is an option of ``target`` in its range; what NumPy made becomes a number or a tensor.
+    """Return ``given`` if every value is valid; NumPy scalars become numbers, NumPy arrays become tensors.
 
     Args:
-        what: How an error calls the target: ``"extrapolator 'knn'"``.
+        what: Name of the target in error messages, such as ``"extrapolator 'knn'"``.
         target: A class or function with annotated parameters.
-        given: Values by option; options that are absent are not asked for.
-        only: The options that may be given (default: all).
+        given: Values by option; missing options are not reported.
+        only: Options that may be given (default: all).
 
     Raises:
-        InputError: the first option that does not exist, or whose value is of another type or out of range.
+        InputError: an option does not exist, or its value is of a wrong type or out of range.
+
+    >>> def search(*, k: Count = 20) -> None: ...
+    >>> check_options("search", search, {"k": 0})
+    Traceback (most recent call last):
+        ...
+    graphprune.errors.InputError: search: k must be an integer from 1 to 1,000,000,000 (received 0)
     """
     known = _options_of(target, only)
     values = {}
@@ -100,13 +107,13 @@ def check_options(
             raise InputError(
                 f"{what}: {name} must be {known[name].takes} (received {shown(value)})"
             ) from None
-        # A whole number given as a number may be too large for what an integer goes into.
+        # An integer given for a float becomes a float, because it may be too large for int64.
         values[name] = valid if isinstance(valid, float) else plain
     return values
 
 
 def checked(what: str) -> Callable[[C], C]:
-    """Class decorator: the constructor refuses options that its annotations do not allow, as `check_options` does."""
+    """Class decorator: the constructor refuses options that its annotations do not allow (see `check_options`)."""
 
     def add(cls: C) -> C:
         store = cls.__init__  # type: ignore[misc]
@@ -120,11 +127,13 @@ def checked(what: str) -> Callable[[C], C]:
         def __init__(self: Any, /, *arguments: Any, **options: Any) -> None:
             placed = dict(zip(positional, arguments, strict=False))
             if len(arguments) > len(positional) or placed.keys() & options.keys():
-                raise InputError(f"{what}: give each option once and by its name")
+                raise InputError(
+                    f"{what}: an option is given twice or without a name; give each option once, as name=value"
+                )
             values = check_options(what, cls, placed | options)
             for option in _options_of(cls).values():
                 if option.required and option.name not in values:
-                    raise InputError(f"{what} needs {option.name}, {option.takes}")
+                    raise InputError(f"{what} needs {option.name}; give {option.takes}")
             store(self, **values)
 
         if store is object.__init__:
@@ -146,7 +155,11 @@ def _plain(value: Any) -> Any:
 
 
 def shown(value: Any) -> str:
-    """A value as an error shows it: short, and on one line."""
+    """A value as error messages show it: short, and on one line.
+
+    >>> shown(None), shown(True), shown("x" * 100)[-6:]
+    ('null', 'true', 'xxx...')
+    """
     shape = getattr(value, "shape", None)
     if shape is not None and not isinstance(value, np.generic):
         return f"{type(value).__name__} of shape {list(shape)}"
@@ -167,7 +180,7 @@ def _repr(value: Any) -> str:
 
 @functools.cache
 def _options_of(target: Callable[..., Any], only: tuple[str, ...] | None = None) -> Mapping[str, Option]:
-    # A dataclass inherits fields from modules whose names its own does not know.
+    # A dataclass may inherit fields whose annotations refer to names of another module.
     hinted: Any = target
     if isinstance(target, type) and not is_dataclass(target):
         hinted = target.__init__  # type: ignore[misc]
@@ -181,7 +194,7 @@ def _options_of(target: Callable[..., Any], only: tuple[str, ...] | None = None)
 
 
 def _adapter(hint: Any) -> TypeAdapter[Any]:
-    # In a list, because pydantic takes no configuration for a bare dataclass.
+    # Wrapped in a list, because pydantic accepts no configuration for a dataclass itself.
     listed: Any = types.GenericAlias(list, (hint,))
     return TypeAdapter(listed, config=_STRICT)
 
@@ -190,14 +203,14 @@ _WORDS = {
     int: ("an integer", "integers"),
     float: ("a number", "numbers"),
     bool: ("true or false", "true or false"),
-    str: ("a text", "texts"),
+    str: ("a string", "strings"),
     types.NoneType: ("null", "null"),
     Any: ("anything", "anything"),
 }
 
 
 def describe(annotation: Any, *, many: bool = False) -> str:
-    """What an annotation takes, in words.
+    """Describe the values that an annotation allows.
 
     >>> describe(Count | None)
     'an integer from 1 to 1,000,000,000 or null'
@@ -212,7 +225,6 @@ def describe(annotation: Any, *, many: bool = False) -> str:
     if origin is Literal:
         return _either([f"'{value}'" for value in arguments])
     if origin in (Union, types.UnionType):
-        # Texts that are names come before what else is taken.
         return _either([describe(part, many=many) for part in arguments])
     if origin in (Sequence, list, tuple):
         return f"{'lists' if many else 'a list'} of {describe(arguments[0], many=True)}"
@@ -253,7 +265,7 @@ def _most(limit: Le | Lt) -> str:
 
 
 def number(value: Any) -> str:
-    """A bound in plain digits."""
+    """A bound in decimal digits."""
     if value == 2**63:
         return "2^63"
     return f"{int(value):,}" if value == int(value) else f"{value:g}"

@@ -1,7 +1,7 @@
-"""Names to classes: the one place that the API, the command line and the config ask for a method.
+"""Registry of methods by name, shared by the API, the command line and the configuration.
 
-A method registers itself where it is defined; the packages in `KINDS` are scanned on first use, so a
-new method edits no list and `graphprune --help` imports none of them.
+A method registers itself where it is defined. The packages in `KINDS` are scanned on first use, so a new method
+needs no entry in a list, and `graphprune --help` imports none of them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Status = Literal["confirmed", "abstract", "ours"]
 Role = Literal["method", "control"]
 C = TypeVar("C", bound=type)
 
-# One direction for all scores, stated once: rules never ask.
+# All scores have this direction, so selection rules need no option for it.
 DIRECTION = "larger values are kept"
 
 KINDS = {
@@ -32,7 +32,7 @@ KINDS = {
 }
 
 
-# What a job tells methods by itself; no config sets it.
+# Options that the job sets itself; they are not options of a config.
 GIVEN = {
     "score": ("links",),
     "sampler": ("n", "epochs", "seed"),
@@ -43,11 +43,11 @@ GIVEN = {
 
 @dataclass(frozen=True)
 class Entry:
-    """A registered class with its origin.
+    """A registered class and its origin.
 
-    ``status`` is ``confirmed`` (arithmetic read in the authors' public code), ``abstract`` (only the
-    published abstract confirms it) or ``ours`` (graphprune's own formulation; no parity is claimed). A ``control`` is
-    what a method must beat.
+    ``status`` is ``confirmed`` (the arithmetic was read in the authors' public code), ``abstract`` (only the published
+    abstract confirms it) or ``ours`` (graphprune's own formulation; no parity with a paper is claimed). A ``control``
+    is a baseline that a method must beat.
     """
 
     cls: type
@@ -62,9 +62,9 @@ _scanned: set[str] = set()
 
 
 def register(kind: str, name: str, *, source: str, status: Status, role: Role = "method") -> Callable[[C], C]:
-    """Class decorator that makes a method known under ``name``; ``source`` cites paper and year.
+    """Class decorator that registers a method under ``name``; ``source`` cites the paper and the year.
 
-    Its constructor then refuses options of another type or out of range, whoever calls it (see `graphprune.options`).
+    The constructor then refuses options of a wrong type or out of range for every caller (see `graphprune.options`).
     """
 
     def add(cls: C) -> C:
@@ -78,7 +78,11 @@ def register(kind: str, name: str, *, source: str, status: Status, role: Role = 
 
 
 def entries(kind: str) -> dict[str, Entry]:
-    """All methods of a kind by name, sorted. Imports the kind's package on first use."""
+    """All methods of a kind, sorted by name; imports the package of the kind on first use.
+
+    >>> entries("score")["loss"].role
+    'method'
+    """
     if kind not in _scanned:
         package = importlib.import_module(KINDS[kind])
         for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
@@ -88,7 +92,11 @@ def entries(kind: str) -> dict[str, Entry]:
 
 
 def get(kind: str, name: str) -> type[Any]:
-    """The class registered as ``name``, or an `InputError` that suggests the nearest name."""
+    """The class registered as ``name``.
+
+    Raises:
+        InputError: the name is unknown; the message suggests the most similar name.
+    """
     known = entries(kind)
     if name not in known:
         raise unknown_name(kind, name, known)
@@ -96,31 +104,39 @@ def get(kind: str, name: str) -> type[Any]:
 
 
 def create(kind: str, name: str, /, **options: Any) -> Any:
-    """An instance of the class registered as ``name``; an option that does not fit is an `InputError`."""
+    """Create an instance of the class registered as ``name``.
+
+    Raises:
+        InputError: the name or an option is unknown, or a value is of a wrong type or out of range.
+
+    >>> type(create("selection", "top")).__name__
+    'Top'
+    """
     return get(kind, name)(**options)
 
 
 def check_method(kind: str, name: str, options: Mapping[str, Any], *, later: Collection[str] = ()) -> None:
-    """Refuses options from a config or a command line without making the method.
+    """Check the options of a config or a command line without creating the method.
 
     Args:
         kind: One of `KINDS`.
-        name: Of the method.
-        options: As given.
-        later: Options whose values the job puts in the place of what the config says (``embeddings: run``).
+        name: Name of the method.
+        options: Given options.
+        later: Options whose values the job replaces later (such as ``embeddings: run``).
 
     Raises:
-        InputError: an unknown method or option, a value that does not fit, or an option that the job itself sets.
+        InputError: the method or an option is unknown, a value is of a wrong type or out of range, or the job itself
+            sets the option.
     """
     cls, what = get(kind, name), f"{kind} '{name}'"
     for option in GIVEN.get(kind, ()):
         if option in options and option in options_of(cls):
-            raise InputError(f"{what}: {option} follows from the job; leave it out")
+            raise InputError(f"{what}: {option} is set by the job; leave it out")
     check_options(what, cls, {option: value for option, value in options.items() if option not in later})
 
 
 def describe() -> dict[str, list[dict[str, Any]]]:
-    """What the user can choose: name, source, status, options with their ranges, and for scores the direction."""
+    """All methods by kind: name, source, status, role, options with their ranges, and the direction of scores."""
     listed = {
         "scores": "score",
         "extrapolators": "extrapolator",
@@ -151,5 +167,5 @@ def describe() -> dict[str, list[dict[str, Any]]]:
 
 
 def chosen_options(kind: str, entry: Entry) -> list[Option]:
-    """The options of a method that a config can set: all but what the job tells it by itself."""
+    """The options of a method that a config can set: all except those that the job sets itself."""
     return [option for name, option in options_of(entry.cls).items() if name not in GIVEN.get(kind, ())]

@@ -1,4 +1,4 @@
-"""Scores with their ids, uncertainty and origin: the one object that stages hand to each other."""
+"""Score tables: scores with their ids, uncertainty and origin, the objects that stages exchange."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from graphprune.files import must_exist, refuse_inflation, require_finite, write
 from graphprune.registry import DIRECTION
 
 METADATA_KEY = b"graphprune"
-# Products of the variances of larger scores would overflow float64.
+# Products of variances of larger scores would overflow float64.
 _LARGEST = np.float64(1e70)
 
 Scores = npt.NDArray[np.floating[Any]]  # float32 or float64
@@ -26,21 +26,20 @@ Scores = npt.NDArray[np.floating[Any]]  # float32 or float64
 
 @dataclass(frozen=True, eq=False)
 class ScoreTable:
-    """One score of many samples, sorted by id.
+    """One score for each of many samples, sorted by id.
 
     Args:
-        ids: Sample ids ``[N]`` int64, unique, in any order (stored ascending).
-        values: Scores ``[N]``, finite; a larger value always means "keep". Stored as float32 where that holds
-            them exactly and as float64 otherwise, so that their order is never lost.
-        measured: ``[N]`` bool, True where the score was measured and False where it was predicted.
-            A single bool stands for all.
+        ids: Sample ids ``[N]`` int64, unique, in any order (stored in ascending order).
+        values: Scores ``[N]``, finite; a larger value always means "keep". Stored as float32 if it represents all of
+            them exactly, otherwise as float64, so their order is never lost.
+        measured: ``[N]`` bool, True if the score was measured and False if it was predicted. A single bool applies
+            to all samples.
         std: Standard deviations of the predictions ``[N]``, stored like ``values``, or None.
-        metadata: Where the scores come from (``score``, ``fingerprint`` of the data set, ``embedding``,
-            ``graph``, ``seed``, ``versions``); absent keys mean unknown. Stored as JSON: other objects, such as
-            dates, become text.
+        metadata: Origin of the scores (``score``, ``fingerprint`` of the data set, ``embedding``, ``graph``, ``seed``,
+            ``versions``); a missing key means unknown. Stored as JSON: other objects, such as dates, become strings.
 
     Raises:
-        InputError: lengths or types do not fit, an id is not an int64 or occurs twice, a value is NaN, infinite
+        InputError: lengths or types do not match, an id is not an int64 or occurs twice, or a value is NaN, infinite
             or beyond 1e70.
 
     >>> table = ScoreTable([2, 0], [0.5, 0.25], True)
@@ -58,7 +57,7 @@ class ScoreTable:
         ids = require_ids(self.ids, "score table: ids")
         measured = np.asarray(self.measured)
         if measured.dtype != np.bool_:
-            raise InputError(f"score table: measured is {measured.dtype}; give True or False")
+            raise InputError(f"score table: measured is {measured.dtype}; give True or False for each sample")
         columns = {
             "values": require_numbers(self.values, "score table: values"),
             "measured": np.full(ids.shape, measured) if measured.ndim == 0 else measured.reshape(-1),
@@ -80,30 +79,30 @@ class ScoreTable:
         object.__setattr__(self, "metadata", json_metadata(self.metadata))
         require_finite(self.values, "score table", ids)
         if np.abs(self.values).max(initial=0.0) > _LARGEST:
-            raise InputError(f"score table: some values lie beyond {_LARGEST:g}; rescale them")
+            raise InputError(f"score table: some values are beyond {_LARGEST:g}; rescale them")
         if self.std is not None and not ((self.std >= 0) & (self.std <= _LARGEST)).all():
             raise InputError(
-                "score table: std holds NaN, infinite or negative values; give standard deviations or None"
+                "score table: std contains NaN, infinite or negative values; give standard deviations or None"
             )
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def rows(self, mask: npt.NDArray[np.bool_]) -> ScoreTable:
-        """The rows where ``mask [N]`` is True."""
+        """The rows for which ``mask [N]`` is True."""
         std = None if self.std is None else self.std[mask]
         return ScoreTable(self.ids[mask], self.values[mask], self.measured[mask], std, self.metadata)
 
     def rows_of(self, ids: npt.NDArray[np.int64], what: str) -> npt.NDArray[np.int64]:
-        """Positions of ``ids`` in this table; an absent one is an `InputError` that calls the ids ``what``."""
+        """Positions of ``ids`` in this table; a missing id is an `InputError` that calls the ids ``what``."""
         return locate(self.ids, ids, what)
 
     def require_same_data(self, other: ScoreTable) -> None:
-        """Refuses two tables that are known to come from different data sets."""
+        """Raise an `InputError` if both tables are known to come from different data sets."""
         require_same_data(self.metadata, other.metadata)
 
     def to_arrow(self) -> pa.Table:
-        """Columns ``sample_id, value, std, source``; the metadata are in the schema."""
+        """Arrow table with the columns ``sample_id, value, std, source`` and the metadata in its schema."""
         metadata = {"direction": DIRECTION, **self.metadata}
         return pa.table(
             {
@@ -118,17 +117,19 @@ class ScoreTable:
     def from_arrow(
         cls, table: pa.Table, what: str = "table", *, metadata: dict[str, Any] | None = None
     ) -> ScoreTable:
-        """The table of Arrow columns; ``std`` and ``source`` may be absent (then: none, and measured).
+        """Create a table from Arrow columns; without ``std`` there are none, without ``source`` all are measured.
 
         Args:
-            table: Has ``sample_id`` and ``value``.
-            what: Named in errors.
-            metadata: Instead of what the schema says.
+            table: Arrow table with ``sample_id`` and ``value``.
+            what: Name of the table in error messages.
+            metadata: Replaces the metadata of the schema.
         """
         require_columns(table, ("sample_id", "value"), what)
         source = [str(s) for s in table["source"].to_pylist()] if "source" in table.column_names else None
         if source is not None and (unknown := set(source) - {"measured", "predicted"}):
-            raise InputError(f"{what}: source must be 'measured' or 'predicted', not {min(unknown)!r}")
+            raise InputError(
+                f"{what}: source must be 'measured' or 'predicted', not {min(unknown)!r}; correct the column"
+            )
         std = None
         if "std" in table.column_names and table["std"].null_count < len(table):
             std = numeric_column(table, "std", what)
@@ -143,18 +144,18 @@ class ScoreTable:
             raise InputError(f"{what}: {error}") from error
 
     def to_parquet(self, path: Path | str) -> None:
-        """Writes ``sample_id, value, std, source`` and the metadata; the file is whole or absent."""
+        """Write ``sample_id, value, std, source`` and the metadata atomically."""
         table = self.to_arrow()
         write_atomic(Path(path), lambda p: pq.write_table(table, p))
 
     @classmethod
     def from_parquet(cls, path: Path | str) -> ScoreTable:
-        """Reads a table; ``std`` and ``source`` may be absent (then: none, and measured)."""
+        """Read a table; without ``std`` there are none, without ``source`` all scores are measured."""
         return cls.from_arrow(read_parquet(Path(path), required=("sample_id", "value")), str(path))
 
 
 def require_same_data(mine: Mapping[str, Any], other: Mapping[str, Any]) -> None:
-    """Refuses metadata whose ``fingerprint`` are known and differ."""
+    """Raise an `InputError` if both fingerprints are known and differ."""
     one, two = mine.get("fingerprint"), other.get("fingerprint")
     if one and two and one != two:
         raise InputError(
@@ -164,24 +165,31 @@ def require_same_data(mine: Mapping[str, Any], other: Mapping[str, Any]) -> None
 
 
 def require_ids(ids: npt.ArrayLike, what: str) -> npt.NDArray[np.int64]:
-    """Ids ``[N]`` as int64, or an `InputError` that calls them ``what``.
+    """Return ids ``[N]`` as int64.
 
-    Everything else is refused, also floats with whole values, texts, booleans, masked values, and unsigned
-    integers that int64 does not hold.
+    Raises:
+        InputError: they are not integers that fit int64. Floats with integral values, strings, booleans and masked
+            values are refused, too. The message calls the ids ``what``.
+
+    >>> require_ids(np.array([3, 1], np.uint8), "ids").dtype
+    dtype('int64')
     """
     array = _vector(ids, what)
     if array.size and array.dtype.kind not in "iu":
         raise InputError(f"{what} are {array.dtype}; give integers (int64)")
     if array.dtype == np.uint64 and (array > np.iinfo(np.int64).max).any():
-        raise InputError(f"{what} hold {array.max()}, which int64 cannot; give smaller ids")
+        raise InputError(f"{what} contain {array.max()}, which does not fit int64; give smaller ids")
     return array.astype(np.int64, copy=False)
 
 
 def require_numbers(values: npt.ArrayLike, what: str) -> Scores:
-    """Numbers ``[N]`` as float32 where that holds all of them exactly, else as float64.
+    """Return numbers ``[N]`` as float32 if it represents all of them exactly, otherwise as float64.
 
     Raises:
-        InputError: not a vector of numbers, or numbers that not even float64 holds.
+        InputError: it is not a vector of numbers, or float64 cannot represent them exactly.
+
+    >>> require_numbers([0.5, 2.0], "values").dtype, require_numbers([0.1, 2.0], "values").dtype
+    (dtype('float32'), dtype('float64'))
     """
     array = _vector(values, what)
     if array.size and array.dtype.kind not in "fiu":
@@ -194,16 +202,16 @@ def require_numbers(values: npt.ArrayLike, what: str) -> Scores:
         exact = array.dtype.itemsize < 8 or np.array_equal(wide.astype(array.dtype), array, equal_nan=True)
     if not exact:
         raise InputError(
-            f"{what} are {array.dtype} with more digits than float64 holds; rescale or rank them"
+            f"{what} are {array.dtype} with more digits than float64 can store; rescale or rank them"
         )
     return narrow if np.array_equal(narrow, wide, equal_nan=True) else wide
 
 
 def float32_scores(scores: npt.ArrayLike, what: str) -> npt.NDArray[np.float32]:
-    """Scores as float32, for methods that compute in it.
+    """Return scores as float32, for methods that compute in float32.
 
     Raises:
-        InputError: they overflow, or more than 1 % of the distinct ones become equal.
+        InputError: the scores overflow, or more than 1% of the distinct scores become equal.
     """
     exact = require_numbers(scores, what)
     with np.errstate(over="ignore"):
@@ -213,14 +221,14 @@ def float32_scores(scores: npt.ArrayLike, what: str) -> npt.NDArray[np.float32]:
     distinct, left = len(np.unique(exact)), len(np.unique(narrow))
     if np.isfinite(exact).all() and (left < 0.99 * distinct or not np.isfinite(narrow).all()):
         raise InputError(
-            f"{what}: float32, in which this method computes, tells only {left} of {distinct} distinct scores apart; "
-            "subtract their mean and divide by their standard deviation, or give ranks"
+            f"{what}: this method computes in float32, which can distinguish only {left} of "
+            f"{distinct} distinct scores; subtract their mean and divide by their standard deviation, or give ranks"
         )
     return narrow
 
 
 def json_metadata(metadata: Mapping[Any, Any]) -> dict[str, Any]:
-    """Metadata as JSON can store them; other objects, such as dates, become text."""
+    """Convert metadata to JSON values; other objects, such as dates, become strings."""
 
     def stored(value: Any) -> Any:
         try:
@@ -233,7 +241,7 @@ def json_metadata(metadata: Mapping[Any, Any]) -> dict[str, Any]:
 
 def _vector(values: npt.ArrayLike, what: str) -> npt.NDArray[Any]:
     if np.ma.is_masked(values):
-        raise InputError(f"{what} have masked entries; drop these rows")
+        raise InputError(f"{what} contain masked values; drop these rows")
     try:
         array = np.asarray(values)
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
@@ -247,7 +255,14 @@ def _vector(values: npt.ArrayLike, what: str) -> npt.NDArray[Any]:
 
 
 def locate(known: npt.NDArray[np.int64], wanted: npt.NDArray[np.int64], what: str) -> npt.NDArray[np.int64]:
-    """Positions of ``wanted`` ids in the ascending ``known`` ones; absent ids are an `InputError`."""
+    """Positions of the ``wanted`` ids among the ``known`` ones, which are ascending.
+
+    Raises:
+        InputError: an id is missing; the message calls the ids ``what``.
+
+    >>> locate(np.array([2, 4, 6]), np.array([6, 2]), "seeds").tolist()
+    [2, 0]
+    """
     known, wanted = require_ids(known, f"{what}: known ids"), require_ids(wanted, what)
     rows = np.searchsorted(known, wanted)
     found = (
@@ -264,43 +279,55 @@ def locate(known: npt.NDArray[np.int64], wanted: npt.NDArray[np.int64], what: st
 
 
 def read_parquet(path: Path, *, required: tuple[str, ...]) -> pa.Table:
-    """A Parquet table that has the ``required`` columns, or an `InputError` that names the file."""
+    """Read a Parquet table.
+
+    Raises:
+        InputError: the file does not exist, is damaged, or lacks one of the ``required`` columns.
+    """
+    must_exist(path)
     try:
-        with pq.ParquetFile(must_exist(path)) as file:
-            # Equal values take no room in Parquet, so that a few bytes can hold any number of rows.
+        with pq.ParquetFile(path) as file:
+            # Repeated values need almost no space in Parquet, so a few bytes can claim any number of rows.
             refuse_inflation(path, 8 * file.metadata.num_rows * file.metadata.num_columns)
             table = file.read()
             table.validate(full=True)
             table.select(table.column_names)
-    # ValueError: names that are no text, numbers out of range.
-    except (pa.ArrowException, OSError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
+    except InputError:
+        raise
+    except (
+        pa.ArrowException,
+        OSError,
+        ValueError,
+    ) as error:  # ValueError: column names or numbers are invalid
         first_line = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{path} is not a readable Parquet file ({first_line}); write it anew") from error
+        raise InputError(f"{path} is not a readable Parquet file ({first_line}); regenerate it") from error
     require_columns(table, required, str(path))
     return table
 
 
 def read_metadata(table: pa.Table, what: str) -> dict[str, Any]:
-    """What graphprune noted in a table's schema; an `InputError` calls the table ``what``."""
+    """Metadata that graphprune stored in the schema of a table; error messages call the table ``what``."""
     try:
         return dict(json.loads((table.schema.metadata or {}).get(METADATA_KEY, b"{}")))
     except (ValueError, TypeError, RecursionError) as error:
-        raise InputError(f"{what}: its graphprune metadata is not JSON; write the table anew") from error
+        raise InputError(
+            f"{what}: the graphprune metadata is not valid JSON; regenerate the table"
+        ) from error
 
 
 def require_columns(table: pa.Table, required: tuple[str, ...], what: str) -> None:
-    """Each of the ``required`` columns must be there once."""
+    """Raise an `InputError` unless each of the ``required`` columns exists exactly once."""
     names = table.column_names
     for name in required:
         if names.count(name) != 1:
-            found = f"no column '{name}'" if name not in names else f"several columns '{name}'"
-            raise InputError(f"{what} has {found} (it has {', '.join(names) or 'none'}); keep one")
+            listed = ", ".join(names) or "none"
+            if name not in names:
+                raise InputError(f"{what} has no column '{name}' (its columns: {listed}); add or rename it")
+            raise InputError(f"{what} has several columns '{name}' (its columns: {listed}); keep one")
 
 
 def numeric_column(table: pa.Table, name: str, path: Path | str) -> npt.NDArray[np.float64]:
-    """A float or integer column; nulls become NaN."""
+    """A column of floats or integers as float64; nulls become NaN."""
     kind = table.schema.field(name).type
     if not (pa.types.is_floating(kind) or pa.types.is_integer(kind)):
         raise InputError(f"{path}: column '{name}' is {kind}; it must be numbers")
@@ -308,12 +335,12 @@ def numeric_column(table: pa.Table, name: str, path: Path | str) -> npt.NDArray[
         return np.asarray(table[name].cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
     except pa.ArrowInvalid as error:
         raise InputError(
-            f"{path}: column '{name}' holds integers that float64 does not hold exactly; rescale or rank them"
+            f"{path}: column '{name}' contains integers that float64 cannot represent exactly; rescale or rank them"
         ) from error
 
 
 def integer_column(table: pa.Table, name: str, path: Path | str) -> npt.NDArray[np.int64]:
-    """An integer column without nulls."""
+    """An integer column without nulls as int64."""
     kind = table.schema.field(name).type
     if not pa.types.is_integer(kind) or table[name].null_count:
         raise InputError(

@@ -183,7 +183,7 @@ CASES = {
     "an unknown data kind": (text("name: x\ndata: {kind: sklern}\n"), "sklern"),
     "a name that is a path": (digits("name=../elsewhere"), "name: String should match pattern"),
     "an arm that is a path": (digits("arms.0.name=../../elsewhere"), "arms.0.name"),
-    "a name of a baseline": (digits("arms.0.name=random"), "name of a baseline"),
+    "a name of a baseline": (digits("arms.0.name=random"), "reserved for a baseline"),
     "augmented vectors": (
         of_data({"kind": "sklearn", "name": "iris"}, training={"augment": ["flip"]}), "augment: flip is for images"
     ),
@@ -213,7 +213,7 @@ CASES = {
     "no epochs": (digits("training.epochs=0"), "greater than 0"),
     "endless epochs": (digits("training.epochs=.inf"), "training.epochs"),
     "no random state": (digits("training.random_states=[]"), "random_states"),
-    "the same score twice": (digits("scores=[loss, loss]", "arms=[]"), "more than once"),
+    "the same score twice": (digits("scores=[loss, loss]", "arms=[]"), "duplicate entry 'loss'"),
     "an arm on a score that nobody computes": (digits("arms.0.score=loss"), "is not computed"),
     "an override without value": (digits("seed"), "not of the form"),
     "an override beyond a list": (digits("arms.9.keep=0.5"), "not a position"),
@@ -232,8 +232,8 @@ CASES = {
     "graph.k beyond n": (digits("graph.k=5000"), "graph.k is 5000 but there are 1438 samples"),
     "a model for other data": (digits("model={name: stid}"), "STID forecasts windows"),
     "a key that is set twice": (text("name: x\nseed: 1\nseed: 2\n"), "'seed' is set twice, on lines 2 and 3"),
-    "a value that is none of its type": (text("name: x\nseed: !!int ''\n"), "'' on line 2 is no value of type int"),
-    "a truth for a number": (digits("seed=no"), "seed: true and false are no numbers"),
+    "a value that is none of its type": (text("name: x\nseed: !!int ''\n"), "'' on line 2 is not a valid int"),
+    "a truth for a number": (digits("seed=no"), "seed: expected a number or a string but received true or false"),
     "a batch that no machine holds": (digits("training.batch_size=99999999999999999999"), "training.batch_size"),
     "a position that is no digit": (digits("arms.²=1"), "is not a position"),
     "half a neighbor": (
@@ -295,7 +295,7 @@ CASES = {
     "parquet without an image column": (parquet({"a": [1, 2], "label": [0, 1]}), "no image column"),
     "parquet without the named column": (images(4, 4, image="pic"), "no column 'pic'"),
     "labels in parquet that are captions": (
-        parquet({"image": [{"bytes": b""}] * 2, "label": ["a", "b"]}), "are no class names",
+        parquet({"image": [{"bytes": b""}] * 2, "label": ["a", "b"]}), "are not class names",
     ),
     "an image that is none": (images(*[4] * 9, b"no image"), "cannot be decoded"),
     "an image without bytes": (images(*[4] * 9, None), "cannot be decoded"),
@@ -315,7 +315,7 @@ CASES = {
     "time stamps that are none": (sensors({"values": READINGS, "timestamps": ["?"] * 400}), "time stamps"),
     "a sensor that is never read": (
         sensors({"values": np.where(np.arange(3)[:, None] == 1, np.nan, READINGS), "timestamps": CLOCK.astype(str)}),
-        "hold no reading",
+        "have no reading",
     ),
     "a window beyond the series": (
         sensors({"values": READINGS, "timestamps": CLOCK.astype(str)}, window=3000), "too short: window 3000",
@@ -455,7 +455,7 @@ CASES = {
             "n_bootstrap=.nan": "n_bootstrap must be an integer",
             "block=x": "evaluate: block must be an integer from 1 to 1,000,000,000 (received 'x')",
             "block=.inf": "block must be an integer",
-            "block=!!int ''": "'' on line 1 is no value of type int",
+            "block=!!int ''": "'' on line 1 is not a valid int",
         }.items()
     },
     "a rule with an option called kind": (
@@ -475,7 +475,7 @@ CASES = {
     "ids that are floats": (scores({"sample_id": [1.5], "value": [1.0]}, *SELECT), "must be integers"),
     "scores with duplicate ids": (scores({"sample_id": [1, 1], "value": [1.0, 2.0]}, *SELECT), "more than once"),
     "scores that are missing": (
-        scores({"sample_id": [1, 2], "value": [1.0, None]}, *SELECT), "1 of 2 samples hold NaN",
+        scores({"sample_id": [1, 2], "value": [1.0, None]}, *SELECT), "1 of 2 samples contain NaN",
     ),
     "scores of an unknown source": (
         scores({"sample_id": [1], "value": [1.0], "source": ["guessed"]}, *SELECT), "'guessed'",

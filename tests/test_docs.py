@@ -96,7 +96,7 @@ def test_every_key_of_a_config_has_a_meaning_and_stands_on_the_page(generated):
         for key, value in section["properties"].items():
             assert f"| `{key}` | " in page
             assert value.get("description") or "const" in value, f"{section['title']}.{key} tells no meaning"
-    assert "| `k` | integer ≥ 1, ≤ 1,000,000,000 | `20` | Neighbours of each sample. |" in page
+    assert "| `k` | integer ≥ 1, ≤ 1,000,000,000 | `20` | Number of neighbors of each sample. |" in page
 
 
 def test_the_docs_and_the_readme_name_commands_that_exist():

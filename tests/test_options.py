@@ -187,7 +187,7 @@ def test_edge_values_work_or_are_refused_in_one_sentence(kind: str, name: str) -
             assert not re.search(r"Error\b|Traceback|<class|object at 0x", text), text
             if not text:
                 assert option in known, f"{option} is no option of {name}"
-                bounded = not known[option].takes.startswith(("a text", "a number of at least"))
+                bounded = not known[option].takes.startswith(("a string", "a number of at least"))
                 assert not bounded or value not in (10**20, 1e308, "x"), (option, value)
 
 
@@ -244,7 +244,7 @@ def test_what_the_job_sets_is_no_option_of_a_config() -> None:
         ("sampler", "rs2", "n"), ("sampler", "rs2", "seed"), ("sampler", "es", "epochs"),
         ("model", "mlp", "in_features"), ("paradigm", "forecasting", "info"), ("score", "st_complexity", "links"),
     ):  # fmt: skip
-        with pytest.raises(InputError, match=f"{option} follows from the job"):
+        with pytest.raises(InputError, match=f"{option} is set by the job"):
             check_method(kind, name, {option: 1})
 
 

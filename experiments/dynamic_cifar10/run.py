@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from experiments.harness import cpu_name
 from experiments.parallel import run_all
 from experiments.tables import append_lines, read_lines
-from graphprune.config.training import OptimisationConfig
+from graphprune.config.training import OptimizationConfig
 from graphprune.data.base import Data
 from graphprune.data.images import stratified
 from graphprune.data.parquet import load_parquet
@@ -112,9 +112,9 @@ def network(data: Data, *purpose: str | int) -> nn.Module:
     return model
 
 
-def settings(epochs: float) -> OptimisationConfig:
+def settings(epochs: float) -> OptimizationConfig:
     """How everything here is trained."""
-    return OptimisationConfig(
+    return OptimizationConfig(
         epochs=epochs, batch_size=BATCH, lr=LR, weight_decay=5e-4, augment=("crop", "flip"), precision="bf16"
     )
 

@@ -24,7 +24,7 @@ import torch
 
 from experiments.extrapolation_cifar10.traces import EPOCHS, background_of
 from experiments.parallel import run_all
-from graphprune.config.training import OptimisationConfig
+from graphprune.config.training import OptimizationConfig
 from graphprune.data.base import Data
 from graphprune.data.images import stratified
 from graphprune.data.parquet import load_parquet
@@ -73,7 +73,7 @@ def run_job(job: str, state: int, data: Data, out: Path) -> None:
         }
     seed = derive_seed(state, job)
     batch = int(job.split("-b")[1]) if "-b" in job else 128
-    settings = OptimisationConfig(
+    settings = OptimizationConfig(
         epochs=epochs,
         batch_size=batch,
         lr=0.1 if batch == 128 else 0.05,

@@ -23,7 +23,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from experiments.harness import ROOT, medians, ratios
-from graphprune.config.training import OptimisationConfig
+from graphprune.config.training import OptimizationConfig
 from graphprune.data.base import TensorSamples
 from graphprune.registry import create, get
 from graphprune.runtime.process import prepare_process
@@ -93,7 +93,7 @@ def bare(name: str, samples: TensorSamples, precision: str, channels_last: bool 
 def ours(name: str, samples: TensorSamples, precision: str, *, watched: bool) -> None:
     """The same epoch by our trainer; ``watched``: with two scores, a sampler that listens, a log and progress."""
     n = len(samples)
-    settings = OptimisationConfig(epochs=1, batch_size=BATCH, lr=LR, precision=precision)
+    settings = OptimizationConfig(epochs=1, batch_size=BATCH, lr=LR, precision=precision)
     recorder = tracker = None
     log = Path(tempfile.gettempdir()) / f"speed_trainer_{os.getpid()}.jsonl"
     if watched:
@@ -219,7 +219,7 @@ def resume(repeats: int, scale: float) -> dict[str, Any]:
     # However small it is tried out, the steps of all repeats must fit into the training.
     samples = images(max(round(50_000 * scale), BATCH * (2 * repeats + 4)))
     n, found = len(samples), list[dict[str, float]]()
-    settings = OptimisationConfig(epochs=2, batch_size=BATCH, lr=LR, precision="bf16")
+    settings = OptimizationConfig(epochs=2, batch_size=BATCH, lr=LR, precision="bf16")
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = Checkpoint(Path(folder) / "c.pt", every_seconds=0)
 

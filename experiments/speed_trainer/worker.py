@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from experiments.speed_trainer.sections import BATCH, CPU, LR, images, network
-from graphprune.config.training import OptimisationConfig
+from graphprune.config.training import OptimizationConfig
 from graphprune.samplers.random import Random
 from graphprune.train.loop import train_model
 from graphprune.train.paradigms.supervised import Supervised
@@ -18,7 +18,7 @@ from graphprune.train.process_group import ProcessGroup
 def main(out: Path, n: int) -> None:
     ranks = ProcessGroup.join("cpu")
     torch.set_num_threads(2 // ranks.size)
-    samples, settings = images(n), OptimisationConfig(epochs=3, batch_size=BATCH, lr=LR, schedule="constant")
+    samples, settings = images(n), OptimizationConfig(epochs=3, batch_size=BATCH, lr=LR, schedule="constant")
     moments: list[float] = []
 
     def progress(fraction: float, _note: str) -> None:

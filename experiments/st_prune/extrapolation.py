@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 
 from experiments.st_prune.settings import SEED_EPOCHS, SEED_FRACTIONS
-from experiments.st_prune.training import CPU, Place, linked, optimisation, train
+from experiments.st_prune.training import CPU, Place, linked, optimization, train
 from graphprune.data.base import Data
 from graphprune.data.timesplit import clear_of, draw_time_blocks, heldout_blocks
 from graphprune.data.windows import WindowSamples
@@ -65,7 +65,7 @@ def seed_run(place: Place, name: str, data: Data, fraction: float, state: int) -
         SEED_LOSS: create("score", "loss"),
     }
     everywhere = Recorder(own, torch.from_numpy(windows.ids), epochs=1)
-    paradigm, settings = Forecasting(info=data.info), optimisation(setting, epochs)
+    paradigm, settings = Forecasting(info=data.info), optimization(setting, epochs)
     record_evaluation(model, windows, paradigm, everywhere, 0, settings, seed=state)
     short = place.file(name, f"full_short@{0.3:.2f}", state)
     inputs = Inputs(

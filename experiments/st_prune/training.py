@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from experiments.st_prune.settings import SETTINGS
-from graphprune.config.training import OptimisationConfig
+from graphprune.config.training import OptimizationConfig
 from graphprune.data.base import Data
 from graphprune.data.windows import WindowSamples, load_sensors
 from graphprune.graph.spatiotemporal import linked_windows
@@ -97,7 +97,7 @@ def train(
         data.train,
         Forecasting(info=data.info),
         sampler,
-        optimisation(setting, epochs),
+        optimization(setting, epochs),
         seed=state,
         device=CPU,
         recorder=recorder,
@@ -112,9 +112,9 @@ def warm_up(data: Data, setting: Any) -> None:
     train(data, setting, sampler, 1, 0, {"loss": LossSum()}, data.train.ids)
 
 
-def optimisation(setting: Any, epochs: float) -> OptimisationConfig:
+def optimization(setting: Any, epochs: float) -> OptimizationConfig:
     """Of a set, for so many epochs."""
-    return OptimisationConfig(
+    return OptimizationConfig(
         epochs=epochs, batch_size=setting.batch_size, optimizer="adamw", lr=setting.lr, weight_decay=0.01
     )
 

@@ -1,4 +1,4 @@
-"""What all sections of a configuration share: strictness, methods by name, and names."""
+"""Base classes shared by all sections of a configuration."""
 
 from __future__ import annotations
 
@@ -12,28 +12,36 @@ Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[\w][\w.@+ 
 
 
 class Strict(BaseModel):
-    """Unknown keys are errors, true and false are no numbers, and values never change."""
+    """A section that rejects unknown keys and booleans in place of numbers, and is immutable."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod
-    def _no_number_from_truth(cls, section: Any) -> Any:
+    def _reject_booleans(cls, section: Any) -> Any:
         for key, value in section.items() if isinstance(section, dict) else ():
             known = cls.model_fields.get(key)
             each = value if isinstance(value, list | tuple) else [value]
             if known is not None and known.annotation is not bool and any(isinstance(v, bool) for v in each):
                 raise PydanticCustomError(
-                    "truth",
-                    "true and false are no numbers and no texts, and YAML reads yes, no, on and off as such; write a"
-                    " number, or a text in quotes",
+                    "boolean",
+                    "expected a number or a string but received true or false (YAML also reads yes, no, on and off as"
+                    " booleans); write a number, or put the text in quotes",
                     {"key": key},
                 )
         return section
 
 
 class Method(BaseModel):
-    """A registered method by name; further keys are its options. A bare string is a name without options."""
+    """A registered method: its name and its options.
+
+    A bare string is a name without options.
+
+    >>> Method.model_validate("knn") == Method(name="knn")
+    True
+    >>> Method(name="knn", k=7).options
+    {'k': 7}
+    """
 
     model_config = ConfigDict(extra="allow", frozen=True)
     name: str
@@ -45,5 +53,5 @@ class Method(BaseModel):
 
     @property
     def options(self) -> dict[str, Any]:
-        """The keys beside ``name``."""
+        """All keys except ``name``."""
         return dict(self.model_extra or {})

@@ -1,4 +1,4 @@
-"""The configuration of a job: one model that the YAML files, the command line and the API share."""
+"""The configuration of a job, shared by the YAML files, the command line and the Python API."""
 
 from __future__ import annotations
 
@@ -10,193 +10,237 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from graphprune.config.base import Method, Name, Runs, Strict
 from graphprune.config.data import DataConfig
-from graphprune.config.training import OptimisationConfig, TrainingConfig
+from graphprune.config.training import OptimizationConfig, TrainingConfig
 from graphprune.config.yaml_file import dump_yaml
 from graphprune.options import Count, Fraction, Keep, NonNegative, Seed
 
 
 class SeedsConfig(Strict):
-    """Which samples are scored by training on them."""
+    """The seeds: the samples that the seed run trains on and scores."""
 
-    fraction: Annotated[Fraction, Field(description="Share of all training samples.")] = 0.2
+    fraction: Annotated[Fraction, Field(description="Fraction of the training samples that are seeds.")] = 0.2
     draw: Annotated[
         Literal["stratified", "uniform", "time_blocks"] | None,
-        Field(description="How they are drawn (default: stratified by class, time_blocks for windows)."),
+        Field(description="How the seeds are drawn (default: stratified by class; time_blocks for windows)."),
     ] = None
-    heldout: Annotated[Fraction, Field(description="Share of the seeds that judges the extrapolators.")] = 0.2
+    heldout: Annotated[
+        Fraction, Field(description="Fraction of the seeds held out to evaluate the extrapolators.")
+    ] = 0.2
     background: Annotated[
         float,
         Field(
             ge=0,
             le=1_000,
-            description="Other samples that every epoch of the seed run visits in turn, per seed (needs their labels).",
+            description="Rotating extra samples: number of other samples per seed that each epoch of the seed run also"
+            " trains on, in turn. It needs their labels.",
         ),
     ] = 0.0
 
 
 class EmbeddingConfig(Strict):
-    """What the graph is built on."""
+    """The embedding: one vector per sample, from which the graph is built."""
 
     source: Annotated[
         Literal["seed_model", "reference", "file", "statistics"],
         Field(
-            description="seed_model: features of the model trained on the seeds; reference: of a model from a file;"
-            " file: vectors of yours; statistics: of windows, without a model."
+            description="Source of the vectors. seed_model: features of the model trained on the seeds; reference:"
+            " features of a model whose weights are loaded from a file; file: your own vectors; statistics: summary"
+            " statistics of windows, without a model."
         ),
     ] = "seed_model"
-    path: Annotated[Path | None, Field(description="[N, D] .npy of source: file.")] = None
-    weights: Annotated[Path | None, Field(description=".safetensors or .npz of source: reference.")] = None
-    model: Annotated[Method | None, Field(description="Model of source: reference (default: `model`).")] = (
-        None
-    )
+    path: Annotated[
+        Path | None,
+        Field(description="Vectors [N, D] (`.npy`, `.parquet` or `.safetensors`), for source: file."),
+    ] = None
+    weights: Annotated[
+        Path | None, Field(description="Weights (`.safetensors` or `.npz`), for source: reference.")
+    ] = None
+    model: Annotated[
+        Method | None, Field(description="Model for source: reference (default: `model` of the job).")
+    ] = None
 
     @model_validator(mode="after")
     def _complete(self) -> EmbeddingConfig:
         if self.source == "file" and self.path is None:
-            raise ValueError("source: file needs path")
+            raise ValueError("source: file needs path; add embedding.path")
         if self.source == "reference" and self.weights is None:
-            raise ValueError("source: reference needs weights")
+            raise ValueError("source: reference needs weights; add embedding.weights")
         return self
 
 
 class GraphConfig(Strict):
-    """The kNN graph, and for windows its temporal and sensor links."""
+    """The kNN graph; for windows also its temporal and spatial links."""
 
-    k: Annotated[Count, Field(description="Neighbours of each sample.")] = 20
+    k: Annotated[Count, Field(description="Number of neighbors of each sample.")] = 20
     metric: Annotated[
         Literal["euclidean", "cosine", "inner"],
-        Field(description="What is near; inner: largest inner product."),
+        Field(description="Distance between embeddings; inner: the largest inner products are nearest."),
     ] = "cosine"
     backend: Annotated[
         Literal["auto", "exact", "ivf"],
-        Field(description="ivf: approximate, by FAISS (extra: faiss); auto: exact up to 200,000 samples."),
+        Field(
+            description="Search method. exact: all pairs; ivf: approximate, with FAISS (extra: faiss); auto: exact up"
+            " to 200,000 samples, ivf beyond."
+        ),
     ] = "auto"
     temporal_weight: Annotated[
-        NonNegative, Field(description="Weight of links to the windows before and after.")
+        NonNegative,
+        Field(description="Weight of the links to the previous and the next window (windows only)."),
     ] = 1.0
-    sensor_weight: Annotated[NonNegative, Field(description="Weight of links between linked sensors.")] = 1.0
+    sensor_weight: Annotated[
+        NonNegative, Field(description="Weight of the links between connected sensors (windows only).")
+    ] = 1.0
 
 
 class OracleConfig(Strict):
-    """Full-data runs whose mean score is the truth."""
+    """Oracle: trainings on all data whose mean score is the ground truth."""
 
     runs: Annotated[
-        Runs, Field(description="With different random seeds; two or more show the noise ceiling.")
+        Runs,
+        Field(
+            description="Number of runs with different random seeds; at least two are needed for the noise ceiling."
+        ),
     ] = 2
 
 
 class AuditConfig(Strict):
-    """Full runs that are begun and not ended, to tell how near predictions are without an oracle."""
+    """Audit: truncated full runs that estimate the quality of the predictions without an oracle."""
 
     epochs: Annotated[
         int | None,
-        Field(ge=3, le=1_000_000, description="Where they stop (default: three fifths of training.epochs)."),
+        Field(
+            ge=3,
+            le=1_000_000,
+            description="Epochs after which the runs are stopped (default: three fifths of `training.epochs`).",
+        ),
     ] = None
-    runs: Annotated[Runs, Field(description="With different random seeds.")] = 1
+    runs: Annotated[Runs, Field(description="Number of runs with different random seeds.")] = 1
 
 
 class ShortRunConfig(Strict):
-    """A short run on all the data, trained as the arms are: the control that costs what the seed run does."""
+    """Short run: a short training on all data with the settings of the arms, a control at the cost of the seed run."""
 
     epochs: Annotated[
         int | None,
-        Field(ge=1, le=1_000_000, description="Its length (default: as many sample passes as the seed run)."),
+        Field(
+            ge=1,
+            le=1_000_000,
+            description="Epochs of the short run (default: as many sample passes as the seed run).",
+        ),
     ] = None
 
 
 class ArmConfig(Strict):
-    """One pruned training: samples selected by extrapolated scores, or a sampler that chooses while training."""
+    """Arm: one pruned training, on samples selected by extrapolated scores or with a dynamic sampler."""
 
-    name: Annotated[Name, Field(description="Of your choice, for tables and files.")]
-    score: Annotated[str | None, Field(description="Extrapolated score; a sampler may do without.")] = None
-    extrapolator: Annotated[
-        str, Field(description="Whose predictions it goes by (default: the first of `extrapolators`).")
-    ] = ""
-    rule: Annotated[Method, Field(description="Selection rule, with its options.")] = Method(name="top")
-    second_score: Annotated[
-        str | None, Field(description="Another extrapolated score, for rules that read two (ccs, beta).")
+    name: Annotated[Name, Field(description="Name of the arm in tables and file names; you choose it.")]
+    score: Annotated[
+        str | None, Field(description="Extrapolated score to select by; optional if the arm has a sampler.")
     ] = None
-    keep: Annotated[Keep, Field(description="Fraction of all samples that the rule keeps.")] = 0.5
+    extrapolator: Annotated[
+        str,
+        Field(description="Extrapolator whose predictions are used (default: the first of `extrapolators`)."),
+    ] = ""
+    rule: Annotated[Method, Field(description="Selection rule with its options.")] = Method(name="top")
+    second_score: Annotated[
+        str | None, Field(description="Second extrapolated score, for rules that use two (ccs, beta).")
+    ] = None
+    keep: Annotated[Keep, Field(description="Fraction of the training samples that the rule keeps.")] = 0.5
     sampler: Annotated[
-        Method | None, Field(description="Trains with this sampler instead of a selection.")
+        Method | None, Field(description="Train with this dynamic sampler instead of a fixed selection.")
     ] = None
     init: Annotated[
-        Literal["fresh", "seed"] | None, Field(description="First weights (default: `training.init`).")
+        Literal["fresh", "seed"] | None, Field(description="Initial weights (default: `training.init`).")
     ] = None
 
     @model_validator(mode="after")
     def _complete(self) -> ArmConfig:
         if self.score is None and self.sampler is None:
-            raise ValueError("give a score to select by, or a sampler")
+            raise ValueError("an arm needs a score to select by or a sampler; add one of the two keys")
         return self
 
 
 class Config(Strict):
-    """A whole job."""
+    """A job: data, seeds, scores, extrapolators and the pruned trainings that are compared."""
 
-    name: Annotated[Name, Field(description="Of the job, for tables and the report.")]
+    name: Annotated[Name, Field(description="Name of the job in tables and in the report.")]
     seed: Annotated[
-        Seed, Field(description="Of everything that is drawn; the same seed gives the same bytes.")
+        Seed, Field(description="Seed of all random draws; the same seed gives byte-identical results.")
     ] = 0
     device: Annotated[
         str,
         Field(
             pattern=r"^(auto|cpu|cuda(:[0-9]{1,3})?)$",
-            description="cpu, cuda or cuda:1; auto: CUDA if it is there, else the CPU.",
+            description="Device: cpu, cuda or cuda:N; auto: CUDA if available, otherwise the CPU.",
         ),
     ] = "auto"
-    data: Annotated[DataConfig, Field(description="What is trained and tested on.")]
+    data: Annotated[DataConfig, Field(description="Data to train and test on.")]
     track: Annotated[
         tuple[Literal["tensorboard", "mlflow"], ...],
-        Field(description="Where figures of the trainings go besides log.jsonl (extra: track)."),
+        Field(
+            description="Experiment trackers that receive the training metrics in addition to log.jsonl (extra: track)."
+        ),
     ] = ()
-    seeds: Annotated[SeedsConfig, Field(description="The samples that are scored by training on them.")] = (
-        SeedsConfig()
-    )
+    seeds: Annotated[
+        SeedsConfig, Field(description="The samples that the seed run trains on and scores.")
+    ] = SeedsConfig()
     model: Annotated[
-        Method, Field(description="What is trained, with its options; also timm:NAME and torchvision:NAME.")
+        Method,
+        Field(description="Model to train, with its options; also `timm:NAME` and `torchvision:NAME`."),
     ] = Method(name="small_cnn")
     paradigm: Annotated[
         Method | None,
         Field(
-            description="supervised, adversarial, unsupervised or forecasting, with options (default: by the task)."
+            description="Training paradigm with its options: supervised, adversarial, unsupervised or forecasting"
+            " (default: chosen by the task)."
         ),
     ] = None
-    seed_training: Annotated[OptimisationConfig, Field(description="The training on the seeds.")] = (
-        OptimisationConfig()
+    seed_training: Annotated[OptimizationConfig, Field(description="Training of the seed run.")] = (
+        OptimizationConfig()
     )
     scores: Annotated[
         tuple[Method, ...],
-        Field(min_length=1, description="What is recorded of the seeds, with its options."),
+        Field(min_length=1, description="Scores to record for the seeds, with their options."),
     ] = (Method(name="dynamic_uncertainty"),)
-    embedding: Annotated[EmbeddingConfig, Field(description="The vectors of all samples.")] = (
-        EmbeddingConfig()
+    embedding: Annotated[
+        EmbeddingConfig, Field(description="Vectors of all samples, from which the graph is built.")
+    ] = EmbeddingConfig()
+    graph: Annotated[GraphConfig, Field(description="Graph of the nearest neighbors of every sample.")] = (
+        GraphConfig()
     )
-    graph: Annotated[GraphConfig, Field(description="The neighbours of every sample.")] = GraphConfig()
     extrapolators: Annotated[
         tuple[Method, ...],
         Field(
-            min_length=1, description="What extends the scores to all samples; all are judged, arms name one."
+            min_length=1,
+            description="Methods that predict the scores of all samples from those of the seeds. All of them are"
+            " evaluated; each arm uses one.",
         ),
     ] = tuple(Method(name=name) for name in ("auto", "knn", "gcn", "mean", "class_mean", "ridge", "mlp"))
     controls: Annotated[
-        bool, Field(description="Judge the controls that fit nothing beside the extrapolators.")
+        bool,
+        Field(
+            description="Also evaluate the controls that need no fit, as a comparison for the extrapolators."
+        ),
     ] = True
     short_run: Annotated[
-        ShortRunConfig | None, Field(description="The control of a short run on all the data; null: none.")
+        ShortRunConfig | None, Field(description="Control: a short run on all data; null: none.")
     ] = ShortRunConfig()
     oracle: Annotated[
         OracleConfig | None,
-        Field(description="Full runs that tell the true scores; null: none, for they cost most."),
+        Field(description="Full runs that measure the true scores, the most expensive part; null: none."),
     ] = None
     audit: Annotated[
-        AuditConfig | None, Field(description="Begun full runs that stand in for an oracle; null: none.")
+        AuditConfig | None,
+        Field(description="Truncated full runs, as a cheaper substitute for the oracle; null: none."),
     ] = None
     arms: Annotated[
-        tuple[ArmConfig, ...], Field(description="The pruned trainings beside the baselines.")
+        tuple[ArmConfig, ...], Field(description="Pruned trainings to compare with the baselines.")
     ] = ()
     training: Annotated[
-        TrainingConfig, Field(description="The trainings of all arms; inherits from `seed_training`.")
+        TrainingConfig,
+        Field(
+            description="Trainings of all arms; inherits every key that it does not set from `seed_training`."
+        ),
     ] = TrainingConfig()
 
     @model_validator(mode="before")
@@ -214,7 +258,7 @@ class Config(Strict):
         names = [item.name for item in value]
         for name in names:
             if names.count(name) > 1:
-                raise ValueError(f"'{name}' stands more than once; keep one")
+                raise ValueError(f"duplicate entry '{name}'; keep one")
         return value
 
     @field_validator("arms")
@@ -233,13 +277,14 @@ class Config(Strict):
         unlabelled = self.paradigm is not None and self.paradigm.name == "unsupervised"
         if unlabelled and any(self.starts_warm(arm) for arm in (None, *self.arms)):
             raise ValueError(
-                "training.init: seed does not go with paradigm unsupervised, whose labels are others"
+                "training.init: seed cannot be combined with paradigm unsupervised, whose seed run uses other labels "
+                "than the arms; set init: fresh"
             )
         samplers = (self.training.sampler, *(arm.sampler for arm in self.arms))
         if unlabelled and any(each and each.options.get("reference_losses") == "run" for each in samplers):
             raise ValueError(
-                "reference_losses: run does not go with paradigm unsupervised: the seed run's model knows other "
-                "labels; name a reference model's weights"
+                "reference_losses: run cannot be combined with paradigm unsupervised, because the seed run is trained "
+                "on other labels; give the weights of a reference model"
             )
         return self
 
@@ -247,7 +292,8 @@ class Config(Strict):
     def _audit_is_shorter(self) -> Config:
         if self.audit and (self.audit.epochs or 3) > self.training.epochs:
             raise ValueError(
-                f"audit.epochs: {self.audit.epochs or 3} is more than training.epochs {self.training.epochs:g}"
+                f"audit.epochs is {self.audit.epochs or 3} but training.epochs is {self.training.epochs:g}; "
+                "lower audit.epochs"
             )
         return self
 
@@ -257,12 +303,14 @@ class Config(Strict):
         own = self.training.sampler
         if own is not None and own.name in (*reserved, *(arm.name for arm in self.arms)):
             raise ValueError(
-                f"training.sampler: an arm or a baseline is called '{own.name}' already; give it to an arm with "
-                f"another name (arms: [{{name: my_{own.name}, sampler: ...}}])"
+                f"training.sampler: an arm or a baseline is already called '{own.name}'; use the sampler in an arm "
+                f"with another name (arms: [{{name: my_{own.name}, sampler: ...}}])"
             )
         for index, arm in enumerate(self.arms):
             if arm.name in reserved or "@" in arm.name or arm.name.endswith("_equal_cost"):
-                raise ValueError(f"arms.{index}.name: '{arm.name}' is the name of a baseline; choose another")
+                raise ValueError(
+                    f"arms.{index}.name: '{arm.name}' is reserved for a baseline; choose another name"
+                )
             if arm.score is None:
                 continue
             for key, wanted, made in (
@@ -283,10 +331,10 @@ class Config(Strict):
         return [sampler for sampler in named if sampler is not None]
 
     def starts_warm(self, arm: ArmConfig | None = None) -> bool:
-        """Whether an arm (None: that of `training.sampler`) starts from the seed run's weights."""
+        """Whether an arm (None: the arm of `training.sampler`) starts from the weights of the seed run."""
         own = None if arm is None else arm.init
         return (own or self.training.init) == "seed"
 
     def to_yaml(self) -> str:
-        """The resolved configuration, as it is stored beside the results."""
+        """The resolved configuration as YAML, as stored in the run folder."""
         return dump_yaml(self.model_dump(mode="json"))

@@ -1,4 +1,4 @@
-"""From a YAML file and overrides to a `Config`; every fault is one sentence that names the key and the fix."""
+"""Load a `Config` from a YAML file and overrides; every error is one sentence that names the key and the fix."""
 
 from __future__ import annotations
 
@@ -17,17 +17,28 @@ from graphprune.options import shown
 
 
 def load_config(path: Path | str, overrides: Sequence[str] = ()) -> Config:
-    """Reads a YAML file and applies ``a.b=value`` overrides; every fault is one sentence that names file and key."""
+    """Read a YAML file and apply ``a.b=value`` overrides.
+
+    Raises:
+        InputError: one sentence that names the file and the key.
+    """
     raw = read_yaml(path)
     if not isinstance(raw, dict):
-        raise InputError(f"{path} must hold keys and values at its top level, such as 'name: digits'")
+        raise InputError(f"{path} must contain keys and values at its top level, such as 'name: digits'")
     for override in overrides:
         _apply(raw, override)
     return parse_config(raw, source=str(path))
 
 
 def parse_config(raw: dict[str, Any], *, source: str = "config") -> Config:
-    """A `Config` from plain data; the first fault becomes an `InputError`."""
+    """Create a `Config` from plain data.
+
+    Raises:
+        InputError: the first invalid key, in one sentence that starts with ``source``.
+
+    >>> parse_config({"name": "demo", "data": {"kind": "sklearn"}}).graph.k
+    20
+    """
     try:
         return Config.model_validate(raw)
     except ValidationError as error:
@@ -35,15 +46,21 @@ def parse_config(raw: dict[str, Any], *, source: str = "config") -> Config:
 
 
 def parse_value(override: str) -> tuple[str, Any]:
-    """Key and value of a ``key=value`` from the command line; the value is YAML."""
+    """Split a ``key=value`` from the command line; the value is YAML.
+
+    >>> parse_value("training.lr=1e-3")
+    ('training.lr', 0.001)
+    """
     key, separator, text = override.partition("=")
     if not separator or not key:
-        raise InputError(f"--set {override!r} is not of the form key=value")
+        raise InputError(
+            f"--set {override!r} is not of the form key=value; write for example --set graph.k=30"
+        )
     return key, parse_yaml(text, f"--set {key}")
 
 
 def parse_values(overrides: Sequence[str]) -> dict[str, Any]:
-    """The values of several ``key=value``, each key once."""
+    """Parse several ``key=value``; each key may occur once."""
     values: dict[str, Any] = {}
     for key, value in map(parse_value, overrides):
         if key in values:
@@ -56,7 +73,7 @@ def _apply(raw: dict[str, Any], override: str) -> None:
     key, value = parse_value(override)
     steps = key.split(".")
     if "" in steps:
-        raise InputError(f"--set {key}: a part of the key is empty; write it as in arms.0.keep=0.5")
+        raise InputError(f"--set {key}: a part of the key is empty; write for example arms.0.keep=0.5")
     node: Any = raw
     for depth, step in enumerate(steps):
         place: Any = step
@@ -69,44 +86,46 @@ def _apply(raw: dict[str, Any], override: str) -> None:
         if inner is None:
             inner = {}
         elif isinstance(inner, str):
-            # A method without options may be a bare name.
+            # A bare name is a method without options.
             inner = {"name": inner}
         elif not isinstance(inner, dict | list):
-            raise InputError(f"--set {key}: {'.'.join(steps[: depth + 1])} is not a section")
+            raise InputError(
+                f"--set {key}: {'.'.join(steps[: depth + 1])} is not a section and has no keys; shorten the key"
+            )
         node[place] = inner
         node = inner
 
 
 def _position(items: list[Any], index: str, key: str) -> int:
     if not (index.isascii() and index.isdecimal() and len(index) < 10 and int(index) < len(items)):
-        raise InputError(f"--set {key}: '{index}' is not a position in a list of {len(items)}")
+        raise InputError(f"--set {key}: '{index}' is not a position in a list of {len(items)}; count from 0")
     return int(index)
 
 
 def _explain(error: ValidationError) -> str:
-    """The first fault of a validation as one sentence with a suggestion for misspelt keys."""
-    fault = error.errors(include_url=False)[0]
-    # Tags of discriminated unions and list positions are part of the location; keys are what users typed.
+    """The first error of a validation as one sentence, with a suggestion for misspelled keys."""
+    first = error.errors(include_url=False)[0]
+    # The location contains the tag of the union (data.kind), which users did not type.
     tags = {tag for model in _models(DataConfig) for tag in _tags(model)}
     location = [
         str(part)
-        for i, part in enumerate(fault["loc"])
-        if not (i == 1 and fault["loc"][0] == "data" and part in tags)
+        for i, part in enumerate(first["loc"])
+        if not (i == 1 and first["loc"][0] == "data" and part in tags)
     ]
-    if fault["type"] == "truth":
-        location.append(fault["ctx"]["key"])
+    if first["type"] == "boolean":
+        location.append(first["ctx"]["key"])
     key = ".".join(location)
-    if fault["type"] == "extra_forbidden":
-        known = _known_keys(fault["loc"])
+    if first["type"] == "extra_forbidden":
+        known = _known_keys(first["loc"])
         near = difflib.get_close_matches(location[-1], known, n=1)
         hint = f"did you mean '{near[0]}'?" if near else f"known keys are {', '.join(sorted(known))}"
         return f"unknown key '{key}'; {hint}"
-    message = fault["msg"].removeprefix("Value error, ")
-    if fault["type"] == "missing":
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "missing":
         return f"key '{key}' is missing; add it"
-    if fault["type"] == "path_type":
+    if first["type"] == "path_type":
         message = "Input should be a path"
-    received = fault.get("input")
+    received = first.get("input")
     received_text = f" (received {shown(received)})" if isinstance(received, (str, int, float, bool)) else ""
     return f"{key}: {message}{received_text}" if key else f"{message}{received_text}"
 

@@ -1,4 +1,4 @@
-"""The training sections of a configuration: how a model is trained, and how the arms are."""
+"""The training sections of a configuration: optimization of one model, and the trainings of all arms."""
 
 from __future__ import annotations
 
@@ -12,105 +12,137 @@ from graphprune.options import Count, Decay, Epochs, Fraction, Keep, NonNegative
 State = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 
 
-class OptimisationConfig(Strict):
-    """How a model is trained; `training` inherits from `seed_training` what it does not set."""
+class OptimizationConfig(Strict):
+    """Optimization of one model; `training` inherits every key that it does not set from `seed_training`."""
 
     epochs: Annotated[
-        Epochs, Field(description="Passes over what is trained on; a fraction ends inside the last one.")
+        Epochs,
+        Field(description="Passes over the training samples; a fractional number ends within the last pass."),
     ] = 30
-    batch_size: Annotated[Count, Field(description="Samples that are trained on at once.")] = 128
+    batch_size: Annotated[Count, Field(description="Samples per batch.")] = 128
     accumulate: Annotated[
-        Count, Field(description="Batches whose gradients one step of the optimizer takes together.")
+        Count, Field(description="Batches whose gradients are accumulated for one optimizer step.")
     ] = 1
     optimizer: Annotated[
         Literal["sgd", "adam", "adamw", "muon"],
-        Field(description="muon: Muon for the hidden matrices, AdamW for all other weights."),
+        Field(
+            description="Optimizer. muon: Muon for the hidden weight matrices, AdamW for all other weights."
+        ),
     ] = "sgd"
     lr: Annotated[Rate, Field(description="Peak learning rate.")] = 0.1
-    momentum: Annotated[Part, Field(description="Of sgd (Nesterov) and muon.")] = 0.9
-    weight_decay: Annotated[Decay, Field(description="L2 (sgd, adam) or decoupled (adamw, muon).")] = 5e-4
+    momentum: Annotated[Part, Field(description="Momentum of sgd (Nesterov) and muon.")] = 0.9
+    weight_decay: Annotated[
+        Decay, Field(description="Weight decay: an L2 penalty (sgd, adam) or decoupled (adamw, muon).")
+    ] = 5e-4
     schedule: Annotated[
         Literal["onecycle", "cosine", "constant"],
-        Field(description="Of the learning rate, over the planned epochs however long they become."),
+        Field(description="Learning-rate schedule over the planned `epochs`, however many steps they have."),
     ] = "onecycle"
-    label_smoothing: Annotated[Part, Field(description="Of the cross-entropy.")] = 0.0
-    clip_norm: Annotated[Positive | None, Field(description="Largest norm of a step's gradient.")] = None
+    label_smoothing: Annotated[Part, Field(description="Label smoothing of the cross-entropy.")] = 0.0
+    clip_norm: Annotated[
+        Positive | None,
+        Field(description="Clip the gradient of each step to this norm (default: no clipping)."),
+    ] = None
     ema: Annotated[
         Fraction | None,
-        Field(description="Judge an exponential average of the weights with this decay."),
+        Field(
+            description="Evaluate an exponential moving average of the weights with this decay (default: the weights)."
+        ),
     ] = None
     patience: Annotated[
         Count | None,
         Field(
-            description="Stop when the mean training loss of so many epochs brought no better best (a run that is"
-            " scored, on the seeds or for the oracle, always goes to its end).",
+            description="Early stopping: stop when the mean training loss has not improved for this many epochs"
+            " (default: never). The seed run and the oracle runs are never stopped early.",
         ),
     ] = None
     min_improvement: Annotated[
-        NonNegative, Field(description="How far below the best loss counts as better, for patience.")
+        NonNegative,
+        Field(description="Decrease of the best training loss that counts as an improvement for `patience`."),
     ] = 0.0
     augment: Annotated[
         tuple[Literal["crop", "flip", "cutout"], ...],
-        Field(description="Of images, drawn anew in each batch."),
+        Field(description="Image augmentations, drawn at random for every batch."),
     ] = ()
     cutout: Annotated[
         Count | None,
-        Field(description="Side of cutout's square in pixels (default: half of the shorter side)."),
+        Field(
+            description="Side length of the cutout square in pixels (default: half of the shorter image side)."
+        ),
     ] = None
     precision: Annotated[
         Literal["float32", "bf16", "fp16"],
-        Field(description="Of forward and backward passes; fp16 scales its gradients and needs a GPU."),
+        Field(
+            description="Precision of the forward and backward passes. fp16 uses gradient scaling and requires a GPU."
+        ),
     ] = "float32"
     compile: Annotated[
         bool,
-        Field(description="torch.compile the model: 20 to 60 s of start-up a training; bytes may differ."),
+        Field(
+            description="Compile the model with torch.compile: adds 20 to 60 s to the start of each training, and"
+            " results may differ in the last bits."
+        ),
     ] = False
     workers: Annotated[
-        int, Field(ge=0, le=1_024, description="Processes that prepare batches (data sets read lazily).")
+        int,
+        Field(
+            ge=0,
+            le=1_024,
+            description="Worker processes that prepare batches; useful for data sets that are read lazily.",
+        ),
     ] = 0
 
     def key(self) -> dict[str, Any]:
-        """What the trained weights depend on, as plain data: all but the number of workers."""
+        """The settings that determine the trained weights, as plain data: all except the number of workers."""
         return self.model_dump(mode="json", exclude={"workers"})
 
 
 class ShrinkPerturbConfig(Strict):
-    """Warm-started weights become ``shrink * weight + noise * N(0, 1)`` (Ash & Adams, NeurIPS 2020)."""
+    """Shrink and perturb: weights become ``shrink * weight + noise * N(0, 1)`` (Ash & Adams, NeurIPS 2020)."""
 
-    shrink: Annotated[Keep, Field(description="Factor of every learned weight.")] = 0.6
-    noise: Annotated[NonNegative, Field(description="Standard deviation of what is added to it.")] = 0.01
+    shrink: Annotated[Keep, Field(description="Factor that multiplies every trained weight.")] = 0.6
+    noise: Annotated[
+        NonNegative, Field(description="Standard deviation of the noise added to every weight.")
+    ] = 0.01
 
 
-class TrainingConfig(OptimisationConfig):
-    """The final trainings: every arm, once per random state."""
+class TrainingConfig(OptimizationConfig):
+    """The final trainings: every arm is trained once with each random seed."""
 
     init: Annotated[
         Literal["fresh", "seed"],
         Field(
-            description="Where the arms of `arms` and `sampler` start: from fresh weights, or from the seed run's,"
-            " whose cost they then carry. The baselines and the equal-cost arms start fresh: they are what one does"
-            " without a seed run."
+            description="Initial weights of the arms in `arms` and of `sampler`. fresh: random weights; seed: the"
+            " weights of the seed run, whose cost is then charged to the arm. The baselines and the equal-cost arms"
+            " always start from random weights, because they represent training without a seed run."
         ),
     ] = "fresh"
     shrink_and_perturb: Annotated[
         ShrinkPerturbConfig | None,
-        Field(description="Loosens the weights of init: seed (default: as they are)."),
+        Field(
+            description="Shrink and perturb the initial weights of init: seed (default: use them unchanged)."
+        ),
     ] = None
 
     random_states: Annotated[
-        tuple[State, ...], Field(min_length=1, description="Every arm is trained once with each.")
+        tuple[State, ...],
+        Field(min_length=1, description="Random seeds; every arm is trained once with each of them."),
     ] = (0, 1, 2)
     sampler: Annotated[
-        Method | None, Field(description="Adds an arm that trains with this dynamic sampler.")
+        Method | None, Field(description="Add an arm that trains with this dynamic sampler.")
     ] = None
     budget: Annotated[
         Literal["passes", "seconds"],
         Field(
-            description="What the equal-cost arms equal: sample passes (reproducible) or measured seconds."
+            description="Budget that the equal-cost arms match. passes: number of sample passes, which is"
+            " reproducible; seconds: measured time."
         ),
     ] = "passes"
     baselines_keep: Annotated[
-        Keep | None, Field(description="Keep of random and rs2 (default: of the first arm).")
+        Keep | None,
+        Field(
+            description="Fraction kept by the baselines random and rs2 (default: `keep` of the first arm)."
+        ),
     ] = None
 
     @field_validator("random_states")
@@ -118,12 +150,10 @@ class TrainingConfig(OptimisationConfig):
     def _distinct(cls, states: tuple[int, ...]) -> tuple[int, ...]:
         for state in states:
             if states.count(state) > 1:
-                raise ValueError(
-                    f"{state} stands more than once, which would count one training as two; keep one"
-                )
+                raise ValueError(f"duplicate entry {state} would count one training twice; keep one")
         return states
 
-    def optimisation(self, *, epochs: float | None = None) -> OptimisationConfig:
-        """How the arms are trained, without what is about arms."""
-        values = self.model_dump(include=set(OptimisationConfig.model_fields))
-        return OptimisationConfig.model_validate({**values, "epochs": epochs or self.epochs})
+    def optimization(self, *, epochs: float | None = None) -> OptimizationConfig:
+        """The settings that every arm is trained with, optionally with another number of epochs."""
+        values = self.model_dump(include=set(OptimizationConfig.model_fields))
+        return OptimizationConfig.model_validate({**values, "epochs": epochs or self.epochs})

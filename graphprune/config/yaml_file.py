@@ -1,4 +1,4 @@
-"""YAML as graphprune reads and writes it, everywhere: plain values only, no key twice, numbers as they look."""
+"""YAML with plain values only: no duplicate keys, no tags, and numbers such as 1e-3 read as numbers."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from graphprune.files import must_exist
 _MOST_NODES = 100_000
 _PREFIX = "tag:yaml.org,2002:"
 _PLAIN = ("null", "bool", "int", "float", "str", "seq", "map")
-# Digits of the largest integer that is believed; 64 bits take 19.
+# Longer integers are refused; 64 bits need 19 digits.
 _MOST_DIGITS = 100
 
 
 class _Loader(yaml.SafeLoader):
-    """`yaml.SafeLoader` without dates, sexagesimals and other types; 1e-3 is a number, 010 a text."""
+    """`yaml.SafeLoader` without dates, sexagesimal numbers and tags; 1e-3 is a number, 010 is a string."""
 
-    # Nothing is inherited, so that only plain types have a constructor and a look of their own.
+    # Nothing is inherited, so only plain types have a constructor and a pattern.
     yaml_constructors: ClassVar[dict[Any, Any]] = {
         _PREFIX + kind: yaml.SafeLoader.yaml_constructors[_PREFIX + kind] for kind in _PLAIN
     } | {None: yaml.SafeLoader.yaml_constructors[None]}
@@ -51,18 +51,16 @@ class _Loader(yaml.SafeLoader):
     def _refusal(self, node: yaml.Node) -> InputError:
         kind = node.tag.removeprefix(_PREFIX)
         line = node.start_mark.line + 1
-        return InputError(
-            f"'{_short(str(node.value))}' on line {line} is no value of type {kind}; correct it"
-        )
+        return InputError(f"'{_short(str(node.value))}' on line {line} is not a valid {kind}; correct it")
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes the texts that `_Loader` would read as something else."""
+    """Quotes strings that `_Loader` would otherwise read as another type."""
 
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 (declared so by yaml)
 
 
-_LOOKS = (
+_PATTERNS = (
     ("bool", r"yes|Yes|YES|no|No|NO|true|True|TRUE|false|False|FALSE|on|On|ON|off|Off|OFF", "yYnNtTfFoO"),
     ("int", r"[-+]?(0|[1-9][0-9_]*|0b[01_]+|0x[0-9a-fA-F_]+|0o[0-7_]+)", "-+0123456789"),
     (
@@ -73,29 +71,28 @@ _LOOKS = (
     ("merge", r"<<", "<"),
     ("null", r"~|null|Null|NULL|", "~nN\0"),
 )
-for _kind, _look, _first in _LOOKS:
+for _kind, _pattern, _first in _PATTERNS:
     for _class in (_Loader, _Dumper):
         starts: list[Any] = ["" if each == "\0" else each for each in _first]
-        _class.add_implicit_resolver(_PREFIX + _kind, re.compile(rf"^(?:{_look})$"), starts)
+        _class.add_implicit_resolver(_PREFIX + _kind, re.compile(rf"^(?:{_pattern})$"), starts)
 
 
 def read_yaml(path: Path | str) -> Any:
-    """The plain values of a UTF-8 file.
+    """Read the plain values of a UTF-8 file.
 
     Raises:
-        InputError: names the file, and the lines where they are known.
+        InputError: the file is missing or not valid YAML; the message names the file, and the line if it is known.
     """
+    file = must_exist(Path(path))
     try:
-        text = must_exist(Path(path)).read_text(encoding="utf-8-sig")
-    except ValueError as error:
-        if isinstance(error, InputError):
-            raise
+        text = file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
         raise InputError(f"{path} is not valid YAML: it is not UTF-8 ({error}); save it as UTF-8") from error
     return parse_yaml(text, str(path))
 
 
 def parse_yaml(text: str, what: str) -> Any:
-    """The plain values of a text; errors call it ``what``.
+    """Parse the plain values of a string; error messages call it ``what``.
 
     >>> parse_yaml("lr: 1e-3", "example")
     {'lr': 0.001}
@@ -112,12 +109,16 @@ def parse_yaml(text: str, what: str) -> Any:
 
 
 def dump_yaml(value: Any) -> str:
-    """Plain values as a text that `parse_yaml` reads back."""
+    """Write plain values as a string that `parse_yaml` reads back.
+
+    >>> dump_yaml({"lr": 0.001, "name": "yes"})
+    "lr: 0.001\\nname: 'yes'\\n"
+    """
     return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
 def _refuse_large(raw: Any, what: str) -> None:
-    """Refuses YAML whose aliases make it endless, or larger than any job: printing it would not come to an end."""
+    """Refuse YAML whose aliases are recursive or expand to more values than any job needs."""
     sizes: dict[int, int | None] = {}
 
     def size(node: Any) -> int:
@@ -129,15 +130,17 @@ def _refuse_large(raw: Any, what: str) -> None:
             parts = node.values() if isinstance(node, dict) else node
             known = sizes[id(node)] = 1 + sum(size(part) for part in parts)
         if known is None:
-            raise InputError(f"{what}: an alias stands inside what it names; write the value out")
+            raise InputError(f"{what}: an alias refers to a value that contains it; write the value out")
         return known
 
     if size(raw) > _MOST_NODES:
-        raise InputError(f"{what} has more than {_MOST_NODES:,} values, aliases written out; shorten it")
+        raise InputError(
+            f"{what} has more than {_MOST_NODES:,} values after aliases are expanded; shorten it"
+        )
 
 
 def _unshared(node: Any) -> Any:
-    """A copy in which each alias has a value of its own, so that setting one leaves the others as they are."""
+    """A copy in which every alias is a separate value, so that an override of one does not change the others."""
     if isinstance(node, dict):
         return {key: _unshared(value) for key, value in node.items()}
     return [_unshared(each) for each in node] if isinstance(node, list) else node

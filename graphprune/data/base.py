@@ -1,4 +1,4 @@
-"""What data is: samples with stable ids that are fetched in batches by row."""
+"""Data sets: samples with stable ids, fetched in batches by row."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from graphprune.files import array_digest
 from graphprune.runtime.devices import fits_on, indexed
 
 Placement = Literal["auto", "device", "host"]
-# Fewer are believed of any data set; more only where it has as many samples.
+# Any data set may have up to this many classes; more only if it has as many samples.
 _MOST_CLASSES = 100_000
 
 
@@ -32,7 +32,7 @@ class Batch(NamedTuple):
 
 
 class Samples(ABC):
-    """N samples. Rows are positions 0..N-1; ids are stable names, ascending, and never a loader position.
+    """N samples. A row is a position 0..N-1; an id is a stable name, independent of the order of a loader.
 
     Attributes:
         ids: ``[N]`` int64, ascending and unique.
@@ -49,32 +49,32 @@ class Samples(ABC):
     def batches(self, order: Iterable[Tensor], *, device: torch.device, workers: int = 0) -> Iterator[Batch]:
         """One `Batch` on ``device`` for each tensor of rows in ``order``, in that order.
 
-        The result does not depend on ``workers`` (processes that prepare batches ahead).
+        The result does not depend on ``workers``, the number of processes that prepare batches in advance.
         """
 
     @abstractmethod
     def digest(self) -> bytes:
-        """A hash of the content, for the data fingerprint."""
+        """Hash of the content, for the fingerprint of the data set."""
 
 
 @dataclass(frozen=True)
 class TaskInfo:
-    """What a model must know of the data.
+    """What a model needs to know about the data.
 
     Args:
         kind: ``classification`` or ``forecasting``.
         input_shape: Shape of one ``x``: ``(C, H, W)`` or ``(D,)``; windows: ``(window, nodes, channels)``.
-        num_classes: Classes, or None.
-        class_names: Their names, or empty.
-        horizon: Steps to forecast (forecasting only).
-        steps_per_day: Samples of the clock in a day (forecasting only).
-        target_std: Standard deviation of the target in original units; errors are in standardised units.
-        target_mean: Its mean in original units.
-        channels: Names of x's last dimension (forecasting only); ``observed``, ``time_of_day``,
-            ``day_of_week`` and ``sensor`` are added to the data's own.
+        num_classes: Number of classes, or None.
+        class_names: Names of the classes, or empty.
+        horizon: Time steps to forecast (forecasting only).
+        steps_per_day: Time steps per day (forecasting only).
+        target_std: Standard deviation of the target in original units; errors are in standardized units.
+        target_mean: Mean of the target in original units.
+        channels: Names of the last dimension of x (forecasting only): the channels of the data, followed by those of
+            ``observed``, ``time_of_day``, ``day_of_week`` and ``sensor`` that were added.
         target: Index of the channel to forecast.
-        n_sensors: Sensors of the series; a sample shows all of them, or one (then ``sensor`` says which).
-        links: Strengths between sensors ``[n_sensors, n_sensors]`` float32, or None where none are known.
+        n_sensors: Sensors of the series; a sample contains all of them, or one (then ``sensor`` is its index).
+        links: Link strengths between sensors ``[n_sensors, n_sensors]`` float32, or None if unknown.
     """
 
     kind: Literal["classification", "forecasting"]
@@ -92,13 +92,13 @@ class TaskInfo:
 
     @property
     def shows_images(self) -> bool:
-        """Whether an ``x`` is an image ``[C, H, W]``."""
+        """Whether each ``x`` is an image ``[C, H, W]``."""
         return self.kind == "classification" and len(self.input_shape) == 3
 
 
 @dataclass(frozen=True)
 class Data:
-    """A data set: training samples, test samples, what the task is, and the faults to print beside every figure."""
+    """A data set: training samples, test samples, the task, and known issues to print with every result."""
 
     name: str
     train: Samples
@@ -114,7 +114,9 @@ class Data:
                     f"data '{self.name}': the {part} part is empty; check the split and the limit"
                 )
             if (np.diff(samples.ids) <= 0).any():
-                raise InputError(f"data '{self.name}': {part} ids must be ascending without repetition")
+                raise InputError(
+                    f"data '{self.name}': the {part} ids are not ascending and unique; sort them and remove duplicates"
+                )
         if not self.fingerprint:
             task = (self.info.kind, self.info.input_shape, self.info.num_classes, self.info.class_names)
             digest = hashlib.blake2b(repr(task).encode(), digest_size=12)
@@ -123,18 +125,23 @@ class Data:
 
 
 class TensorSamples(Samples):
-    """Samples that fit in memory: batches are gathered by index, on the device or on the host.
+    """Samples that fit in memory; batches are gathered by index, on the device or on the host.
 
-    On the device all of ``x`` is copied there once. On the host a DataLoader gathers each batch, ahead of time if
-    there are workers, into pinned memory, from which it is copied while the device still computes. Bytes are
-    converted and standardised on the device in either case, so the same batches come out.
+    With placement ``device``, all of ``x`` is copied to the device once. With ``host``, a DataLoader gathers each batch
+    in pinned memory (in advance if there are workers), and it is copied while the device is still computing. In both
+    cases bytes are converted and standardized on the device, so the batches are identical.
 
     Args:
         x: ``[N, ...]`` uint8 images or float32 features.
         labels: ``[N]`` int64.
         ids: ``[N]`` int64 ascending (default: ``0..N-1``).
-        mean, std: Per-channel normalisation of ``x`` after scaling uint8 to 0..1, or None to leave it as it is.
-        placement: ``device``, ``host``, or ``auto``: the device where `fits_on` says so (default: auto).
+        mean, std: Standardization of ``x`` per channel, after scaling uint8 to 0..1, or None to leave ``x`` unchanged.
+        placement: ``device``, ``host`` or ``auto``, which uses the device if `fits_on` returns True (default: auto).
+
+    >>> samples = TensorSamples(torch.tensor([[1.0], [2.0], [3.0]]), np.array([0, 1, 0]))
+    >>> batch = next(samples.batches([torch.tensor([2, 0])], device=torch.device("cpu")))
+    >>> batch.x.tolist(), batch.y.tolist()
+    ([[3.0], [1.0]], [0, 0])
     """
 
     def __init__(
@@ -148,7 +155,7 @@ class TensorSamples(Samples):
         placement: Placement = "auto",
     ) -> None:
         if len(x) != len(labels):
-            raise InputError(f"{len(x)} samples but {len(labels)} labels; give one label each")
+            raise InputError(f"{len(x)} samples but {len(labels)} labels; give one label per sample")
         self.x = x
         self.labels = np.asarray(labels, dtype=np.int64)
         self.ids = np.arange(len(x), dtype=np.int64) if ids is None else np.asarray(ids, dtype=np.int64)
@@ -158,31 +165,31 @@ class TensorSamples(Samples):
     def batches(self, order: Iterable[Tensor], *, device: torch.device, workers: int = 0) -> Iterator[Batch]:
         device = indexed(device)
         scale = self._scale(device)
-        if not self._lies_on(device):
+        if not self._stays_on(device):
             for parts in self._from_host(order, pin=device.type == "cuda", workers=workers):
                 rows, x, y = (part.to(device, non_blocking=True) for part in parts)
-                yield Batch(rows, self._normalise(x, scale), y)
+                yield Batch(rows, self._standardize(x, scale), y)
             return
         x, y = self._on(device)
         for rows in order:
             rows = rows.to(device, non_blocking=True)
-            yield Batch(rows, self._normalise(x[rows], scale), y[rows])
+            yield Batch(rows, self._standardize(x[rows], scale), y[rows])
 
     def digest(self) -> bytes:
         return array_digest(
             ids=self.ids, labels=self.labels, mean=self.mean, std=self.std, x=self.x.cpu().numpy()
         )
 
-    def _lies_on(self, device: torch.device) -> bool:
+    def _stays_on(self, device: torch.device) -> bool:
         if self.placement != "auto":
             return self.placement == "device"
-        there = self._resident is not None and self._resident[0] == device
-        return there or fits_on(device, self.x.numel() * self.x.element_size())
+        resident = self._resident is not None and self._resident[0] == device
+        return resident or fits_on(device, self.x.numel() * self.x.element_size())
 
     def _from_host(self, order: Iterable[Tensor], *, pin: bool, workers: int) -> DataLoader[Any]:
         assert self.labels is not None
         batches = _ByRows(self.x, torch.from_numpy(self.labels))
-        # An own generator: the loader's seed for its workers is otherwise drawn from the global one.
+        # A separate generator, because the loader would otherwise draw the seed of its workers from the global one.
         return DataLoader(
             batches,
             sampler=order,
@@ -208,13 +215,13 @@ class TensorSamples(Samples):
         return 1 / (factor * std), mean / std
 
     @staticmethod
-    def _normalise(x: Tensor, scale: tuple[Tensor, Tensor] | None) -> Tensor:
+    def _standardize(x: Tensor, scale: tuple[Tensor, Tensor] | None) -> Tensor:
         x = x.to(torch.float32)
         return x if scale is None else x * scale[0] - scale[1]
 
 
 class _ByRows(Dataset[Any]):
-    """Whole batches by their rows."""
+    """A Dataset whose items are whole batches, indexed by their rows."""
 
     def __init__(self, x: Tensor, y: Tensor) -> None:
         self.x, self.y = x, y
@@ -229,10 +236,13 @@ def class_info(
     test: npt.NDArray[np.int64],
     names: tuple[str, ...] = (),
 ) -> TaskInfo:
-    """The task of classifying inputs with labels ``[n]`` of both parts; default names are the numbers.
+    """The task of classifying inputs with labels ``[n]`` of both parts; by default the class names are the numbers.
 
     Raises:
-        InputError: as `count_classes`; there are fewer names than classes.
+        InputError: see `count_classes`; or there are fewer names than classes.
+
+    >>> class_info((3,), np.array([0, 1]), np.array([1])).class_names
+    ('0', '1')
     """
     classes = count_classes(train, test)
     if names and len(names) < classes:
@@ -242,10 +252,10 @@ def class_info(
 
 
 def count_classes(*parts: npt.NDArray[np.int64]) -> int:
-    """How many classes the labels ``[n]`` of all parts of a data set count, from 0 on.
+    """Number of classes in the labels ``[n]`` of all parts of a data set, counted from 0.
 
     Raises:
-        InputError: labels are negative, or so large that they are other numbers than classes.
+        InputError: labels are negative, or too large to be class numbers.
 
     >>> count_classes(np.array([0, 3, 1]), np.array([2]))
     4
@@ -256,6 +266,6 @@ def count_classes(*parts: npt.NDArray[np.int64]) -> int:
     least, largest = min(int(part.min()) for part in parts), max(int(part.max()) for part in parts)
     if least < 0 or largest >= max(_MOST_CLASSES, sum(len(part) for part in parts)):
         raise InputError(
-            f"the labels reach from {least} to {largest}; number the classes from 0 on, without gaps"
+            f"the labels range from {least} to {largest}; number the classes from 0, without gaps"
         )
     return largest + 1

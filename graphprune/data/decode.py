@@ -1,11 +1,11 @@
-"""Encoded images to pixels: what a viewer would show, or one sentence that says why not.
+"""Decode images to the pixels that a viewer shows.
 
 - The EXIF orientation is applied.
 - Transparent pixels are composited on white.
-- Of 16-bit pixels the high byte is taken (65535 becomes 255), which is what Pillow does with 16-bit color. 32-bit
-  and floating-point pixels have no known range and are refused.
-- Of several frames the first is taken.
-- EPS and WMF are refused: reading them runs programs that are part of the file.
+- 16-bit pixels are reduced to their high byte (65535 becomes 255), as Pillow does for 16-bit color. 32-bit and
+  floating-point pixels are refused, because their range is unknown.
+- Only the first of several frames is used.
+- EPS and WMF are refused, because decoding them runs programs contained in the file.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from PIL import Image, UnidentifiedImageError
 from graphprune.data.labels import listed
 from graphprune.errors import InputError
 
-# The name of an image for messages, and its encoded bytes, a ``{bytes, path}``, or the path of its file.
+# Name of an image in messages, and its encoded bytes, a mapping ``{bytes, path}``, or the path of its file.
 Cell = tuple[str, Any]
 Blocks = Callable[[npt.NDArray[np.int64]], Iterator[list[Cell]]]
 
@@ -45,9 +45,9 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 _WITH_ALPHA = {"RGBA", "RGBa", "LA", "La", "PA"}
-# 16-bit images of a data set that never exceed this come from a camera of fewer bits.
+# If no 16-bit image of a data set exceeds this value, the camera has fewer bits.
 _TWELVE_BITS = 4095
-# So many broken images are listed.
+# At most this many broken images are listed.
 _LISTED = 100
 _FIX = "; remove or replace it, or set data.skip_broken: true"
 
@@ -57,14 +57,14 @@ class BrokenImage(InputError):
 
 
 class Picture(NamedTuple):
-    """Pixels ``[3, H, W]`` uint8, and the largest value of a 16-bit image before it was scaled (else None)."""
+    """Pixels ``[3, H, W]`` uint8, and the largest value of a 16-bit image before scaling (otherwise None)."""
 
     pixels: npt.NDArray[np.uint8]
     largest: int | None
 
 
 class Decoded(NamedTuple):
-    """Images ``[n, 3, H, W]`` uint8, which of the requested rows they are, and what a reader must know."""
+    """Images ``[n, 3, H, W]`` uint8, their rows, and known issues to report."""
 
     images: npt.NDArray[np.uint8]
     rows: npt.NDArray[np.int64]
@@ -74,21 +74,21 @@ class Decoded(NamedTuple):
 def decode_images(
     blocks: Blocks, rows: npt.NDArray[np.int64], where: str, *, size: int | None, skip_broken: bool
 ) -> Decoded:
-    """The images of ``rows``, decoded by threads straight into one array.
+    """Decode the images of ``rows`` in threads, directly into one array.
 
     Args:
-        blocks: Called with the rows; yields their cells in order, some at a time.
+        blocks: Function that takes rows and yields their cells in order, in blocks.
         rows: ``[n]`` ascending.
-        where: What the images are called in messages.
-        size: Side of the squares to resize to; None: all images must have one size.
-        skip_broken: Leave images out that cannot be decoded, and report them.
+        where: Name of the images in messages.
+        size: Side length of the squares to resize to; None: all images must have the same size.
+        skip_broken: Skip and report images that cannot be decoded.
 
     Raises:
         InputError: an image cannot be decoded or has another size; with ``skip_broken``, none can be decoded.
     """
     broken: dict[int, str] = {}
     largest: set[int] = set()
-    # Once, around all threads: Pillow warns of every odd detail, and the filters belong to the process.
+    # Set once around all threads: Pillow warns about many details, and warning filters are global.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         shape = _first_shape(blocks, rows, where, size, skip_broken)
@@ -105,8 +105,8 @@ def decode_images(
                     continue
                 if picture.pixels.shape != shape:
                     raise InputError(
-                        f"{name} has size {list(picture.pixels.shape[1:])}, the first image {list(shape[1:])}; "
-                        "set data.image_size to bring all to one size"
+                        f"{name} has size {list(picture.pixels.shape[1:])} but the first image {list(shape[1:])}; "
+                        "set data.image_size to resize all images"
                     )
                 images[at] = picture.pixels
                 if picture.largest is not None:
@@ -117,7 +117,7 @@ def decode_images(
             started: deque[Future[None]] = deque()
             start = 0
             for cells in blocks(rows):
-                if len(started) > 2 * workers:  # what waits to be decoded stays bounded
+                if len(started) > 2 * workers:  # bounds the memory of images that wait to be decoded
                     started.popleft().result()
                 started.append(pool.submit(fill, start, cells))
                 start += len(cells)
@@ -126,7 +126,7 @@ def decode_images(
     faults = []
     if largest and max(largest) <= _TWELVE_BITS:
         faults.append(
-            f"{where}: the 16-bit images hold values up to {max(largest)} only and become very dark; "
+            f"{where}: the 16-bit images contain values only up to {max(largest)} and become very dark; "
             "if they are 12-bit, multiply them by 16"
         )
     if broken:
@@ -162,11 +162,11 @@ def _named(name: str, content: Any, size: int | None) -> Picture:
 
 
 def read_picture(content: Any, size: int | None = None) -> Picture:
-    """One image from its encoded bytes, a mapping ``{bytes, path}``, or a path.
+    """Decode one image from its encoded bytes, a mapping ``{bytes, path}``, or a path.
 
     Raises:
-        BrokenImage: it cannot be decoded.
-        InputError: its kind of pixels is not supported.
+        BrokenImage: the image cannot be decoded.
+        InputError: the pixel type is not supported.
     """
     if isinstance(content, dict) and content.keys() & {"bytes", "path"}:
         content = content.get("bytes") or (Path(content["path"]) if content.get("path") else None)
@@ -192,8 +192,8 @@ def read_picture(content: Any, size: int | None = None) -> Picture:
     except InputError:
         raise
     except UnidentifiedImageError as error:
-        raise BrokenImage("cannot be decoded (it is no image in a format that is read)") from error
-    except Exception as error:  # decoders raise every kind there is, from SyntaxError to ZeroDivisionError
+        raise BrokenImage("cannot be decoded (it is not an image in a supported format)") from error
+    except Exception as error:  # decoders raise exceptions of any kind, from SyntaxError to ZeroDivisionError
         reason = (str(error).strip() or type(error).__name__).splitlines()[0].partition(" <")[0]
         raise BrokenImage(f"cannot be decoded ({listed([reason])})") from error
     if 0 in pixels.shape:
@@ -203,7 +203,7 @@ def read_picture(content: Any, size: int | None = None) -> Picture:
 
 @cache
 def readable_formats() -> tuple[str, ...]:
-    """Formats of Pillow that are read, the most common first."""
+    """Supported formats of Pillow, the most common first."""
     Image.init()
     common = [name for name in ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF") if name in Image.OPEN]
     return (*common, *sorted(Image.OPEN.keys() - _NOT_READ - set(common)))
@@ -211,7 +211,7 @@ def readable_formats() -> tuple[str, ...]:
 
 @cache
 def image_suffixes() -> frozenset[str]:
-    """Suffixes of image files, in lower case; those of formats that are refused are among them."""
+    """Suffixes of image files in lower case, including those of refused formats (EPS, WMF)."""
     Image.init()
     pictures = {*readable_formats(), "EPS", "WMF"}
     return frozenset(suffix for suffix, name in Image.registered_extensions().items() if name in pictures)
@@ -220,14 +220,14 @@ def image_suffixes() -> frozenset[str]:
 def _orientation(picture: Image.Image) -> Image.Transpose | None:
     try:
         return _TURNS.get(int(picture.getexif().get(_ORIENTATION, 1)))
-    except Exception:  # damaged notes about the image turn it in no viewer
+    except Exception:  # viewers ignore damaged metadata
         return None
 
 
 def _rgb(picture: Image.Image) -> tuple[Image.Image, int | None]:
     """The image in RGB, and the largest 16-bit value if it has such pixels."""
     largest = None
-    # Pillow opens 16-bit PGM, and before version 11 16-bit PNG, in mode I.
+    # Pillow opens 16-bit PGM (and 16-bit PNG before version 11) in mode I.
     if picture.mode.startswith("I;16") or (picture.mode == "I" and picture.format in ("PNG", "PPM")):
         values = np.asarray(picture)
         largest = int(values.max())
@@ -250,7 +250,7 @@ def _rgb(picture: Image.Image) -> tuple[Image.Image, int | None]:
 
 
 class _NativeErrors:
-    """What libtiff writes to the process's error stream by itself, in place of telling the caller."""
+    """Silences libtiff, which writes its errors to the error stream of the process instead of returning them."""
 
     def __init__(self) -> None:
         self._lock, self._users, self._saved = threading.Lock(), 0, -1

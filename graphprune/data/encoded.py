@@ -1,4 +1,4 @@
-"""Encoded images with labels, from a Parquet file, folder or the hub, to `Data`."""
+"""Create `Data` from encoded images with labels, which come from a Parquet file, a folder or the Hub."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from graphprune.errors import InputError
 
 @dataclass(frozen=True)
 class EncodedImages:
-    """One part of a data set: its labels, and how to get at the encoded images.
+    """One part of a data set: its labels, and access to its encoded images.
 
     Args:
-        where: What it is called in messages.
-        labels: One per image.
-        blocks: Yields the cells of given rows in order.
-        faults: What a reader of any figure must know.
+        where: Name of the part in messages.
+        labels: One label per image.
+        blocks: Function that yields the cells of given rows in order.
+        faults: Known issues to print with every result.
     """
 
     where: str
@@ -35,7 +35,7 @@ class EncodedImages:
 
 
 def named_cell(where: str, row: int, value: Any, beside: Path | None = None) -> Cell:
-    """A cell under a name that says its row and path; a relative path is looked up in the folder ``beside``."""
+    """A cell with a name that contains its row and path; a relative path refers to the folder ``beside``."""
     name = f"{where}: image {row}"
     if isinstance(value, dict) and isinstance(value.get("path"), str):
         name += f" ({value['path']})"
@@ -45,13 +45,13 @@ def named_cell(where: str, row: int, value: Any, beside: Path | None = None) -> 
 
 
 class ImageOptions(TypedDict, total=False):
-    """Options that all sources of encoded images share.
+    """Options shared by all sources of encoded images.
 
-    - ``image_size``: side of the squares to resize to (default None: all images must have one size)
-    - ``limit``: class-balanced draw of so many training images (default None: all)
-    - ``test_fraction``: held out where there is no test part (default 0.2)
-    - ``faults``: known issues to print beside every figure (default none)
-    - ``skip_broken``: leave images out that cannot be decoded, and report them (default False)
+    - ``image_size``: side length of the squares to resize to (default None: all images must have the same size)
+    - ``limit``: use only this many training images, drawn in proportion to the class sizes (default None: all)
+    - ``test_fraction``: fraction held out if there is no test part (default 0.2)
+    - ``faults``: known issues to print with every result (default: none)
+    - ``skip_broken``: skip and report images that cannot be decoded (default False)
     """
 
     image_size: int | None
@@ -72,9 +72,9 @@ def image_data(
     faults: tuple[str, ...] = (),
     skip_broken: bool = False,
 ) -> Data:
-    """`Data` whose ids are positions in the source, so that a skipped image changes no other image's id.
+    """Create `Data` whose ids are positions in the source, so a skipped image does not change the ids of others.
 
-    Test labels are matched with the training classes by name.
+    Test labels are matched to the training classes by name.
     """
     labels = train.labels.codes
     rows = np.arange(len(labels), dtype=np.int64)

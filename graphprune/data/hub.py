@@ -1,4 +1,4 @@
-"""Image data sets of the Hugging Face hub, through the library `datasets`."""
+"""Image data sets of the Hugging Face Hub, read with the library `datasets`."""
 
 from __future__ import annotations
 
@@ -28,13 +28,16 @@ def load_hub(
     label: str | None = None,
     **options: Unpack[ImageOptions],
 ) -> Data:
-    """A data set of the hub by name; downloads into the library's own cache folder.
+    """Load a data set of the Hub by name; it is downloaded to the cache folder of the library `datasets`.
 
     Args:
-        name, subset: As the hub calls it.
+        name, subset: Name and configuration of the data set on the Hub.
         train_split, test_split: Splits to train and to test on.
-        image, label: Columns (default: the first of the usual names).
-        options: As `ImageOptions`.
+        image, label: Columns (default: the first with a usual name).
+        options: See `ImageOptions`.
+
+    Raises:
+        InputError: the data set cannot be loaded, a column is missing, or an image cannot be decoded.
     """
     load = _loader()
     parts = {}
@@ -42,10 +45,12 @@ def load_hub(
         for split in (train_split, test_split):
             if split is not None:
                 parts[split] = load(name, subset, split=split)
-    except Exception as error:  # a dozen kinds for "not there", "no network", "no such split"
+    except Exception as error:  # different exceptions for a missing data set or split, no network, and so on
         cause = error.__cause__ or error
         reason = (str(cause).strip() or type(cause).__name__).splitlines()[0]
-        raise InputError(f"data set '{name}' could not be loaded from the hub: {reason}") from error
+        raise InputError(
+            f"data set '{name}' could not be loaded from the Hub ({reason}); check the name, the split and the network"
+        ) from error
     train = _part(parts[train_split], f"{name}, split {train_split}", image, label)
     test = (
         None if test_split is None else _part(parts[test_split], f"{name}, split {test_split}", image, label)
@@ -58,10 +63,10 @@ def _loader() -> Any:
         import datasets
     except ImportError as error:
         raise InputError(
-            "this data kind needs Hugging Face datasets; install it with: pip install 'graphprune[hf]'"
+            "data.kind: hub needs Hugging Face datasets; install it with: pip install 'graphprune[hf]'"
         ) from error
     datasets.disable_progress_bars()
-    # A failure is reported once, by the error that is raised for it.
+    # Failures are reported once, by the exception.
     datasets.logging.set_verbosity(datasets.logging.CRITICAL)
     return datasets.load_dataset
 

@@ -1,4 +1,4 @@
-"""Image folders: one sub-folder per class, whatever words the names contain."""
+"""Image folders with one sub-folder per class."""
 
 from __future__ import annotations
 
@@ -30,17 +30,21 @@ def load_imagefolder(
     label: str | None = None,
     **options: Unpack[ImageOptions],
 ) -> Data:
-    """Folders with one sub-folder of images per class.
+    """Load folders with one sub-folder of images per class.
 
-    Every image below a class folder belongs to that class, however deep it lies. Classes are sorted by name; test
-    classes are matched by name. The id of a sample is the position of its file among the sorted paths. Hidden
-    files, files without the suffix of an image, images beside the class folders, broken links and class folders
-    without images are left out and reported.
+    Every image below a class folder belongs to that class, at any depth. Classes are sorted by name; test classes are
+    matched by name. The id of a sample is the position of its file among the sorted paths. Hidden files, files without
+    the suffix of an image, images outside the class folders, broken links and class folders without images are skipped
+    and reported.
 
     Args:
         path, test_path: Folders to train and to test on.
-        image, label: For compatibility: None or ``image`` and ``label``, since a folder has no columns.
-        options: As `ImageOptions`.
+        image, label: Only for compatibility: None, ``image`` or ``label``, because a folder has no columns.
+        options: See `ImageOptions`.
+
+    Raises:
+        InputError: a folder is missing or has no classes, its sub-folders are splits instead of classes, or an image
+            cannot be decoded.
     """
     for what, given in (("image", image), ("label", label)):
         if given not in (None, what):
@@ -58,7 +62,7 @@ def load_imagefolder(
 
 @dataclass
 class _Listing:
-    """Image files of one folder by class, and what else lies there."""
+    """Image files of one folder by class, and the skipped files."""
 
     files: dict[str, list[str]] = field(default_factory=dict)
     others: dict[str, list[str]] = field(default_factory=dict)
@@ -67,20 +71,20 @@ class _Listing:
         self.others.setdefault(kind, []).append(name)
 
     def faults(self, root: Path) -> tuple[str, ...]:
-        """One sentence on all that was left out."""
+        """One sentence about all skipped files."""
         kinds = [f"{len(names)} {kind} ({listed(sorted(names))})" for kind, names in self.others.items()]
-        return (f"{root}: left out {'; '.join(kinds)}",) if kinds else ()
+        return (f"{root}: skipped {'; '.join(kinds)}",) if kinds else ()
 
 
 def _open(root: Path) -> EncodedImages:
     if not root.is_dir():
-        raise InputError(f"{root} is not a folder; give one with a sub-folder of images per class")
+        raise InputError(f"{root} is not a folder; give a folder with one sub-folder of images per class")
     try:
         listing = _list(root)
     except OSError as error:
         raise InputError(f"{root} could not be listed ({error}); check the permissions") from error
     if not listing.files:
-        raise InputError(f"{root} has no sub-folder with images; make one per class")
+        raise InputError(f"{root} has no sub-folder with images; create one sub-folder per class")
     _refuse_splits(root, listing)
     classes = sorted(listing.files)
     names = class_names(classes, str(root))
@@ -111,7 +115,7 @@ def _list(root: Path) -> _Listing:
 
 
 def _walk(root: Path, folder: str, listing: _Listing, found: list[str], above: tuple[str, ...]) -> None:
-    """Adds the images below ``folder`` to ``found``; a link to a folder ``above`` is not followed."""
+    """Add the images below ``folder`` to ``found``; links to a folder in ``above`` are not followed."""
     for entry in os.scandir(root / folder):
         name = f"{folder}/{entry.name}"
         if not entry.is_dir():
@@ -121,7 +125,7 @@ def _walk(root: Path, folder: str, listing: _Listing, found: list[str], above: t
         if entry.name.startswith("."):
             continue
         if real in above:
-            listing.leave_out("links to a folder above", name)
+            listing.leave_out("links to a parent folder", name)
         else:
             _walk(root, name, listing, found, (*above, real))
 
@@ -136,13 +140,13 @@ def _sort_in(listing: _Listing, entry: os.DirEntry[str], name: str, found: list[
     elif not is_image:
         listing.leave_out("files without the suffix of an image", name)
     elif found is None:
-        listing.leave_out("images beside the class folders", name)
+        listing.leave_out("images outside the class folders", name)
     else:
         found.append(name)
 
 
 def _refuse_splits(root: Path, listing: _Listing) -> None:
-    """Folders called train, val or test that hold class folders are parts of a data set, not classes."""
+    """Refuse folders called train, val or test that contain class folders: they are splits, not classes."""
     splits = [name for name in listing.files if name.lower() in _TRAIN_WORDS + _TEST_WORDS]
     inner = {
         name: {file.split("/")[1] for file in listing.files[name] if file.count("/") > 1} for name in splits
@@ -154,4 +158,4 @@ def _refuse_splits(root: Path, listing: _Listing) -> None:
     train = next((root / name for name in splits if name.lower() in _TRAIN_WORDS), root / splits[0])
     test = next((root / name for name in splits if name.lower() in _TEST_WORDS), None)
     fix = f"set data.path: {train}" + (f" and data.test_path: {test}" if test and test != train else "")
-    raise InputError(f"the folders {listed(splits)} of {root} are parts of a data set, not classes; {fix}")
+    raise InputError(f"the folders {listed(splits)} of {root} are splits, not classes; {fix}")

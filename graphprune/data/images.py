@@ -1,4 +1,4 @@
-"""Images and vectors from scikit-learn's wheel and from .npz archives."""
+"""Images and vectors from scikit-learn and from .npz archives."""
 
 from __future__ import annotations
 
@@ -20,14 +20,19 @@ from graphprune.runtime.rng import generator
 
 _ARRAYS = ("x", "y", "x_test", "y_test", "ids")
 _BLOCK = 1024
-# Images within 0..1 in one part and beyond this in the other are on different scales.
+# If images of one part lie within 0..1 and those of the other exceed this, their scales differ.
 _NO_UNIT_SCALE = 16
 
 
 def load_sklearn(
     name: str, *, test_fraction: float = 0.2, limit: int | None = None, faults: tuple[str, ...] = ()
 ) -> Data:
-    """A data set that scikit-learn carries: ``digits`` as images ``[1, 8, 8]``, the others as vectors."""
+    """Load a data set of scikit-learn: ``digits`` as images ``[1, 8, 8]``, the others as vectors.
+
+    >>> data = load_sklearn("digits")
+    >>> len(data.train), len(data.test), data.info.input_shape
+    (1438, 359, (1, 8, 8))
+    """
     from sklearn import datasets
 
     bunch = getattr(datasets, f"load_{name}")()
@@ -41,23 +46,27 @@ def load_sklearn(
 def load_npz(
     path: Path, *, test_fraction: float = 0.2, limit: int | None = None, faults: tuple[str, ...] = ()
 ) -> Data:
-    """Arrays ``x [N, ...]``, ``y [N]`` and optionally ``x_test``, ``y_test``, ``ids [N]``; others are reported."""
+    """Load arrays ``x [N, ...]``, ``y [N]`` and optionally ``x_test``, ``y_test``, ``ids [N]``; others are reported.
+
+    Raises:
+        InputError: the file or an array is missing, or the arrays are not valid (see `classification_data`).
+    """
     arrays = read_npz(path)
     similar = {name: _plain(name) for name in arrays if name not in _ARRAYS}
     for name, plain in similar.items():
         if plain in map(_plain, _ARRAYS):
             meant = next(known for known in _ARRAYS if _plain(known) == plain)
-            raise InputError(f"{path} has an array '{name}'; call it '{meant}', or leave it out")
+            raise InputError(f"{path} has an array '{name}'; rename it to '{meant}' or remove it")
     for name in ("x", "y"):
         if name not in arrays:
             raise InputError(
-                f"{path} has no array '{name}' (it has {', '.join(arrays) or 'none'}); save x and y"
+                f"{path} has no array '{name}' (its arrays: {', '.join(arrays) or 'none'}); save x and y"
             )
     if ("x_test" in arrays) != ("y_test" in arrays):
         one, other = ("x_test", "y_test") if "x_test" in arrays else ("y_test", "x_test")
         raise InputError(f"{path} has an array '{one}' but no '{other}'; save both or neither")
     if similar:
-        faults = (*faults, f"{path}: left out the arrays {listed(sorted(similar))}")
+        faults = (*faults, f"{path}: ignored the arrays {listed(sorted(similar))}")
     try:
         return classification_data(
             path.stem,
@@ -90,11 +99,19 @@ def classification_data(
     limit: int | None = None,
     faults: tuple[str, ...] = (),
 ) -> Data:
-    """`Data` from arrays: images ``[N, C, H, W]`` or vectors ``[N, D]``, labels ``[N]`` integers.
+    """Create `Data` from arrays: images ``[N, C, H, W]`` or vectors ``[N, D]``, and integer labels ``[N]``.
 
-    Without ``test`` a stratified share of the samples is held out, the same for every seed of a job.
-    Inputs are standardized per channel (images) or feature (vectors) with the training part's statistics.
-    Whole numbers from 0 to 255 are the same pixels in every dtype; both parts must be on one scale (`one_scale`).
+    Without ``test``, a stratified fraction of the samples is held out; it is the same for every seed of a job. Inputs
+    are standardized per channel (images) or feature (vectors) with statistics of the training part. Integral values
+    from 0 to 255 are the same pixels in every dtype; both parts must be on one scale (see `one_scale`).
+
+    Raises:
+        InputError: shapes, dtypes, labels or ids are not valid, values are not finite, or the two parts do not match.
+
+    >>> x, y = np.arange(40.0).reshape(20, 2), np.arange(20) % 2
+    >>> data = classification_data("toy", x, y, test_fraction=0.25)
+    >>> len(data.train), len(data.test), data.info.num_classes
+    (15, 5, 2)
     """
     x, y = _check(x, y, "")
     order_ids = _ids(ids, len(x))
@@ -102,7 +119,7 @@ def classification_data(
         x_test, y_test = _check(*test, "_test")
         if x_test.shape[1:] != x.shape[1:]:
             raise InputError(
-                f"x_test has samples of shape {x_test.shape[1:]}, x of {x.shape[1:]}; make them alike"
+                f"x_test has samples of shape {x_test.shape[1:]} but x of {x.shape[1:]}; give both the same shape"
             )
         x, x_test = one_scale(x, x_test)
         test_ids = np.arange(len(x_test), dtype=np.int64) if test_ids is None else test_ids
@@ -144,18 +161,18 @@ def _ids(ids: npt.NDArray[Any] | None, n: int) -> npt.NDArray[np.int64]:
     if ids.ndim != 1 or ids.dtype.kind not in "iu":
         raise InputError(f"ids are {ids.dtype} {list(ids.shape)}; they must be integers, one per sample")
     if len(ids) != n:
-        raise InputError(f"{n} samples but {len(ids)} ids; give one id each")
+        raise InputError(f"{n} samples but {len(ids)} ids; give one id per sample")
     if len(ids) and int(ids.max()) > np.iinfo(np.int64).max:
-        raise InputError(f"ids reach {int(ids.max())}; they must fit int64")
+        raise InputError(f"ids reach {int(ids.max())}, which does not fit int64; give smaller ids")
     if len(np.unique(ids)) != len(ids):
-        raise InputError("some ids are duplicates; each sample needs its own, without repetition")
+        raise InputError("some ids are duplicates; give every sample a unique id")
     return ids.astype(np.int64)
 
 
 def stratified(
     labels: npt.NDArray[np.int64], count: int, *, purpose: str, seed: int = 0
 ) -> npt.NDArray[np.int64]:
-    """``count`` rows, every class with its share, ascending."""
+    """Draw ``count`` rows in proportion to the class sizes; the rows are ascending."""
     draws = generator(seed, purpose)
     rows = []
     for label, share in share_by_class(torch.from_numpy(labels), count).items():
@@ -165,14 +182,17 @@ def stratified(
 
 
 def one_scale(*parts: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
-    """Parts ``[N, ...]`` of a data set in one dtype: uint8 or float32, with the same numbers.
+    """Convert the parts ``[N, ...]`` of a data set to one dtype, uint8 or float32, without changing values.
 
-    Integers from 0 to 255 are uint8 whatever their dtype was; floating-point parts stay float32 unless the other part
-    holds integers and theirs are whole numbers from 0 to 255 as well. Other integers become float32.
+    Integers from 0 to 255 become uint8, whatever their dtype was. Floating-point parts become float32, unless the other
+    part contains integers and theirs are integral values from 0 to 255, too. Other integers become float32.
 
     Raises:
         InputError: one part is integer and the other has fractions, or images of one part lie within 0..1 and those
-            of the other reach far beyond: they cannot both be on the scale that they seem to be on.
+            of the other reach far beyond, so their scales must differ.
+
+    >>> [part.dtype.name for part in one_scale(np.array([[0, 255]]), np.array([[3.0, 7.0]]))]
+    ['uint8', 'uint8']
     """
     integers = [part.dtype.kind in "iu" for part in parts]
     if len(parts) > 1:
@@ -183,7 +203,7 @@ def one_scale(*parts: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
         small = [part.astype(np.float32, copy=False) for part in parts]
     for one, part, suffix in zip(small, parts, ("", "_test"), strict=False):
         if part.dtype.itemsize > one.dtype.itemsize:
-            require_finite(one, f"x{suffix} in float32, which ends at 3.4e38,")
+            require_finite(one, f"x{suffix} in float32 (at most 3.4e38)")
     return small
 
 
@@ -199,7 +219,7 @@ def _refuse_two_scales(parts: tuple[npt.NDArray[Any], ...], integers: list[bool]
     (_, least), (_, most) = sorted(ranges, key=lambda pair: pair[1])
     positive = min(low for low, _ in ranges) >= 0
     if fractions or (parts[0].ndim == 4 and positive and least <= 1 and most > _NO_UNIT_SCALE):
-        raise InputError(f"{described}; bring both to one scale and dtype")
+        raise InputError(f"{described}; convert both to one scale and dtype")
 
 
 def _are_whole(part: npt.NDArray[Any]) -> bool:
@@ -221,17 +241,19 @@ def _check(
 ) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
     if x.ndim not in (2, 4) or x.dtype.kind not in "fiu" or 0 in x.shape:
         raise InputError(
-            f"x{suffix} is {x.dtype} {list(x.shape)}; it must be numbers [N, D] or [N, C, H, W], N > 0 and no "
-            "other dimension 0"
+            f"x{suffix} is {x.dtype} {list(x.shape)}; it must be numbers [N, D] or [N, C, H, W] with N > 0 and no "
+            "empty dimension"
         )
     if x.ndim == 4 and x.shape[3] in (1, 3, 4) and min(x.shape[1:3]) > 4:
         raise InputError(
-            f"x{suffix} is {list(x.shape)}, which looks like [N, H, W, C]; channels come first: "
+            f"x{suffix} is {list(x.shape)}, which seems to be [N, H, W, C]; channels must come first: "
             "use x.transpose(0, 3, 1, 2)"
         )
     labels = class_labels(y, f"y{suffix}")
     if len(x) != len(labels):
-        raise InputError(f"x{suffix} has {len(x)} samples but y{suffix} {len(labels)}; give one label each")
+        raise InputError(
+            f"x{suffix} has {len(x)} samples but y{suffix} {len(labels)} labels; give one label per sample"
+        )
     if x.dtype.kind == "f":
         require_finite(x, f"x{suffix}")
     return x, labels

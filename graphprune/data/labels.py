@@ -1,4 +1,4 @@
-"""Class labels: what counts as one, and how the labels of two parts of a data set are matched."""
+"""Class labels: validation, and matching of the labels of two parts of a data set."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from graphprune.errors import InputError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# A message lists this many names at most.
+# A message lists at most this many names.
 _LISTED = 10
 
 
@@ -24,9 +24,9 @@ class ClassLabels:
     """Labels of one part of a data set.
 
     Args:
-        codes: ``[N]`` int64, one class number per sample.
+        codes: Class numbers ``[N]`` int64.
         names: Name of each class number, or None if the source has no names.
-        from_text: The source holds the names themselves, so that the numbers are our own.
+        from_text: Whether the source contains the names themselves, so the numbers were assigned here.
     """
 
     codes: npt.NDArray[np.int64]
@@ -35,9 +35,10 @@ class ClassLabels:
 
 
 def class_labels(values: Any, what: str) -> npt.NDArray[np.int64]:
-    """Labels ``[N]`` int64 from integers or booleans of any width; an `InputError` calls them ``what``.
+    """Convert integers or booleans of any width to labels ``[N]`` int64.
 
-    Floats, text, missing values, negative numbers and several labels per sample are refused.
+    Raises:
+        InputError: they are floats, strings, missing, negative, or several per sample; the message calls them ``what``.
 
     >>> class_labels(np.array([0, 2, 1], np.uint8), "y").tolist()
     [0, 2, 1]
@@ -46,8 +47,15 @@ def class_labels(values: Any, what: str) -> npt.NDArray[np.int64]:
         values = values.detach().cpu()
     try:
         array = np.asarray(values)
-    except (ValueError, TypeError, RuntimeError, OverflowError) as error:  # ragged lists, foreign objects
-        raise InputError(f"{what} cannot be read as integer class labels [N]; give one per sample") from error
+    except (
+        ValueError,
+        TypeError,
+        RuntimeError,
+        OverflowError,
+    ) as error:  # ragged lists, objects of other libraries
+        raise InputError(
+            f"{what} cannot be converted to integer class labels [N]; give one label per sample"
+        ) from error
     if array.dtype.kind == "O" and any(value is None for value in array.flat):
         missing = sum(value is None for value in array.flat)
         raise InputError(f"{what} has {missing} missing labels (None); drop these samples")
@@ -60,17 +68,17 @@ def class_labels(values: Any, what: str) -> npt.NDArray[np.int64]:
     if (array < 0).any():
         row = int(np.flatnonzero(array < 0)[0])
         raise InputError(
-            f"{what} holds negative labels, the first at row {row} ({int(array[row])}); number the classes from 0"
+            f"{what} contains negative labels, the first at row {row} ({int(array[row])}); number the classes from 0"
         )
     if len(array) and int(array.max()) > np.iinfo(np.int64).max:
-        raise InputError(f"{what} reaches {int(array.max())}; number the classes from 0 on, without gaps")
+        raise InputError(f"{what} reaches {int(array.max())}; number the classes from 0, without gaps")
     return array.astype(np.int64)
 
 
 def labels_from_arrow(column: pa.ChunkedArray, names: tuple[str, ...] | None, what: str) -> ClassLabels:
-    """Labels from an Arrow column of integers, booleans or text; ``names`` are those of a ClassLabel.
+    """Convert an Arrow column of integers, booleans or strings to labels; ``names`` come from a ClassLabel.
 
-    Classes of a text column are numbered in the order of their sorted names.
+    The classes of a string column are numbered in the order of their sorted names.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -88,7 +96,7 @@ def labels_from_arrow(column: pa.ChunkedArray, names: tuple[str, ...] | None, wh
         found = sorted(pc.unique(column).to_pylist())
         if len(found) == len(column) > 1:
             raise InputError(
-                f"{what} holds {len(found)} different texts in {len(column)} rows, which are no class names; "
+                f"{what} contains {len(found)} different strings in {len(column)} rows, so they are not class names; "
                 "name the column of class labels with data.label"
             )
         codes = pc.index_in(column, value_set=pa.array(found, type=kind))
@@ -102,7 +110,7 @@ def labels_from_arrow(column: pa.ChunkedArray, names: tuple[str, ...] | None, wh
 
 
 def class_names(names: Any, what: str) -> tuple[str, ...]:
-    """Names in one Unicode form and without undecodable bytes; names that then coincide are refused."""
+    """Normalize names to one Unicode form without undecodable bytes; names that become equal are refused."""
     clean = tuple(
         unicodedata.normalize("NFC", name.encode("utf-8", "backslashreplace").decode()) for name in names
     )
@@ -115,11 +123,11 @@ def class_names(names: Any, what: str) -> tuple[str, ...]:
 def match_classes(
     train: ClassLabels, test: ClassLabels, what: str
 ) -> tuple[npt.NDArray[np.int64], tuple[str, ...]]:
-    """Test labels numbered as the training classes of the same names, and what a reader must know of it.
+    """Renumber the test labels like the training classes of the same names; also returns known issues to report.
 
     Raises:
-        InputError: ``what`` (the test part) has samples of classes that the training part does not name, or only
-            one part has class names while the other part's numbers cannot be theirs.
+        InputError: ``what`` (the test part) has samples of classes that the training part does not name, or only one
+            part has class names and the numbers of the other part cannot be matched to them.
 
     >>> train = ClassLabels(np.array([0, 1]), ("dog", "cat"))
     >>> match_classes(train, ClassLabels(np.array([0, 0, 1]), ("cat", "dog")), "test")[0].tolist()
@@ -149,7 +157,7 @@ def match_classes(
 def uncovered(
     train: npt.NDArray[np.int64], test: npt.NDArray[np.int64], names: tuple[str, ...]
 ) -> tuple[str, ...]:
-    """One sentence each for classes that only the training part or only the test part has samples of."""
+    """One sentence for the classes without training samples, and one for those without test samples."""
     one, two = np.unique(train), np.unique(test)
     found = []
     for part, classes in (("training", np.setdiff1d(two, one)), ("test", np.setdiff1d(one, two))):
@@ -162,7 +170,11 @@ def uncovered(
 
 
 def listed(names: Any, most: int = _LISTED) -> str:
-    """The first names, and how many more there are."""
+    """The first names, and the number of the others.
+
+    >>> listed(["a", "b", "c"], most=2)
+    'a, b and 1 more'
+    """
     names = [str(name).encode("utf-8", "backslashreplace").decode() for name in names]
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more

@@ -1,4 +1,4 @@
-"""How strongly sensors are linked, from whatever a data set brings."""
+"""Link strengths between sensors, from adjacency, distances or correlations."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import numpy.typing as npt
 
 Matrix = npt.NDArray[Any]
 
-# Weaker ones would link nearly everything with nearly everything.
+# Weaker links would connect almost all pairs of sensors.
 WEAKEST_KERNEL = 0.1
 
 
 def link_strengths(
     *, adjacency: Matrix | None = None, distance_km: Matrix | None = None, correlation: Matrix | None = None
 ) -> npt.NDArray[np.float32] | None:
-    r"""Symmetric strengths ``[N, N]`` float32 in [0, 1] with zero diagonal, from the first input given.
+    r"""Symmetric link strengths ``[N, N]`` float32 in [0, 1] with zero diagonal, from the first given input.
 
-    ``adjacency``: the larger of both directions, divided by the largest of all. ``distance_km``:
-    :math:`\exp(-d^2 / \sigma^2)` with :math:`\sigma` the standard deviation of all distances, 0 below 0.1
-    (Li et al., ICLR 2018). ``correlation``: its positive part. What is not finite is no link. None of them:
-    None.
+    ``adjacency``: the larger value of both directions, divided by the largest value. ``distance_km``:
+    :math:`\exp(-d^2 / \sigma^2)` with the standard deviation :math:`\sigma` of all distances, and 0 below 0.1
+    (Li et al., ICLR 2018). ``correlation``: its positive part. Values that are not finite mean no link. Returns None
+    if no input is given.
 
     Cost: O(N^2).
 
@@ -34,7 +34,7 @@ def link_strengths(
         distances = np.asarray(distance_km, dtype=np.float64)
         apart = ~np.eye(len(distances), dtype=bool) & np.isfinite(distances)
         sigma = float(distances[apart].std()) if apart.any() else 0.0
-        # Equal distances carry no information: all links are equally strong. No distance is no link.
+        # If all distances are equal, all links are equally strong. A missing distance means no link.
         kernel = (
             np.exp(-((distances / sigma) ** 2)) if sigma > 0 else np.isfinite(distances).astype(np.float64)
         )

@@ -1,4 +1,4 @@
-"""From the config's ``data`` section to `Data`."""
+"""Load the data set described by the ``data`` section of a config."""
 
 from __future__ import annotations
 
@@ -18,7 +18,11 @@ AnyData = SklearnData | HubData | ParquetData | ImageFolderData | NpzData | Sens
 
 
 def load_data(config: AnyData) -> Data:
-    """Loads what the config names; raises `InputError` for anything that cannot be read."""
+    """Load the data set that the config describes.
+
+    Raises:
+        InputError: a file is missing or not valid, or the data must be passed by a Python program.
+    """
     data = _load(config)
     for part in (data.train, data.test):
         if isinstance(part, TensorSamples):
@@ -54,4 +58,6 @@ def _load(config: AnyData) -> Data:
 
             return load_sensors(**options)
         case ObjectData():
-            raise InputError("data.kind: object is for Python programs: graphprune.run(config, data=...)")
+            raise InputError(
+                "data.kind: object is for Python programs; call graphprune.run(config, data=...)"
+            )

@@ -1,4 +1,4 @@
-"""Any map-style torch Dataset as samples."""
+"""Samples from any map-style torch Dataset."""
 
 from __future__ import annotations
 
@@ -18,18 +18,23 @@ from graphprune.files import array_digest
 
 
 class MapSamples(Samples):
-    """A map-style Dataset of ``(x, label)`` items, read through a DataLoader.
+    """Samples of a map-style Dataset with ``(x, label)`` items, read through a DataLoader.
 
     Args:
-        dataset: ``len`` and ``[i]`` -> ``(x, label)``; ``x`` tensors of one shape. The same item must come out every
-            time: embeddings, scores and resumption need it, so augmentation belongs to ``augment:``.
-        labels: ``[N]`` integers or booleans of any width, those of the items (default: the dataset's ``targets``,
-            else read item by item once).
+        dataset: Has a length, and ``dataset[i]`` is ``(x, label)``; all ``x`` are tensors of one shape. Every access
+            must return the same item, because embeddings, scores and resumed runs depend on it; use ``augment:`` of
+            the training for augmentation.
+        labels: Labels of the items ``[N]``, integers or booleans of any width (default: the ``targets`` of the dataset,
+            otherwise every item is read once).
         ids: ``[N]`` int64 ascending (default: ``0..N-1``).
 
     Raises:
-        InputError: there is no length, lengths differ, items are not ``(x, label)``, or labels are no class numbers;
-            by `digest`: an item changes from one reading to the next, or has another shape or label.
+        InputError: the dataset has no length, lengths differ, items are not ``(x, label)``, or labels are not class
+            numbers; raised by `digest`: an item changes between two accesses, or has another shape or label.
+
+    >>> from torch.utils.data import TensorDataset
+    >>> len(MapSamples(TensorDataset(torch.zeros(4, 3), torch.tensor([0, 1, 1, 0]))))
+    4
     """
 
     def __init__(
@@ -56,7 +61,7 @@ class MapSamples(Samples):
         self.ids = np.arange(n, dtype=np.int64) if ids is None else np.asarray(ids, dtype=np.int64)
         for name, column in (("labels", self.labels), ("ids", self.ids)):
             if len(column) != n:
-                raise InputError(f"the dataset has {n} items but {len(column)} {name}; give one each")
+                raise InputError(f"the dataset has {n} items but {len(column)} {name}; give one per item")
 
     def batches(self, order: Iterable[Tensor], *, device: torch.device, workers: int = 0) -> Iterator[Batch]:
         steps = list(order)
@@ -65,50 +70,50 @@ class MapSamples(Samples):
             batch_sampler=[rows.tolist() for rows in steps],
             num_workers=workers,
             pin_memory=device.type == "cuda",
-            # Otherwise the loader's seed for its workers is drawn from the global generator.
+            # Otherwise the loader draws the seed of its workers from the global generator.
             generator=torch.Generator(),
         )
         for rows, item in zip(steps, loader, strict=True):
-            # Losses take class numbers as int64 only.
+            # Losses require class numbers as int64.
             x, y = item[0], torch.as_tensor(item[1]).to(torch.int64)
             yield Batch(rows.to(device), x.to(device, non_blocking=True), y.to(device, non_blocking=True))
 
     def digest(self) -> bytes:
-        # Reading every item may take hours; ids, labels and 32 evenly spaced items tell data sets apart.
+        # Reading every item may take hours; ids, labels and 32 evenly spaced items distinguish data sets.
         rows = np.linspace(0, len(self) - 1, num=min(32, len(self)), dtype=int).tolist()
         items = {f"x{i}": self._item(i) for i in rows}
         return array_digest(ids=self.ids, labels=self.labels, **items)
 
     def _item(self, i: int) -> npt.NDArray[Any]:
-        """Content of one item, which must be the same twice, and have the label that it is said to have."""
+        """Content of one item; it must be the same on two accesses and have the expected label."""
         (x, y), (again, _) = _pair(self.dataset, i), _pair(self.dataset, i)
         first, second = (each.detach().cpu().numpy() for each in (x, again))
         if not np.array_equal(first, second, equal_nan=first.dtype.kind == "f"):
             raise InputError(
-                f"item {i} of the dataset differs from one reading to the next; hand over the data without "
-                "augmentation and set augment: [crop, flip] in the training instead"
+                f"item {i} of the dataset differs between two accesses; pass the data without augmentation and set "
+                "augment: [crop, flip] in the training instead"
             )
         if first.shape != self.shape:
             raise InputError(
-                f"item {i} of the dataset has shape {list(first.shape)}, item 0 {list(self.shape)}; make them alike"
+                f"item {i} of the dataset has shape {list(first.shape)} but item 0 {list(self.shape)}; use one shape"
             )
         label = int(class_labels([_scalar(y)], f"the label of item {i}")[0])
         if self.labels is not None and label != int(self.labels[i]):
             raise InputError(
-                f"item {i} of the dataset has label {label}, but its labels say {int(self.labels[i])}; they "
-                "must agree (wrap the data in graphprune.data.relabelled.Relabelled to train on other labels)"
+                f"item {i} of the dataset has label {label} but the label array {int(self.labels[i])}; make them "
+                "agree (wrap the data in graphprune.data.relabelled.Relabelled to train on other labels)"
             )
         return first
 
 
 def _pair(dataset: Dataset[Any], i: int) -> tuple[Tensor, Any]:
-    """Item ``i`` as ``(x, label)``, or an `InputError` that says what it is instead."""
+    """Item ``i`` as ``(x, label)``; for other items an `InputError` describes what was found."""
     item = dataset[i]
     fix = "give (x, label), with x a tensor"
     if isinstance(item, dict):
         raise InputError(
-            f"item {i} of the dataset is a mapping with {', '.join(map(str, item))}; {fix}, for example by a Dataset "
-            "whose __getitem__ picks the two"
+            f"item {i} of the dataset is a mapping with {', '.join(map(str, item))}; {fix}, for example with a "
+            "Dataset whose __getitem__ returns the two"
         )
     if not isinstance(item, tuple | list) or len(item) != 2:
         found = f"{len(item)} parts" if isinstance(item, tuple | list) else f"a {type(item).__name__}"
@@ -119,14 +124,14 @@ def _pair(dataset: Dataset[Any], i: int) -> tuple[Tensor, Any]:
             x = torch.as_tensor(np.asarray(x) if isinstance(x, np.generic) else x)
         except (TypeError, ValueError, RuntimeError) as error:
             raise InputError(
-                f"x of item {i} is a {type(x).__name__}, which is no tensor; {fix} (a transform such as "
-                "torchvision's ToTensor makes one of an image)"
+                f"x of item {i} is a {type(x).__name__}, which is not a tensor; {fix} (a transform such as "
+                "torchvision's ToTensor converts an image)"
             ) from error
     return x, label
 
 
 def _scalar(label: Any) -> Any:
-    """A label without the tensor or array around it."""
+    """A label without the tensor or array that wraps it."""
     if isinstance(label, Tensor):
         label = label.detach().cpu().numpy()
     return label[()] if isinstance(label, np.ndarray) and label.ndim == 0 else label
@@ -140,7 +145,7 @@ def data_from_datasets(
     class_names: tuple[str, ...] = (),
     faults: tuple[str, ...] = (),
 ) -> Data:
-    """`Data` from two map-style Datasets of ``(x, integer label)``.
+    """Create `Data` from two map-style Datasets with ``(x, integer label)`` items.
 
     >>> import torch
     >>> from torch.utils.data import TensorDataset
@@ -158,7 +163,9 @@ def data_from_datasets(
     assert one.labels is not None
     assert two.labels is not None
     if len(one) and len(two) and one.shape != two.shape:
-        raise InputError(f"x is {list(one.shape)} in train but {list(two.shape)} in test; make them alike")
+        raise InputError(
+            f"x is {list(one.shape)} in train but {list(two.shape)} in test; give both the same shape"
+        )
     info = class_info(one.shape if len(one) else (), one.labels, two.labels, class_names)
     found = uncovered(one.labels, two.labels, info.class_names) if len(one) and len(two) else ()
     return Data(name, one, two, info, (*faults, *found))

@@ -1,4 +1,4 @@
-"""Local Parquet files with encoded images, read by pyarrow alone."""
+"""Local Parquet files with encoded images, read with pyarrow only."""
 
 from __future__ import annotations
 
@@ -33,15 +33,18 @@ def load_parquet(
     label: str | None = None,
     **options: Unpack[ImageOptions],
 ) -> Data:
-    """Local Parquet files whose image column holds encoded bytes or ``{bytes, path}``.
+    """Load local Parquet files whose image column contains encoded bytes or ``{bytes, path}``.
 
-    Labels are integers, or class names as text. Names of integer classes come from the schema's ``ClassLabel``, as
-    Hugging Face `datasets` writes it; test classes are matched by name. The id of a sample is its row in the file.
+    Labels are integers or class names. Names of integer classes are read from the ``ClassLabel`` in the schema, as
+    written by Hugging Face `datasets`; test classes are matched by name. The id of a sample is its row in the file.
 
     Args:
         path, test_path: Files to train and to test on.
-        image, label: Columns (default: the first of the usual names).
-        options: As `ImageOptions`.
+        image, label: Columns (default: the first with a usual name).
+        options: See `ImageOptions`.
+
+    Raises:
+        InputError: a file or column is missing, the labels are not valid, or an image cannot be decoded.
     """
     train = _open(path, image, label)
     test = None if test_path is None else _open(test_path, image, label)
@@ -49,7 +52,7 @@ def load_parquet(
 
 
 def column_named(columns: list[str], name: str | None, usual: tuple[str, ...], what: str, where: str) -> str:
-    """The column ``name``, or the first with a usual name."""
+    """The column ``name``, or the first column with a usual name."""
     found = [name] if name is not None else [column for column in usual if column in columns]
     if not found:
         raise InputError(
@@ -58,14 +61,15 @@ def column_named(columns: list[str], name: str | None, usual: tuple[str, ...], w
     if columns.count(found[0]) != 1:
         count = "no" if found[0] not in columns else "more than one"
         raise InputError(
-            f"data.{what}: {where} has {count} column '{found[0]}'; its columns are {', '.join(columns)}"
+            f"data.{what}: {where} has {count} column '{found[0]}'; choose one of {', '.join(columns)}"
         )
     return found[0]
 
 
 def _open(path: Path, image: str | None, label: str | None) -> EncodedImages:
-    with _reading(path), pq.ParquetFile(must_exist(path)) as file:
-        # Equal values take no room in Parquet, so that a few bytes can hold any number of rows.
+    must_exist(path)
+    with _reading(path), pq.ParquetFile(path) as file:
+        # Repeated values need almost no space in Parquet, so a few bytes can claim any number of rows.
         refuse_inflation(path, 8 * file.metadata.num_rows)
         schema = file.schema_arrow
         image = column_named(schema.names, image, IMAGE_NAMES, "image", str(path))
@@ -90,7 +94,7 @@ def _open(path: Path, image: str | None, label: str | None) -> EncodedImages:
 
 
 def _names(schema: pa.Schema, label: str) -> tuple[str, ...] | None:
-    """Class names from the schema's note by Hugging Face `datasets`, or None."""
+    """Class names from the schema metadata of Hugging Face `datasets`, or None."""
     note = (schema.metadata or {}).get(b"huggingface")
     if note is None:
         return None
@@ -98,11 +102,11 @@ def _names(schema: pa.Schema, label: str) -> tuple[str, ...] | None:
         feature = json.loads(note)["info"]["features"].get(label, {})
         names = feature.get("names") if feature.get("_type") == "ClassLabel" else None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ValueError("its 'huggingface' schema metadata is not valid") from error
+        raise ValueError("the 'huggingface' schema metadata is not valid") from error
     if names is None:
         return None
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise ValueError(f"its 'huggingface' schema metadata has no valid class names for '{label}'")
+        raise ValueError(f"the 'huggingface' schema metadata has no valid class names for '{label}'")
     return tuple(names)
 
 
@@ -112,6 +116,6 @@ def _reading(path: Path) -> Iterator[None]:
         yield
     except InputError:
         raise
-    except Exception as error:  # Arrow raises some ten kinds for damaged files
+    except Exception as error:  # Arrow raises many types for damaged files
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise InputError(f"{path} could not be read as Parquet ({reason}); write the file again") from error
+        raise InputError(f"{path} could not be read as Parquet ({reason}); regenerate the file") from error

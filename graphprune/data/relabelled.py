@@ -1,4 +1,4 @@
-"""The same samples under other labels."""
+"""The same samples with other labels."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from graphprune.files import array_digest
 
 
 class Relabelled(Samples):
-    """Samples whose labels are replaced, for training on labels that were found and not given.
+    """Samples with replaced labels, for example for training on cluster labels.
 
     Args:
-        samples: The samples.
-        labels: ``[N]`` int64.
+        samples: Samples to wrap.
+        labels: New labels ``[N]`` int64.
 
     >>> from graphprune.data.base import TensorSamples
     >>> part = Relabelled(TensorSamples(torch.zeros(2, 3), np.array([0, 0])), np.array([4, 5]))
@@ -29,7 +29,7 @@ class Relabelled(Samples):
 
     def __init__(self, samples: Samples, labels: npt.NDArray[np.int64]) -> None:
         if len(labels) != len(samples):
-            raise InputError(f"{len(samples)} samples but {len(labels)} labels; give one label each")
+            raise InputError(f"{len(samples)} samples but {len(labels)} labels; give one label per sample")
         self.samples, self.ids = samples, samples.ids
         self._found = self.labels = np.asarray(labels, dtype=np.int64)
 

@@ -1,4 +1,4 @@
-"""Parts of a time line between which no window overlaps: training and test, seeds and held-out seeds."""
+"""Splits in time without overlapping windows: training and test, seeds and held-out seeds."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def split_windows(
     stride: int = 1,
     test_fraction: float = 0.2,
 ) -> tuple[Ints, Ints]:
-    """Starts of training and test windows: the last part of the time is for testing.
+    """Split windows in time and return the starts of the training and the test windows.
 
-    A window spans ``window + delay + horizon`` steps. Every step of a test window lies in the last
-    ``test_fraction`` of the steps and every step of a training window before, so the first test start is at
-    least one span after the last training start.
+    A window spans ``window + delay + horizon`` steps. All steps of test windows lie in the last ``test_fraction`` of
+    the steps and all steps of training windows before it, so the first test start is at least one span after the last
+    training start.
 
     Raises:
-        InputError: the series is too short for a window in both parts.
+        InputError: the series is too short for one window in each part.
 
     >>> split_windows(20, window=2, horizon=2, test_fraction=0.25)[1]
     array([15, 16])
@@ -39,9 +39,9 @@ def split_windows(
         ("delay + 1", delay + 1),
     ):
         if value < 1:
-            raise InputError(f"{name} is {value}; it must be at least 1")
+            raise InputError(f"{name} is {value}; give at least 1")
     if not 0 < test_fraction < 1:
-        raise InputError(f"test_fraction is {test_fraction:g}; it must lie between 0 and 1")
+        raise InputError(f"test_fraction is {test_fraction:g}; give a number between 0 and 1")
     span = window + delay + horizon
     boundary = n_steps - round(test_fraction * n_steps)
     if min(boundary, n_steps - boundary) < span:
@@ -64,17 +64,17 @@ def draw_time_blocks(
     n_blocks: int = 8,
     generator: torch.Generator,
 ) -> Ints:
-    """Seeds as contiguous blocks of time, one at a random place in each of ``n_blocks`` equal sections.
+    """Draw seeds as contiguous blocks of time, one at a random place in each of ``n_blocks`` equal sections.
 
-    Windows of different blocks never overlap. Where the fraction is too large for the gaps, there are fewer
-    blocks (one always fits).
+    Windows of different blocks never overlap. If the fraction is too large for the gaps, there are fewer blocks; one
+    block always fits.
 
     Args:
-        starts: Start of each sample ``[n]``, ascending; sensor-time windows repeat a start once per sensor.
-        fraction: Of the distinct starts, above 0 and below 1.
-        window, horizon, delay: Steps of a window; their sum is what blocks are kept apart by.
-        n_blocks: Blocks wanted (default: 8).
-        generator: The only source of randomness.
+        starts: Start of each sample ``[n]``, ascending; sensor-time windows repeat every start once per sensor.
+        fraction: Fraction of the distinct starts to draw, above 0 and below 1.
+        window, horizon, delay: Steps of a window; their sum is the distance between blocks.
+        n_blocks: Number of blocks (default: 8).
+        generator: Source of all random draws.
 
     Returns:
         Rows ``[m]`` int64 ascending: all samples of the ``round(fraction * distinct starts)`` drawn starts.
@@ -88,13 +88,14 @@ def draw_time_blocks(
     count = round(fraction * len(distinct))
     if not 0 < fraction < 1 or not 0 < count < len(distinct):
         raise InputError(
-            f"a fraction of {fraction:g} of {len(distinct)} window starts leaves no seeds or no others"
+            f"a fraction of {fraction:g} of {len(distinct)} window starts leaves no seeds or no others; "
+            "change seeds.fraction or use more windows"
         )
     gap = _steps_apart(distinct, window + delay + horizon)
     blocks = max(1, min(n_blocks, count, (len(distinct) - count) // gap))
     edges = np.arange(blocks + 1) * len(distinct) // blocks
     lengths = np.diff(np.arange(blocks + 1) * count // blocks)
-    # The last gap - 1 starts of a section stay free, so that the next section's block may begin at its edge.
+    # The last gap - 1 starts of a section stay free, so the block of the next section may begin at its edge.
     room = np.diff(edges) - lengths - (gap - 1 if blocks > 1 else 0)
     offsets = torch.rand(blocks, generator=generator, dtype=torch.float64).numpy()
     first = edges[:-1] + np.floor(offsets * (room + 1)).astype(np.int64)
@@ -111,22 +112,22 @@ def heldout_blocks(
     delay: int = 0,
     generator: torch.Generator,
 ) -> tuple[Ints, Ints]:
-    """Splits seeds into those to fit on and those held out, whose windows do not overlap.
+    """Split seeds into those to fit on and those held out, without overlapping windows.
 
-    Whole blocks of seeds are held out as far as they fit into ``fraction``; what is still missing is cut from
-    the end of one more block, and fitting seeds that would overlap it are dropped.
+    Whole blocks of seeds are held out as long as they fit into ``fraction``. The rest is cut from the end of one more
+    block, and the seeds to fit on that would overlap it are dropped.
 
     Args:
-        starts: Start of each seed ``[m]``, ascending, with repetitions for sensor-time windows.
-        fraction: Of the distinct starts to hold out, above 0 and below 1.
+        starts: Start of each seed ``[m]``, ascending; sensor-time windows repeat starts.
+        fraction: Fraction of the distinct starts to hold out, above 0 and below 1.
         window, horizon, delay: Steps of a window.
-        generator: The only source of randomness.
+        generator: Source of all random draws.
 
     Returns:
         Positions in ``starts``, ascending int64: ``(fit, heldout)``.
 
     Raises:
-        InputError: too few seeds to leave both parts non-empty.
+        InputError: there are too few seeds for two non-empty parts.
     """
     distinct = np.unique(starts)
     span = window + delay + horizon
@@ -141,7 +142,7 @@ def heldout_blocks(
     heldout = np.sort(np.concatenate(held))
     at = np.searchsorted(heldout, distinct)
     until = heldout[np.minimum(at, len(heldout) - 1)] - distinct
-    # Only what comes before a cut can overlap it: cuts end where their block ends, and blocks lie apart.
+    # Only starts before a cut can overlap it: a cut ends where its block ends, and blocks do not overlap.
     fit = distinct[(at == len(heldout)) | (until >= span)]
     if not len(fit):
         raise InputError(
@@ -152,10 +153,10 @@ def heldout_blocks(
 
 
 def clear_of(starts: Ints, seeds: Ints, span: int) -> npt.NDArray[np.bool_]:
-    """Whether windows of ``span`` steps from ``starts [n]`` share no step with any from ``seeds [m]``, ascending.
+    """Whether windows of ``span`` steps from ``starts [n]`` are disjoint from those from ascending ``seeds [m]``.
 
-    What is predicted for a window that overlaps a seed is half known; only clear ones show what a prediction of
-    times never seen is worth. Cost: O(n log m).
+    A window that overlaps a seed window is partly known, so only disjoint windows measure the quality of predictions
+    for unseen times. Cost: O(n log m).
 
     >>> clear_of(np.array([0, 5, 9, 20]), np.array([10, 11]), 4)
     array([ True,  True, False,  True])
@@ -167,9 +168,10 @@ def clear_of(starts: Ints, seeds: Ints, span: int) -> npt.NDArray[np.bool_]:
 
 
 def sharing(starts: Ints, span: int) -> int:
-    """The most windows of ``span`` steps, from ascending ``starts [n]``, that share a step with the first of them.
+    """Largest number of windows of ``span`` steps, from ascending ``starts [n]``, that overlap the first of them.
 
-    So many neighbours are not independent: a bootstrap draws them together. Cost: O(n log n).
+    Neighboring windows within this number are not independent, so a bootstrap draws them as one block.
+    Cost: O(n log n).
 
     >>> sharing(np.array([0, 3, 6, 9, 40]), 8)
     3
@@ -178,6 +180,6 @@ def sharing(starts: Ints, span: int) -> int:
 
 
 def _steps_apart(distinct: Ints, span: int) -> int:
-    """How many places apart two of the ascending starts are surely ``span`` steps apart."""
+    """Number of places after which two ascending starts are at least ``span`` steps apart."""
     spacing = int(np.diff(distinct).min()) if len(distinct) > 1 else 1
     return -(-span // spacing)

@@ -1,4 +1,4 @@
-"""Windows of sensor series as samples: views into one tensor, split in time without leaks."""
+"""Windows of sensor series as samples: views into one tensor, split in time without leakage."""
 
 from __future__ import annotations
 
@@ -25,33 +25,33 @@ Granularity = Literal["network", "sensor"]
 Ids = npt.NDArray[np.int64]
 _BLOCK_VALUES = 1 << 22
 
-# Names of the channels that are appended to a series' own, in this order.
+# Names of the channels that are appended to the channels of a series, in this order.
 OBSERVED, TIME_OF_DAY, DAY_OF_WEEK, SENSOR = "observed", "time_of_day", "day_of_week", "sensor"
 
 
 class WindowSamples(Samples):
-    """Windows from ``starts`` on: ``window`` input steps, ``delay`` more, then ``horizon`` target steps.
+    """Windows of a sensor series: ``window`` input steps, then ``delay`` steps, then ``horizon`` target steps.
 
     A sample is the whole network at a start (``id = start``) or one sensor at a start
-    (``id = start * n_sensors + sensor``). A batch gathers its steps from the one ``[T, N, C]`` array; no
-    window is stored. Channels of ``x`` are the series' own, standardised and 0 where missing, then on request
-    ``observed`` (1 where the target channel was read, else 0), ``time_of_day`` (fraction of the day),
+    (``id = start * n_sensors + sensor``). A batch gathers its steps from the single ``[T, N, C]`` array; windows are
+    not stored. The channels of ``x`` are those of the series, standardized and 0 if missing, followed by the requested
+    ones of ``observed`` (1 if the target channel was observed, otherwise 0), ``time_of_day`` (fraction of the day),
     ``day_of_week`` (Monday 0, Sunday 6/7) and, for sensor-time windows, ``sensor`` (its index).
 
     Args:
-        series: The readings; a memory map is read only where windows are asked for.
+        series: The readings; only the parts of a memory map that windows need are read.
         starts: First steps of the windows, ascending int64.
         window: Input steps.
         horizon: Target steps.
         delay: Steps between input and target (default: 0).
         granularity: ``network`` (default) or ``sensor``.
         target: Index of the channel to forecast (default: 0).
-        scaler: Standardisation, fitted on the training part.
-        features: Which of the appended channels to add.
+        scaler: Mean and standard deviation per channel, fitted on the training part.
+        features: Additional channels.
 
     Shapes:
-        ``x [B, window, nodes, channels]`` and ``y [B, horizon, nodes]`` float32, ``y`` in standardised units
-        with NaN where missing; ``nodes`` is N, or 1 for sensor-time windows.
+        ``x [B, window, nodes, channels]`` and ``y [B, horizon, nodes]`` float32, ``y`` in standardized units with NaN
+        if missing; ``nodes`` is N, or 1 for sensor-time windows.
 
     Cost: O(B window nodes channels) time and memory per batch; O(windows) memory for ids.
     """
@@ -74,7 +74,8 @@ class WindowSamples(Samples):
         self.span = window + delay + horizon
         if len(starts) and int(starts[-1]) + self.span > len(series):
             raise InputError(
-                f"windows of {self.span} steps from {starts[-1]} leave the series of {len(series)} steps"
+                f"a window of {self.span} steps from step {starts[-1]} exceeds the series of {len(series)} steps; "
+                "choose earlier starts"
             )
         self.n_sensors = series.n_sensors
         starts = np.asarray(starts, dtype=np.int64)
@@ -120,9 +121,9 @@ class WindowSamples(Samples):
             )
 
     def readings(self, rows: Tensor, *, past: bool) -> Tensor:
-        """Target channel of samples ``rows [B]``: ``[B, steps, nodes]`` float32 on the CPU, NaN if missing.
+        """Target channel of the samples ``rows [B]``: ``[B, steps, nodes]`` float32 on the CPU, NaN if missing.
 
-        In standardised units; the steps are those of the input window (``past``) or of the horizon.
+        Values are in standardized units; the steps are those of the input window (``past``) or of the horizon.
         """
         values, _ = self._on(torch.device("cpu"))
         reach = torch.arange(self.window) if past else torch.arange(self.window + self.delay, self.span)
@@ -131,11 +132,11 @@ class WindowSamples(Samples):
         return self._read(values[:, :, only], *self._locate(rows, reach), scaler)[..., 0]
 
     def blocks(self, size: int | None = None) -> tuple[Tensor, ...]:
-        """All rows in order, so many at a time (default: as many as bound the memory of their readings)."""
+        """All rows in order, in blocks of ``size`` (default: a size that bounds the memory of their readings)."""
         return torch.split(torch.arange(len(self)), size or max(1, _BLOCK_VALUES // (self.span * self.nodes)))
 
     def digest(self) -> bytes:
-        """Hash of what the samples are: ids, window lengths, names, scaling, clock, links and the readings they span.
+        """Hash of the samples: ids, window lengths, names, scaling, clock, links, and the readings they span.
 
         Every array is hashed with its name, dtype and shape.
         """
@@ -208,27 +209,32 @@ def load_sensors(
     distance: Path | str | None = None,
     faults: tuple[str, ...] = (),
 ) -> Data:
-    """Training and test windows of a series, from a file or embedded in the package.
+    """Load training and test windows of a series, from a file or embedded in the package.
 
     Args:
-        path: A file that `read_sensors` reads; or
-        name: an embedded series (``traffic_counts``).
+        path: File or folder that `read_sensors` can read; or
+        name: name of an embedded series (``traffic_counts``).
         window: Input steps (default: 12).
         horizon: Target steps (default: 12).
-        stride: Steps from one start to the next (default: 1).
+        stride: Steps from one window start to the next (default: 1).
         delay: Steps between input and target (default: 0).
-        target: The channel to forecast, by name or index (default: 0).
-        granularity: ``network``: a sample is all sensors at a start; ``sensor``: one of them.
-        missing: A value that means missing, besides NaN.
-        test_fraction: The last part of the time, held out for testing (default: 0.2).
-        limit: Use only the first so many time steps.
-        steps_per_day: For files without time stamps; beside a clock it must agree with it.
-        adjacency: File of link strengths between sensors, joined by name where both files have names; or
-        distance: file of their distances.
-        faults: Known faults of the data, printed beside every figure.
+        target: Channel to forecast, by name or index (default: 0).
+        granularity: ``network``: a sample is a window of all sensors; ``sensor``: a window of one sensor.
+        missing: Value that marks a missing reading, in addition to NaN.
+        test_fraction: Fraction of the time steps held out for testing, the last ones (default: 0.2).
+        limit: Use only this many time steps from the start (default: all).
+        steps_per_day: Readings per day, for files without time stamps; it must agree with any time stamps.
+        adjacency: File with link strengths between sensors, matched by name if both files contain names; or
+        distance: file with their distances.
+        faults: Known issues to print with every result.
 
     Raises:
-        InputError: bad file or arguments; windows longer than the series; no reading to forecast; infinite readings.
+        InputError: the file or an argument is not valid, windows are longer than the series, the test part has no
+            reading to forecast, or a reading is infinite.
+
+    >>> data = load_sensors(name="traffic_counts", window=8, horizon=4, limit=400)
+    >>> data.info.input_shape, len(data.train), len(data.test)
+    ((8, 22, 3), 309, 69)
     """
     if (path is None) == (name is None):
         raise InputError("sensor data need either a path or the name of an embedded series; give exactly one")
@@ -265,10 +271,10 @@ def window_data(
     test_fraction: float = 0.2,
     faults: tuple[str, ...] = (),
 ) -> Data:
-    """Training and test windows of a series; arguments as in `load_sensors`.
+    """Create training and test windows of a series; for the arguments see `load_sensors`.
 
-    What is fitted is fitted on steps that training windows touch: the scaler, and which calendar features are
-    used (only those whose values in the test part all occur in the training part).
+    Everything is fitted on the steps of training windows: the scaler, and the choice of calendar features (only those
+    whose values in the test part all occur in the training part).
     """
     channel = series.channel(target)
     starts = split_windows(
@@ -318,7 +324,7 @@ def _covered(series: SensorSeries, train_stop: int) -> tuple[str, ...]:
 
 
 def _check_rest(series: SensorSeries, train_stop: int, test_start: int, target: int) -> None:
-    """Refuses infinite readings behind the training part, and a test part without any reading to forecast."""
+    """Refuse infinite readings after the training part, and a test part without any reading to forecast."""
     read = False
     for start in range(train_stop, len(series), series.steps_per_block()):
         block = series.block(start, start + series.steps_per_block())
@@ -326,6 +332,6 @@ def _check_rest(series: SensorSeries, train_stop: int, test_start: int, target: 
         read |= not np.isnan(block[max(0, test_start - start) :, :, target]).all()
     if not read:
         raise InputError(
-            f"{series.name}: channel '{series.channels[target]}' holds no reading in the test part; "
+            f"{series.name}: channel '{series.channels[target]}' has no reading in the test part; "
             "choose another target or test_fraction"
         )

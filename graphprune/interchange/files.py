@@ -1,7 +1,7 @@
-"""Score tables and selections as files: the suffix decides the format, for writing and for reading.
+"""Read and write score tables and selections; the suffix of a file decides its format.
 
-CSV and JSON lines hold the columns with every digit, but not the metadata (the data set's fingerprint), which only
-Parquet keeps.
+CSV and JSON lines store every digit of the columns. Only Parquet also stores the metadata, such as the fingerprint of
+the data set.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ from graphprune.table import ScoreTable, read_parquet
 
 
 def write_scores(table: ScoreTable, path: Path) -> None:
-    """Writes ``sample_id, value, std, source``; the file is whole or absent."""
+    """Write ``sample_id, value, std, source`` as ``.parquet``, ``.csv`` or ``.jsonl``, atomically."""
     _write[check_suffix(path, SCORES, "writes")](table.to_arrow(), path)
 
 
 def read_scores(path: Path) -> ScoreTable:
-    """Reads ``sample_id, value`` and, if there, ``std`` and ``source``."""
+    """Read ``sample_id, value`` and, if they exist, ``std`` and ``source``."""
     suffix = check_suffix(path, SCORES, "reads")
     return ScoreTable.from_arrow(_read[suffix](path), str(path))
 
 
 def write_selection(selection: Selection, path: Path) -> None:
-    """Writes ``sample_id, weight``, or ids alone as ``.txt``; the file is whole or absent."""
+    """Write ``sample_id, weight``, or only the ids as ``.txt``, atomically."""
     suffix = check_suffix(path, SELECTIONS, "writes")
     write_ids(selection, path) if suffix == ".txt" else _write[suffix](selection.to_arrow(), path)
 
 
 def read_selection(path: Path) -> Selection:
-    """Reads ``sample_id`` and, if there, ``weight`` (else 1); ``.txt`` holds one id on each line."""
+    """Read ``sample_id`` and, if it exists, ``weight`` (otherwise 1); a ``.txt`` has one id per line."""
     suffix = check_suffix(path, SELECTIONS, "reads")
     return read_ids(path) if suffix == ".txt" else Selection.from_arrow(_read[suffix](path), str(path))
 
@@ -67,7 +67,7 @@ def _write_jsonl(table: pa.Table, path: Path) -> None:
 
 
 def _all_digits(table: pa.Table) -> pa.Table:
-    """Float32 columns as float64, whose shortest decimal form is read back as the same number."""
+    """Convert float32 columns to float64, whose shortest decimal form is read back as the same number."""
     fields = [pa.field(f.name, pa.float64()) if pa.types.is_float32(f.type) else f for f in table.schema]
     return table.cast(pa.schema(fields))
 
@@ -85,12 +85,13 @@ def _read_jsonl(path: Path) -> pa.Table:
 
 
 def _parsed(path: Path, read: Callable[[Path], pa.Table], what: str) -> pa.Table:
+    must_exist(path)
     try:
-        return read(must_exist(path))
+        return read(path)
     except (pa.ArrowException, OSError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(
-            f"{path} is not a readable file of {what} ({reason}); correct or regenerate it"
+            f"{path} is not a readable {what} file ({reason}); correct or regenerate it"
         ) from error
 
 

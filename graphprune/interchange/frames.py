@@ -1,6 +1,6 @@
 """Score tables and selections for other tools: pandas, polars, DuckDB, Hugging Face datasets, torch, text.
 
-Every function imports its library when it is called, and says how to install it where it is absent.
+Every function imports its library when it is called, and the error for a missing library says how to install it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,11 @@ Ids = npt.NDArray[np.int64]
 
 
 def to_pandas(table: ScoreTable) -> pandas.DataFrame:
-    """A frame with the columns ``sample_id, value, std, source``; the metadata are in its ``attrs``."""
+    """Convert to a data frame with the columns ``sample_id, value, std, source``; its ``attrs`` contain the metadata.
+
+    >>> to_pandas(ScoreTable([0, 1], [0.5, 0.25], True))["value"].tolist()
+    [0.5, 0.25]
+    """
     _need("pandas", "interchange")
     frame: pandas.DataFrame = table.to_arrow().to_pandas()
     frame.attrs = dict(table.metadata)
@@ -37,27 +41,27 @@ def to_pandas(table: ScoreTable) -> pandas.DataFrame:
 
 
 def from_pandas(frame: pandas.DataFrame) -> ScoreTable:
-    """The table of a frame with ``sample_id``, ``value`` and, if there, ``std`` and ``source``, its index ignored."""
+    """Create a table from ``sample_id``, ``value`` and optionally ``std`` and ``source``; the index is ignored."""
     plain = frame.copy(deep=False)
-    plain.attrs = {}  # Arrow would warn about what it cannot store
+    plain.attrs = {}  # Arrow would warn about attributes that it cannot store
     arrow = pa.Table.from_pandas(plain, preserve_index=False)
     return ScoreTable.from_arrow(arrow, "data frame", metadata=dict(frame.attrs))
 
 
 def to_polars(table: ScoreTable) -> polars.DataFrame:
-    """A frame with the columns ``sample_id, value, std, source``; polars keeps no metadata."""
+    """Convert to a data frame with the columns ``sample_id, value, std, source``; polars stores no metadata."""
     return _need("polars", "interchange").from_arrow(table.to_arrow())
 
 
 def from_polars(frame: polars.DataFrame) -> ScoreTable:
-    """The table of a frame with ``sample_id``, ``value`` and, if there, ``std`` and ``source``."""
+    """Create a table from a frame with ``sample_id``, ``value`` and optionally ``std`` and ``source``."""
     return ScoreTable.from_arrow(frame.to_arrow(), "data frame")
 
 
 def query(sql: str, **tables: ScoreTable | pa.Table) -> pa.Table:
-    """Asks DuckDB; the tables are known to the query by their names here.
+    """Run a SQL query with DuckDB; the keyword arguments are the names of the tables.
 
-    The columns are ``sample_id, value, std, source``. Files need no table: ``FROM 'P.parquet'``.
+    Their columns are ``sample_id, value, std, source``. Files can be queried directly: ``FROM 'P.parquet'``.
 
     >>> table = ScoreTable([0, 1, 2], [0.5, 0.25, 0.75], True)
     >>> query("SELECT sample_id FROM scores WHERE value > 0.4 ORDER BY value DESC", scores=table).to_pydict()
@@ -71,41 +75,42 @@ def query(sql: str, **tables: ScoreTable | pa.Table) -> pa.Table:
             answer = connection.sql(sql)
             found = pa.table({}) if answer is None else answer.to_arrow_table()
         except duckdb.Error as error:
-            raise InputError(f"query: {str(error).splitlines()[0]}") from error
+            raise InputError(f"query: {str(error).splitlines()[0]}; correct the SQL") from error
     return found
 
 
 def add_scores(dataset: datasets.Dataset, table: ScoreTable, *, column: str = "score") -> datasets.Dataset:
-    """The Hugging Face data set with the score as a column; row i is the sample with id i.
+    """Add the scores to a Hugging Face data set as a column; row i is the sample with id i.
 
     Raises:
-        InputError: the column exists, or the table lacks a row or has more.
+        InputError: the column exists already, or the table does not contain exactly one score per row.
     """
     if column in dataset.column_names:
-        raise InputError(f"the data set has a column '{column}' already; name another with column=")
+        raise InputError(f"the data set already has a column '{column}'; choose another name with column=")
     if len(table) != len(dataset):
-        raise InputError(f"{len(table)} scores for a data set of {len(dataset)} rows; give one per row")
+        raise InputError(f"{len(table)} scores for a data set of {len(dataset)} rows; give one score per row")
     rows = table.rows_of(np.arange(len(dataset), dtype=np.int64), "rows of the data set")
     return dataset.add_column(column, table.values[rows].tolist())
 
 
 def from_dataset(dataset: datasets.Dataset, *, column: str = "score", ids: str | None = None) -> ScoreTable:
-    """Measured scores from a column of a Hugging Face data set.
+    """Create a table of measured scores from a column of a Hugging Face data set.
 
     Args:
         dataset: The data set.
-        column: Name of the scores.
-        ids: Name of the column of sample ids (default: row i has id i).
+        column: Column that contains the scores.
+        ids: Column that contains the sample ids (default: row i has id i).
 
     Raises:
-        InputError: a column is missing, scores are not finite numbers, or ids are not unique int64.
+        InputError: a column is missing, the scores are not finite numbers, or the ids are not unique int64.
     """
     for name in (column, *([] if ids is None else [ids])):
         if name not in dataset.column_names:
             raise InputError(
-                f"the data set has no column '{name}' (it has {', '.join(dataset.column_names)})"
+                f"the data set has no column '{name}' (its columns: {', '.join(dataset.column_names)}); "
+                "name one of them"
             )
-    # As Arrow: the NumPy format of data sets would round float64 to float32.
+    # Read as Arrow, because the NumPy format of data sets rounds float64 to float32.
     table = dataset.select_columns([column] if ids is None else [column, ids]).with_format("arrow")[:]
     values = numeric_column(table, column, "the data set")
     names = np.arange(len(table)) if ids is None else integer_column(table, ids, "the data set")
@@ -113,15 +118,19 @@ def from_dataset(dataset: datasets.Dataset, *, column: str = "score", ids: str |
 
 
 def as_subset(selection: Selection, dataset: Dataset[Any], *, ids: Ids | None = None) -> Subset[Any]:
-    """The kept samples of a map-style torch ``Dataset``, in the order of their ids.
+    """The selected samples of a map-style torch ``Dataset``, in the order of their ids.
 
     Args:
-        selection: What is kept.
+        selection: The selected ids.
         dataset: All samples.
         ids: Id of each position ``[N]`` int64 (default: position i has id i).
 
     Raises:
-        InputError: a kept id is not among them.
+        InputError: a selected id does not exist, or ``ids`` are not unique or not one per sample.
+
+    >>> kept = Selection(np.array([1, 3]), np.ones(2, np.float32))
+    >>> list(as_subset(kept, ["a", "b", "c", "d"]))
+    ['b', 'd']
     """
     from torch.utils.data import Subset
 
@@ -131,28 +140,30 @@ def as_subset(selection: Selection, dataset: Dataset[Any], *, ids: Ids | None = 
 def as_dataset(
     selection: Selection, dataset: datasets.Dataset, *, ids: Ids | None = None
 ) -> datasets.Dataset:
-    """The kept rows of a Hugging Face data set, by its ``select``; arguments as in `as_subset`."""
+    """The selected rows of a Hugging Face data set (its ``select``); for the arguments see `as_subset`."""
     return dataset.select(_positions(selection, len(dataset), ids))
 
 
 def write_ids(selection: Selection, path: Path | str) -> None:
-    """The kept ids as text, one on each line.
+    """Write the selected ids as text, one per line.
 
     Raises:
-        InputError: the selection has weights other than 1, which the text would lose.
+        InputError: the selection has weights other than 1, which a text file cannot store.
     """
     if (selection.weights != 1).any():
-        raise InputError(f"{path} would lose the weights of the selection; write .parquet, .csv or .jsonl")
+        raise InputError(
+            f"{path} would lose the weights of the selection; write .parquet, .csv or .jsonl instead"
+        )
     write_text(Path(path), "".join(f"{one}\n" for one in selection.ids.tolist()))
 
 
 def read_ids(path: Path | str) -> Selection:
-    """A selection from a text file with one id on each line, all weights 1."""
-    path = Path(path)
+    """Read a selection from a text file with one id per line; all weights are 1."""
+    path = must_exist(Path(path))
     try:
-        lines = must_exist(path).read_text(encoding="utf-8-sig").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8 text ({error}); write one id on each line") from error
+        raise InputError(f"{path} is not UTF-8 text ({error}); write one id per line") from error
     ids = []
     for number, line in enumerate(lines, start=1):
         text = line.strip()
@@ -172,9 +183,9 @@ def read_ids(path: Path | str) -> Selection:
 def _positions(selection: Selection, n: int, ids: Ids | None) -> Ids:
     known = np.arange(n, dtype=np.int64) if ids is None else require_ids(ids, "ids of the data set")
     if len(known) != n:
-        raise InputError(f"{len(known)} ids for a data set of {n} samples; give one each")
+        raise InputError(f"{len(known)} ids for a data set of {n} samples; give one id per sample")
     if len(np.unique(known)) != n:
-        raise InputError("some ids of the data set occur more than once; ids must be unique")
+        raise InputError("some ids of the data set occur more than once; give unique ids")
     order = np.argsort(known, kind="stable")
     return order[locate(known[order], selection.ids, "selection")]
 

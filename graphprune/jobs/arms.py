@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from graphprune.config.job import ArmConfig
-from graphprune.config.training import OptimisationConfig
+from graphprune.config.training import OptimizationConfig
 from graphprune.files import write_json, write_npy
 from graphprune.jobs import paths
 from graphprune.jobs.job import Job
@@ -223,7 +223,7 @@ def training_stages(job: Job, arm: Arm) -> Iterator[Stage]:
 
     ``<state>.visits.npy [N]`` int32 says how often each sample was trained on.
     """
-    settings = job.config.training.optimisation(epochs=arm.epochs)
+    settings = job.config.training.optimization(epochs=arm.epochs)
     loosened = job.config.training.shrink_and_perturb if arm.warm else None
     planned = cache(lambda measured: _estimate(job, arm, measured))
     for position, state in enumerate(job.config.training.random_states):
@@ -256,7 +256,7 @@ def _stage(arm: Arm, state: int) -> str:
 
 
 def _train(
-    job: Job, arm: Arm, settings: OptimisationConfig, position: int, state: int, attempt: Attempt
+    job: Job, arm: Arm, settings: OptimizationConfig, position: int, state: int, attempt: Attempt
 ) -> Iterable[Path]:
     # All arms of a random state start from the same weights, so that their differences are paired.
     model, tracker = job.make_model("arm", state), job.tracker(_stage(arm, state))

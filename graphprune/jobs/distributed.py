@@ -76,7 +76,7 @@ def _train(
 ) -> dict[str, Any]:
     device = resolve_device(config.device)
     job = Job(config, data if data is not None else load_data(config.data), folder, device)
-    state, settings, n = config.training.random_states[0], config.training.optimisation(), len(job.data.train)
+    state, settings, n = config.training.random_states[0], config.training.optimization(), len(job.data.train)
     if sampler is None:
         chosen = method or Method(name="random")
         seed = derive_seed(state, "sampler", chosen.name)

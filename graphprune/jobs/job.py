@@ -13,7 +13,7 @@ from torch import nn
 
 from graphprune.config.base import Method
 from graphprune.config.job import Config
-from graphprune.config.training import OptimisationConfig
+from graphprune.config.training import OptimizationConfig
 from graphprune.data.base import Data, Samples, TensorSamples
 from graphprune.errors import InputError
 from graphprune.files import array_digest, fingerprint
@@ -76,7 +76,7 @@ class Job:
                 return self.model_factory()
             return build_model(method or self.config.model, self.data.info)
 
-    def paradigm_for(self, settings: OptimisationConfig) -> Paradigm:
+    def paradigm_for(self, settings: OptimizationConfig) -> Paradigm:
         """Losses and signals of a training with these settings."""
         if self.paradigm is not None:
             return self.paradigm

@@ -94,7 +94,7 @@ def open_job(
     job = Job(config, loaded, folder, device, model, paradigm, reporter or Silent())
     # What does not fit the data must fail before anything is trained or written.
     untrained = job.make_model("check")
-    for training in (config.seed_training, config.training.optimisation()):
+    for training in (config.seed_training, config.training.optimization()):
         check_precision(device, training.precision)
         make_optimizers(untrained, training)
         method = job.paradigm_for(training)

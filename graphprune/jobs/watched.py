@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from graphprune.config.training import OptimisationConfig
+from graphprune.config.training import OptimizationConfig
 from graphprune.jobs.job import Job
 from graphprune.jobs.stage import Attempt
 from graphprune.runtime.rng import derive_seed
@@ -21,7 +21,7 @@ def train_watched(
     job: Job,
     attempt: Attempt,
     purpose: str,
-    settings: OptimisationConfig,
+    settings: OptimizationConfig,
     recorder: Observer,
     *,
     rows: Tensor | None = None,

@@ -1,4 +1,4 @@
-"""One account of what every stage cost: seconds, peak memory, samples trained and forwarded."""
+"""Cost of a stage: seconds, peak memory, and the samples trained on and evaluated."""
 
 from __future__ import annotations
 
@@ -14,13 +14,17 @@ from typing import Any
 
 @dataclass
 class Cost:
-    """What a piece of work cost.
+    """Cost of a piece of work.
 
     Attributes:
         seconds: Wall-clock time, summed over interrupted attempts that left a checkpoint.
-        peak_mib: Largest resident memory (on CUDA: plus the largest allocation) while it ran, in MiB.
-        trained_samples: Samples that went forward and backward.
-        forward_samples: Samples that only went forward (evaluation passes, embedding, choosing).
+        peak_mib: Peak resident memory in MiB; on CUDA plus the peak allocation.
+        trained_samples: Samples in forward and backward passes.
+        forward_samples: Samples in forward passes only (evaluation, embedding, selection within batches).
+
+    >>> total = Cost(seconds=2.0, peak_mib=50.0) + Cost(seconds=1.0, peak_mib=80.0)
+    >>> total.seconds, total.peak_mib
+    (3.0, 80.0)
     """
 
     seconds: float = 0.0
@@ -37,11 +41,15 @@ class Cost:
         )
 
     def passes(self, n: int, epochs: float) -> float:
-        """Cost in full trainings of ``n`` samples over ``epochs``: a backward pass counts two forward ones."""
+        """Cost in full trainings on ``n`` samples for ``epochs``; a backward pass counts as two forward passes.
+
+        >>> Cost(trained_samples=500).passes(n=100, epochs=10)
+        0.5
+        """
         return (3 * self.trained_samples + self.forward_samples) / (3 * n * epochs)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain numbers for JSON."""
+        """The attributes as plain numbers, for JSON."""
         return asdict(self)
 
 
@@ -56,7 +64,7 @@ def folded(entry: str) -> str:
 
 
 class Stopwatch:
-    """Adds the time since its last lap, and the peak memory, to a `Cost`; a lap waits for what GPUs still compute."""
+    """Adds the time since the last lap and the peak memory to a `Cost`; a lap first waits for pending GPU work."""
 
     def __init__(self, cost: Cost) -> None:
         self.cost = cost
@@ -65,7 +73,7 @@ class Stopwatch:
         self._start = time.perf_counter()
 
     def lap(self) -> None:
-        """Accounts for the time until now, so that a checkpoint written next holds it."""
+        """Add the time until now, so that the next checkpoint includes it."""
         _await_gpus()
         now = time.perf_counter()
         self.cost.seconds += now - self._start
@@ -75,7 +83,7 @@ class Stopwatch:
 
 @contextmanager
 def measure(cost: Cost) -> Iterator[Stopwatch]:
-    """Adds the block's seconds and peak memory to ``cost``, also when the block raises."""
+    """Add the seconds and the peak memory of the block to ``cost``, also if the block raises."""
     watch = Stopwatch(cost)
     try:
         yield watch
@@ -85,7 +93,7 @@ def measure(cost: Cost) -> Iterator[Stopwatch]:
 
 def _reset_peak() -> None:
     if sys.platform == "linux":
-        # Where this is refused, the peak is that of the process so far: never too small.
+        # If this is not permitted, the peak of the whole process is reported, which is never too small.
         with suppress(OSError):
             Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     for device in _used_gpus():
@@ -93,7 +101,7 @@ def _reset_peak() -> None:
 
 
 def _used_gpus() -> list[int]:
-    """The GPUs on which this process holds memory; a run on the CPU does not so much as wake one."""
+    """The GPUs on which this process has allocated memory; a run on the CPU does not initialize CUDA."""
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_initialized():
         return []

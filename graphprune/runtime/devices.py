@@ -1,4 +1,4 @@
-"""Where tensors lie, by documented rules."""
+"""Device names, and whether data fit on a device."""
 
 from __future__ import annotations
 
@@ -11,26 +11,30 @@ from graphprune.errors import InputError
 
 
 def resolve_device(name: str = "auto") -> torch.device:
-    """``auto`` takes CUDA if present, else the CPU; a named device must be there, and CUDA's has its index.
+    """Resolve a device name; ``auto`` is CUDA if available, otherwise the CPU. CUDA devices get an explicit index.
 
     Raises:
-        InputError: the device is not there, or of a kind without float64 (Apple's MPS), which sums of losses need.
+        InputError: the device is unknown, not available, or without float64 (such as Apple's MPS), which sums of
+            losses need.
+
+    >>> resolve_device("cpu")
+    device(type='cpu')
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise InputError(f"device '{name}' is none; use device: cuda, cpu or auto") from error
+        raise InputError(f"unknown device '{name}'; expected auto, cpu, cuda or cuda:N") from error
     if device.type not in ("cpu", "cuda"):
-        raise InputError(f"device '{name}' is not supported; use device: cuda, cpu or auto")
+        raise InputError(f"device '{name}' is not supported; expected auto, cpu, cuda or cuda:N")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise InputError(f"device '{name}' is not available on this machine; use device: auto or cpu")
     return indexed(device)
 
 
 def indexed(device: torch.device) -> torch.device:
-    """The device with its number: ``cuda`` and ``cuda:0`` are one place, but compare as unequal."""
+    """The device with its index: ``cuda`` and ``cuda:0`` are the same device but compare as unequal."""
     if str(device) == "cuda":
         return torch.device("cuda", torch.cuda.current_device())
     return device
@@ -38,7 +42,7 @@ def indexed(device: torch.device) -> torch.device:
 
 @contextmanager
 def repeatable(device: torch.device) -> Iterator[None]:
-    """On CUDA, convolutions by cuDNN's deterministic algorithms, chosen without trying; elsewhere nothing."""
+    """On CUDA, use deterministic cuDNN convolutions without benchmarking inside the block; no effect elsewhere."""
     if device.type != "cuda":
         yield
         return
@@ -52,5 +56,5 @@ def repeatable(device: torch.device) -> Iterator[None]:
 
 
 def fits_on(device: torch.device, size: int) -> bool:
-    """Whether ``size`` bytes are at most a quarter of a CUDA device's free memory; other devices hold everything."""
+    """Whether ``size`` bytes are at most a quarter of the free memory of a CUDA device; always true elsewhere."""
     return device.type != "cuda" or size <= torch.cuda.mem_get_info(device)[0] / 4

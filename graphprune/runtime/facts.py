@@ -1,4 +1,4 @@
-"""What is known of a job before anything is computed: what the methods' own checks go by."""
+"""Facts about a job that are known before anything is computed; methods check their options against them."""
 
 from __future__ import annotations
 
@@ -8,17 +8,20 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class JobFacts:
-    """What a method can be checked against; None where it is not known yet, which no check holds against a method.
+    """Facts about a job. None means not known yet, and no check may fail because of it.
 
     Args:
-        n: Training samples.
-        epochs: Of the training that a score watches or a sampler steers.
-        num_classes: Classes; None for forecasts.
-        task: What kind of data it is.
-        input_shape: Of one sample.
-        seeds: Seeds that an extrapolator is fitted on.
+        n: Number of training samples.
+        epochs: Epochs of the training that a score records or a sampler controls.
+        num_classes: Number of classes; None for forecasts.
+        task: ``classification`` or ``forecasting``.
+        input_shape: Shape of one sample.
+        seeds: Number of seeds that an extrapolator is fitted on.
         neighbors: Neighbors of each sample in the graph.
-        inputs: Optional inputs that there will be: ``labels``, ``graph``, ``embeddings``, ``probes`` and the like.
+        inputs: Optional inputs that will be available, such as ``labels``, ``graph``, ``embeddings`` and ``probes``.
+
+    >>> JobFacts(inputs=frozenset({"labels"})).lacks("graph"), JobFacts().lacks("graph")
+    (True, False)
     """
 
     n: int | None = None
@@ -31,5 +34,5 @@ class JobFacts:
     inputs: frozenset[str] | None = None
 
     def lacks(self, name: str) -> bool:
-        """Whether it is known that an optional input will not be there."""
+        """Whether an optional input is known to be unavailable."""
         return self.inputs is not None and name not in self.inputs

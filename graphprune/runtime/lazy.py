@@ -1,4 +1,4 @@
-"""Public names of a package that are imported on first use, and known to type checkers and editors."""
+"""Package exports that are imported on first use and still visible to type checkers and editors."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Any
 
 
 def lazy_exports(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
-    """``__getattr__``, ``__dir__`` and ``__all__`` of a package, from the imports under its ``if TYPE_CHECKING:``.
+    """Create ``__getattr__``, ``__dir__`` and ``__all__`` of a package from the imports under ``if TYPE_CHECKING:``.
 
-    What type checkers read is the one list of public names; at run time a name is imported when it is asked for, so
-    that ``import graphprune`` loads neither torch nor a method.
+    The block that type checkers read is the only list of public names. At run time a name is imported on first
+    access, so ``import graphprune`` imports neither torch nor any method.
 
     Args:
         package: ``__name__`` of the package.

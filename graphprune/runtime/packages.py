@@ -1,4 +1,4 @@
-"""The packages that graphprune is made of, and which versions of them are here."""
+"""Versions of the packages that graphprune depends on."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from graphprune.runtime.version import __version__
 
-# As in pyproject.toml, by what results depend on first.
+# The dependencies in pyproject.toml; those that influence results come first.
 PACKAGES = (
     "torch",
     "torch-geometric",
@@ -30,14 +30,14 @@ PACKAGES = (
 
 
 def versions() -> dict[str, str]:
-    """Python, graphprune and every package of `PACKAGES` that is installed, by distribution."""
+    """Versions of Python, graphprune and every installed package of `PACKAGES`, by distribution name."""
     found = {name: installed(name) for name in PACKAGES}
     here = {name: number for name, number in found.items() if number is not None}
     return {"python": platform.python_version(), "graphprune": __version__, **here}
 
 
 def installed(distribution: str) -> str | None:
-    """Its version, or None.
+    """Version of a distribution, or None if it is not installed.
 
     >>> installed("no-such-package") is None
     True

@@ -1,4 +1,4 @@
-"""Checks of the paths that users name, before anything is read or written."""
+"""Checks of user-given paths before anything is read or written."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Any
 
 from graphprune.errors import InputError
 
-# What a file with such a suffix would hold: a folder of that name is a mistake.
+# A folder with such a suffix is a mistake: the user meant a file.
 _FILES = (".parquet", ".csv", ".jsonl", ".json", ".txt", ".npy", ".npz", ".safetensors", ".html")
 
 
 def refuse_unusable(path: Path | str) -> None:
-    """Refuses a path that is not valid UTF-8 (JSON, Parquet and reports cannot hold it) or has a null character.
+    """Refuse a path that JSON, Parquet and reports cannot store.
 
     Raises:
-        InputError: so it is.
+        InputError: the path is not valid UTF-8 or contains a null character.
     """
     try:
         str(path).encode()
@@ -26,21 +26,25 @@ def refuse_unusable(path: Path | str) -> None:
         valid = False
     if not valid:
         raise InputError(
-            f"{str(path)!a} is not valid UTF-8 text; rename the file or folder, or give another one"
+            f"{str(path)!a} is not valid UTF-8 text; rename the file or folder, or choose another path"
         )
 
 
 def check_out(out: Path, suffixes: tuple[str, ...], *, inputs: Iterable[Path | None] = ()) -> None:
-    """Refuses an output path before anything is computed.
+    """Refuse an unsuitable output path before anything is computed.
 
     Args:
-        out: Where a file will be written, or a folder if there are no ``suffixes``.
-        suffixes: Those of the formats that can be written.
-        inputs: Files that the command reads, which it must not overwrite.
+        out: Output file, or output folder if ``suffixes`` is empty.
+        suffixes: Suffixes of the formats that can be written.
+        inputs: Files that the command reads and must not overwrite.
 
     Raises:
-        InputError: another suffix, a folder in place of a file (or the reverse), or one of the inputs.
+        InputError: the suffix is not supported, the path is a folder instead of a file (or the reverse), or it is
+            one of the inputs.
     """
+    for path in inputs:
+        if path is not None and out.exists() and path.exists() and out.samefile(path):
+            raise InputError(f"--out {out} would overwrite this command's input; choose another path")
     if suffixes:
         check_suffix(out, suffixes, "writes")
         if out.is_dir():
@@ -49,9 +53,6 @@ def check_out(out: Path, suffixes: tuple[str, ...], *, inputs: Iterable[Path | N
         raise InputError(
             f"--out {out} names a file, but this command writes a folder; give the path of a folder"
         )
-    for path in inputs:
-        if path is not None and out.exists() and path.exists() and out.samefile(path):
-            raise InputError(f"--out {out} would overwrite this command's input; choose another path")
 
 
 def files_named_in(settings: Any) -> list[Path]:
@@ -63,10 +64,13 @@ def files_named_in(settings: Any) -> list[Path]:
 
 
 def check_suffix(path: Path, suffixes: tuple[str, ...], does: str) -> str:
-    """The suffix in lower case, if it is one of those; ``does`` is what the command does with it, for the message.
+    """Return the suffix in lower case; ``does`` says in the message what the command does with such a file.
 
     Raises:
-        InputError: another suffix.
+        InputError: the suffix is not one of ``suffixes``.
+
+    >>> check_suffix(Path("P.CSV"), (".parquet", ".csv"), "reads")
+    '.csv'
     """
     suffix = path.suffix.lower()
     if suffix not in suffixes:

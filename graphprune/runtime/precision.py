@@ -1,4 +1,4 @@
-"""Precision of a run, by documented rules."""
+"""Numeric precision of forward and backward passes."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _DTYPES = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float
 
 
 def check_precision(device: torch.device, precision: str) -> None:
-    """Refuses ``fp16`` where it gains nothing and loses range.
+    """Refuse ``fp16`` on a CPU, where it saves no time and loses range.
 
     Raises:
-        InputError: fp16 on a CPU.
+        InputError: ``precision`` is fp16 and the device is a CPU.
     """
     if precision == "fp16" and device.type == "cpu":
         raise InputError(
@@ -24,5 +24,5 @@ def check_precision(device: torch.device, precision: str) -> None:
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[None]:
-    """Autocast to the precision; nothing for ``float32``."""
+    """Autocast context for a precision; it has no effect for ``float32``."""
     return torch.autocast(device.type, dtype=_DTYPES[precision], enabled=precision != "float32")

@@ -1,24 +1,24 @@
-"""What the process of a job does with idle threads and with freed memory."""
+"""Process settings for idle threads and freed memory."""
 
 from __future__ import annotations
 
 import ctypes
 import os
 
-# glibc's numbers for mallopt (malloc.h), and our values in bytes.
+# Parameters of glibc's mallopt (malloc.h), and our values in bytes.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 _KEPT_AT_MOST, _LARGEST_REUSED = 1 << 30, 1 << 28
 
 
 def prepare_process() -> None:
-    """Sets what a job on CPUs does best with; every choice of the user's own environment stands.
+    """Set the fastest process settings for a job on CPUs; settings in the user's environment take precedence.
 
-    Call it before torch is imported. The command line does; a script of one's own may.
+    Call it before torch is imported. The command line calls it; your own scripts may call it.
 
-    * Idle OpenMP threads sleep: where others use the cores, too, spinning costs a factor of ten or more.
-    * Freed memory is kept for the next step (up to 1 GiB, single blocks up to 256 MiB) rather than given back
-      to the system: otherwise the activations of each step may be page faults again, a hundred times as many in
-      experiments/speed_trainer. Linux with glibc only; other systems are left as they are.
+    * Idle OpenMP threads sleep. If other processes use the same cores, spinning threads cost a factor of ten or more.
+    * Freed memory is kept for the next step (up to 1 GiB, single blocks up to 256 MiB) instead of being returned to
+      the system. Otherwise the activations of every step can cause new page faults, a hundred times as many in
+      experiments/speed_trainer. This applies to Linux with glibc only.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if not any(name.startswith(("MALLOC_", "GLIBC_TUNABLES", "LD_PRELOAD")) for name in os.environ):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from graphprune.config.training import OptimisationConfig
+from graphprune.config.training import OptimizationConfig
 from graphprune.data.base import Samples
 from graphprune.embed.module import FeatureTap, evaluation
 from graphprune.runtime.precision import autocast
@@ -47,7 +47,7 @@ def record_evaluation(
     paradigm: Paradigm,
     recorder: Observer,
     epoch: int,
-    settings: OptimisationConfig,
+    settings: OptimizationConfig,
     *,
     seed: int,
 ) -> int:

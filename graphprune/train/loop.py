@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from graphprune.config.training import OptimisationConfig
+from graphprune.config.training import OptimizationConfig
 from graphprune.data.base import Batch, Samples
 from graphprune.embed.module import FeatureTap, evaluation
 from graphprune.runtime.cost import Cost, Stopwatch, measure
@@ -51,7 +51,7 @@ def train_model(
     samples: Samples,
     paradigm: Paradigm,
     sampler: EpochSampler,
-    settings: OptimisationConfig,
+    settings: OptimizationConfig,
     *,
     seed: int,
     device: torch.device,
@@ -115,7 +115,7 @@ class _Loop:
     samples: Samples
     paradigm: Paradigm
     sampler: EpochSampler
-    settings: OptimisationConfig
+    settings: OptimizationConfig
     seed: int
     device: torch.device
     recorder: Observer | None

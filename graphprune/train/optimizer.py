@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from graphprune.config.training import OptimisationConfig
+from graphprune.config.training import OptimizationConfig
 from graphprune.errors import InputError
 
 
@@ -27,7 +27,7 @@ def learning_rate(schedule: str, progress: float, *, warmup: float = 0.2) -> flo
     return 1e-4 + (1 - 1e-4) * 0.5 * (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup)))
 
 
-def make_optimizers(model: nn.Module, settings: OptimisationConfig) -> list[torch.optim.Optimizer]:
+def make_optimizers(model: nn.Module, settings: OptimizationConfig) -> list[torch.optim.Optimizer]:
     """The optimizers of the settings, together over all parameters that learn.
 
     ``muon`` is two: Muon for the hidden matrices and AdamW for all other parameters, at one learning rate

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from graphprune.config.training import OptimisationConfig
+from graphprune.config.training import OptimizationConfig
 from graphprune.train.ema import WeightAverage
 from graphprune.train.optimizer import learning_rate, make_optimizers
 
@@ -26,7 +26,7 @@ class Stepper:
         rate: The learning rate of the step under way.
     """
 
-    def __init__(self, model: nn.Module, settings: OptimisationConfig, device: torch.device) -> None:
+    def __init__(self, model: nn.Module, settings: OptimizationConfig, device: torch.device) -> None:
         self.model, self.settings, self.rate = model, settings, 0.0
         self.optimizers = make_optimizers(model, settings)
         # Scaled gradients keep fp16 from flushing them to zero; switched off it passes everything through.

@@ -41,41 +41,41 @@ def at(array, row, value):
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        (OWN | {"values": np.float32(3)}, r"'values' is \[\]; give \[time, sensor\]"),
-        (OWN | {"values": VALUES[:, 0]}, r"'values' is \[200\]"),
-        (OWN | {"values": VALUES + 1j}, "'values' holds complex128 instead of numbers"),
-        (OWN | {"timestamps": np.int64(5)}, r"time stamps are \[\]; give one per time step"),
-        (OWN | {"timestamps": STAMPS[:, None]}, r"time stamps are \[200, 1\]"),
-        (OWN | {"timestamps": at(EPOCH.astype(float), 7, np.nan)}, "time stamps hold nan in row 7"),
+        (OWN | {"values": np.float32(3)}, r"'values' has shape \[\]; give \[time, sensor\]"),
+        (OWN | {"values": VALUES[:, 0]}, r"'values' has shape \[200\]"),
+        (OWN | {"values": VALUES + 1j}, "'values' is complex128 instead of numbers"),
+        (OWN | {"timestamps": np.int64(5)}, r"time stamps have shape \[\]; give one per time step"),
+        (OWN | {"timestamps": STAMPS[:, None]}, r"time stamps have shape \[200, 1\]"),
+        (OWN | {"timestamps": at(EPOCH.astype(float), 7, np.nan)}, "time stamps contain nan in row 7"),
         (OWN | {"timestamps": at(STAMPS, 7, np.datetime64("NaT"))}, "time stamps are missing in row 7"),
-        (OWN | {"timestamps": EPOCH.astype(np.float32)}, "float32, too coarse"),
-        (OWN | {"timestamps": np.full(STEPS, "x")}, "hold 'x' in row 0, which is no ISO date"),
-        (OWN | {"timestamps": np.full(STEPS, True)}, "time stamps hold bool"),
+        (OWN | {"timestamps": EPOCH.astype(np.float32)}, "float32, too imprecise"),
+        (OWN | {"timestamps": np.full(STEPS, "x")}, "contain 'x' in row 0, which is not an ISO date"),
+        (OWN | {"timestamps": np.full(STEPS, True)}, "time stamps are bool"),
         (OWN | {"timestamps": np.arange(STEPS)}, "has no time stamps"),
         (
             OWN | {"timestamps": STAMPS[0] + np.arange(STEPS) * np.timedelta64(9, "ms")},
             "less than a second apart",
         ),
-        (OWN | {"timestamps": at(STAMPS, 7, STAMPS[6])}, r"row 7 \(2024-03-04T01:30:00\) is repeated"),
+        (OWN | {"timestamps": at(STAMPS, 7, STAMPS[6])}, r"row 7 \(2024-03-04T01:30:00\) is a duplicate"),
         (OWN | {"timestamps": STAMPS[:9]}, "9 timestamps for 200 in values"),
         (OWN | {"sensor_ids": "abc"}, r"the sensor names are <U3 \[\]; give a list"),
         (OWN | {"sensor_ids": np.array([[1], [2], [3]])}, r"the sensor names are int64 \[3, 1\]"),
         (OWN | {"sensor_ids": np.array([b"a", b"\xff", b"c"])}, "the sensor names are not UTF-8"),
-        (OWN | {"sensor_ids": ["a", "b", "a"]}, "sensor_ids repeat 'a'"),
+        (OWN | {"sensor_ids": ["a", "b", "a"]}, "duplicate entry 'a' in sensor_ids"),
         (OWN | {"channels": "x"}, r"the channel names are <U1 \[\]"),
-        (OWN | {"mask": np.full((STEPS, 3), "y")}, "mask holds <U1"),
-        (OWN | {"mask": np.full((STEPS, 3), np.nan)}, "mask holds other values than 0 and 1"),
-        (OWN | {"mask": True}, r"mask is \[\] but values"),
+        (OWN | {"mask": np.full((STEPS, 3), "y")}, "mask is <U1"),
+        (OWN | {"mask": np.full((STEPS, 3), np.nan)}, "mask contains values other than 0 and 1"),
+        (OWN | {"mask": True}, r"mask has shape \[\] but values"),
         (OWN | {"lat": [1, 2, np.inf], "lon": [1, 2, 3]}, "sensor 'sensor_2' has no finite position"),
-        (OWN | {"lat": ["1", "2", "3"], "lon": [1, 2, 3]}, "'lat' holds <U1 instead of numbers"),
+        (OWN | {"lat": ["1", "2", "3"], "lon": [1, 2, 3]}, "'lat' is <U1 instead of numbers"),
         (OWN | {"adjacency": 1.0}, r"adjacency is \[\]; give \[3, 3\]"),
         (
             {"values": VALUES, "timestamp": STAMPS},
-            r"no time stamps \(the array 'timestamp' was not read; .*'timestamps'",
+            r"no time stamps \(the array 'timestamp' was ignored; .*'timestamps'",
         ),
         (
             {"data": VALUES, "timestamps": STAMPS},
-            "timestamps beside 'data' cannot be used; rename 'data' to 'values'",
+            "timestamps cannot be combined with 'data'; rename 'data' to 'values'",
         ),
         (HIS | {"data": HIS["data"] * [1, 0, 0]}, "channel 1 of 'data' must be the time of day"),
         (HIS | {"data": HIS["data"] * [1, np.nan, 0]}, "channel 1 of 'data' must be the time of day"),
@@ -83,7 +83,7 @@ def at(array, row, value):
         (HIS | {"mean": "a"}, r"'mean' is <U1 \[\]; give one finite number"),
         (HIS | {"mean": np.ones(3)}, r"'mean' is float64 \[3\]"),
         (HIS | {"std": np.nan}, "'std' is float64"),
-        (HIS | {"std": 0.0}, "'std' is 0; it must be above 0"),
+        (HIS | {"std": 0.0}, "'std' is 0; give a number above 0"),
     ],
 )
 def test_faulty_arrays_are_refused_in_one_sentence(tmp_path, arrays, message):
@@ -119,14 +119,14 @@ def test_arrays_with_other_names_are_reported(tmp_path):
     others = {"Timestamps": STAMPS, "sensor_id": [1, 2, 3], "adj": np.eye(3), "lat": [1, 2, 3], "freq": 5}
     series = read_sensors(save(tmp_path, {"values": VALUES, **others}), steps_per_day=96)
     assert series.faults == (
-        "the array 'Timestamps' was not read; should it be called 'timestamps'?",
-        "the array 'adj' was not read; should it be called 'adjacency'?",
-        "the array 'sensor_id' was not read; should it be called 'sensor_ids'?",
-        "the sensors have no positions: give both lat and lon",
+        "the array 'Timestamps' was ignored; should it be called 'timestamps'?",
+        "the array 'adj' was ignored; should it be called 'adjacency'?",
+        "the array 'sensor_id' was ignored; should it be called 'sensor_ids'?",
+        "the sensors have no positions; give both lat and lon",
     )
     assert read_sensors(save(tmp_path, OWN | {"freq": 5, "notes": "x"})).faults == ()
     series = read_sensors(save(tmp_path, {"data": VALUES, "sensors": [1, 2, 3]}))
-    assert series.faults[1] == "the array 'sensors' was not read; should it be called 'sensor_ids'?"
+    assert series.faults[1] == "the array 'sensors' was ignored; should it be called 'sensor_ids'?"
 
 
 def test_steps_per_day_must_agree_with_the_clock(tmp_path):
@@ -146,7 +146,7 @@ def test_stations_that_do_not_fit_are_reported(tmp_path):
     (tmp_path / "s.txt").write_text("1 2\n")
     series = read_sensors(save(tmp_path, {"data": VALUES}))
     assert series.sensor_ids == ("0", "1", "2")
-    assert series.faults[1] == "s.txt was not read: it lists 2 stations for 3 sensors"
+    assert series.faults[1] == "s.txt was ignored: it lists 2 stations for 3 sensors"
     (tmp_path / "s.txt").write_bytes(b"\xff\xfe1 2 3")
     with pytest.raises(InputError, match="not a list of stations"):
         read_sensors(tmp_path / "s.npz")

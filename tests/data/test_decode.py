@@ -147,7 +147,7 @@ def test_other_modes_and_several_frames():
         ({"bytes": None, "path": "absent.png"}, "cannot be decoded"),
         (
             b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n",
-            "no image in a format",
+            "not an image in a supported format",
         ),
         ([[1, 2], [3, 4]], "is a list, not an encoded image"),
         ("cat.png", "is a str, not an encoded image"),
@@ -206,7 +206,7 @@ def test_sixteen_bit_images_that_use_twelve_are_reported():
     dark = encoded(Image.fromarray(RAMP.astype(np.uint16) * 16))
     bright = encoded(Image.fromarray(RAMP.astype(np.uint16) * 257))
     (fault,) = decode_images(cells(dark, dark), np.arange(2), "here", size=None, skip_broken=False).faults
-    assert "values up to 4080 only" in fault
+    assert "values only up to 4080" in fault
     assert not decode_images(cells(dark, bright), np.arange(2), "here", size=None, skip_broken=False).faults
 
 

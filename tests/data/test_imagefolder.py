@@ -62,9 +62,9 @@ def test_what_is_left_out_is_reported(tmp_path):
     found, (fault,) = loaded(root)
     assert found == [("cat", 0), ("cat", 1), ("dog", 4), ("dog", 5), ("dog", 6)]
     for part in (
-        "1 images beside the class folders (stray.png)", "1 folders without images (empty)",
+        "1 images outside the class folders (stray.png)", "1 folders without images (empty)",
         "2 files without the suffix of an image (cat/notes.txt, metadata.csv)", "1 hidden images (cat/.c.png)",
-        "2 broken links or special files (cat/gone.png, dog/pipe.png)", "1 links to a folder above (dog/up)",
+        "2 broken links or special files (cat/gone.png, dog/pipe.png)", "1 links to a parent folder (dog/up)",
     ):  # fmt: skip
         assert part in fault
 
@@ -91,7 +91,7 @@ def test_a_class_folder_may_be_a_link(tmp_path):
             ("train/cat/a.png", "test/cat/b.png", "extra/c.png"),
             "set data.path: {r}/train and data.test_path: {r}/test",
         ),
-        (("train/a.png", "test/b.png"), "parts of a data set, not classes"),
+        (("train/a.png", "test/b.png"), "are splits, not classes"),
     ],
 )
 def test_parts_are_not_taken_for_classes(tmp_path, files, fix):

@@ -62,7 +62,10 @@ def test_limit_and_stratified_keep_every_class():
         ({"x": np.zeros((3, 2)), "y": np.array([0, -1, 0])}, "negative labels, the first at row 1"),
         ({"x": np.zeros((4, 2)), "y": np.array([0, 2**40, 0, 2**40])}, "from 0 to 1099511627776; number the"),
         ({"x": np.zeros((4, 2)), "y": np.array([0, 2**63, 0, 2**63], np.uint64)}, "number the classes"),
-        ({"x": np.zeros((4, 2)), "y": np.zeros(4, int), "ids": np.array([1, 1, 2, 3])}, "without repetition"),
+        (
+            {"x": np.zeros((4, 2)), "y": np.zeros(4, int), "ids": np.array([1, 1, 2, 3])},
+            "give every sample a unique id",
+        ),
         ({"x": np.zeros((0, 2)), "y": np.zeros(0, int)}, "N > 0"),
     ],
 )
@@ -107,14 +110,18 @@ def test_the_same_pixels_are_the_same_inputs_in_every_dtype(train, test):
 @pytest.mark.parametrize(
     ("x", "x_test", "said"),
     [
-        (BYTES, BYTES / 255, "x is uint8 from 0 to 255 and x_test is float64 from 0 to 1; bring both to one"),
+        (
+            BYTES,
+            BYTES / 255,
+            "x is uint8 from 0 to 255 and x_test is float64 from 0 to 1; convert both to one",
+        ),
         ((BYTES / 255).astype("f4"), BYTES, "x is float32 from 0 to 1 and x_test is uint8 from 0 to 255"),
         (
             (BYTES / 255).astype("f4"),
             BYTES.astype("f4"),
             "x is float32 from 0 to 1 and x_test is float32 from 0",
         ),
-        (BYTES, (BYTES > 99).astype("u1"), "x_test is uint8 from 0 to 1; bring"),
+        (BYTES, (BYTES > 99).astype("u1"), "x_test is uint8 from 0 to 1; convert"),
         (BYTES.astype("i8"), BYTES + 0.5, "x_test is float64 from 0.5 to 255.5"),
     ],
 )
@@ -134,10 +141,10 @@ def test_integers_beyond_a_byte_keep_their_numbers_in_both_parts():
 @pytest.mark.parametrize(
     ("x", "said"),
     [
-        (np.zeros((8, 9, 7, 3)), r"looks like \[N, H, W, C\]"),
+        (np.zeros((8, 9, 7, 3)), r"seems to be \[N, H, W, C\]"),
         (np.zeros((8, 9, 9, 1), np.uint8), r"use x.transpose\(0, 3, 1, 2\)"),
-        (np.zeros((8, 1, 0, 4)), "no other dimension 0"),
-        (np.full((8, 2), 1e300), "in float32, which ends at 3.4e38"),
+        (np.zeros((8, 1, 0, 4)), "no empty dimension"),
+        (np.full((8, 2), 1e300), "in float32 \\(at most 3.4e38\\)"),
     ],
 )
 def test_arrays_that_are_no_images_are_refused(x, said):
@@ -183,13 +190,16 @@ def test_the_fingerprint_covers_shape_dtype_and_names():
     [
         ({"x_test": FLAT.reshape(8, 64)}, "has an array 'x_test' but no 'y_test'; save both or neither"),
         ({"y_test": np.zeros(8, int)}, "has an array 'y_test' but no 'x_test'"),
-        ({"X_test": FLAT.reshape(8, 64), "y_test": np.zeros(8, int)}, "an array 'X_test'; call it 'x_test'"),
-        ({"xtest": FLAT.reshape(8, 64)}, "an array 'xtest'; call it 'x_test'"),
-        ({"IDs": np.arange(8)}, "an array 'IDs'; call it 'ids'"),
+        (
+            {"X_test": FLAT.reshape(8, 64), "y_test": np.zeros(8, int)},
+            "an array 'X_test'; rename it to 'x_test'",
+        ),
+        ({"xtest": FLAT.reshape(8, 64)}, "an array 'xtest'; rename it to 'x_test'"),
+        ({"IDs": np.arange(8)}, "an array 'IDs'; rename it to 'ids'"),
         ({"ids": np.arange(8)[:, None]}, r"ids are int64 \[8, 1\]"),
         ({"ids": np.array(3)}, r"ids are int64 \[\]"),
         ({"ids": np.arange(8) / 2}, "ids are float64"),
-        ({"ids": np.arange(8, dtype=np.uint64) + 2**63}, "must fit int64"),
+        ({"ids": np.arange(8, dtype=np.uint64) + 2**63}, "does not fit int64"),
         ({"y": np.zeros((8, 2), int)}, r"y is int64 \[8, 2\]"),
         ({"y": np.array(list("abcdabcd"))}, "it must be integer class labels"),
     ],
@@ -209,7 +219,7 @@ def test_other_arrays_of_an_archive_are_reported(tmp_path):
     }
     np.savez(tmp_path / "d.npz", **arrays)
     data = load_npz(tmp_path / "d.npz", faults=("known",))
-    assert data.faults == ("known", f"{tmp_path / 'd.npz'}: left out the arrays ../up, weights")
+    assert data.faults == ("known", f"{tmp_path / 'd.npz'}: ignored the arrays ../up, weights")
     assert data.info.num_classes == 2
 
 

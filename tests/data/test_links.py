@@ -97,7 +97,7 @@ def test_frames_and_bare_matrices_in_hdf5(tmp_path):
         np.testing.assert_array_equal(read_links(tmp_path / f"{name}.h5", IDS, absent=0)[0], WANTED)
     with h5py.File(tmp_path / "bare.h5", "a") as file:
         file["more"] = WANTED
-    with pytest.raises(InputError, match="must hold one matrix of links"):
+    with pytest.raises(InputError, match="must contain exactly one matrix of links"):
         read_links(tmp_path / "bare.h5", IDS, absent=0)
 
 
@@ -115,17 +115,23 @@ def test_names_of_numbers_and_leading_zeros(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (",1,2,3,4\n1,0,1,0,0\n2,1,0,0,0\n3,0,0,0,1\n4,0,0,1,0\n", "no row for 4 of 4 sensors, first 'a'"),
-        (",a,b,c\na,0,1,0\nb,1,0,0\nc,0,0,1\n", "no row for 1 of 4 sensors, first 'd'"),
-        (",a,b,c,d\na,0,1,0,0\nb,1,0,0,0\nc,0,0,0,1\nx,0,0,1,0\n", "no row for 1 of 4 sensors, first 'd'"),
-        (",a,a,c,d\na,0,1,0,0\nb,1,0,0,0\nc,0,0,0,1\nd,0,0,1,0\n", "'a' twice"),
+        (
+            ",1,2,3,4\n1,0,1,0,0\n2,1,0,0,0\n3,0,0,0,1\n4,0,0,1,0\n",
+            "no row for 4 of 4 sensors, the first is 'a'",
+        ),
+        (",a,b,c\na,0,1,0\nb,1,0,0\nc,0,0,1\n", "no row for 1 of 4 sensors, the first is 'd'"),
+        (
+            ",a,b,c,d\na,0,1,0,0\nb,1,0,0,0\nc,0,0,0,1\nx,0,0,1,0\n",
+            "no row for 1 of 4 sensors, the first is 'd'",
+        ),
+        (",a,a,c,d\na,0,1,0,0\nb,1,0,0,0\nc,0,0,0,1\nd,0,0,1,0\n", "duplicate entry 'a'"),
         ("0,1,0,0,0\n1,0,0,0,0\n", "2 rows and 5 columns"),
         ("from,to,cost\nx,y,1\nx,a,2\n", "sensor 'x', which the series does not have"),
-        ("from,to,cost\na,b,far\n", "row 2: column 'value' holds 'far'"),
-        (",a,b,c,d\na,0,x,0,0\nb,1,0,0,0\nc,0,0,0,1\nd,0,0,1,0\n", "row 2: column '3' holds 'x'"),
+        ("from,to,cost\na,b,far\n", "row 2: column 'value' contains 'far'"),
+        (",a,b,c,d\na,0,x,0,0\nb,1,0,0,0\nc,0,0,0,1\nd,0,0,1,0\n", "row 2: column '3' contains 'x'"),
         ("from,to,lanes,kind\na,b,1,2\n", "give from, to and one value"),
         ("from,to,cost\na,b\n", "Expected 3 columns, got 2"),
-        ("from,to,cost\n", "holds no rows"),
+        ("from,to,cost\n", "has no rows"),
         ("a,b,1e300\nc,d,1\n", None),
     ],
 )
@@ -146,17 +152,17 @@ def test_positions_where_one_side_has_no_names(tmp_path):
     path.write_text(lines([("", *range(4)), *((i, *row) for i, row in enumerate(numbered(WANTED)))]))
     matrix, faults = read_links(path, IDS, absent=0)
     np.testing.assert_array_equal(matrix, WANTED)
-    assert faults == ("links.csv: links were joined by position, not by name",)
+    assert faults == ("links.csv: links were matched by position, not by name",)
     unnamed = tuple(f"sensor_{i}" for i in range(4))
     path.write_text(TABLES["rows and columns"])
     matrix, faults = read_links(path, unnamed, absent=0)
     # Rows come into the order of the columns.
     np.testing.assert_array_equal(matrix, BY_COLUMNS)
-    assert faults == ("links.csv: links were joined by position, since the series has no sensor names",)
+    assert faults == ("links.csv: links were matched by position, because the series has no sensor names",)
     path.write_text("from,to,cost\n0,1,2\n2,3,3\n")
     for ids in (unnamed, IDS):
         np.testing.assert_array_equal(read_links(path, ids, absent=0)[0], WANTED)
-    with pytest.raises(InputError, match="'1' is the name of a sensor, '0' is not, and all may be positions"):
+    with pytest.raises(InputError, match="'1' is a sensor name, '0' is not, and both could be positions"):
         read_links(path, ("1", "2", "3", "4"), absent=0)
 
 
@@ -171,11 +177,11 @@ def test_links_of_unknown_stations_are_left_out_and_counted(tmp_path):
     expected = np.full((3, 3), np.inf)
     expected[2, 1], expected[1, 2] = 300, 310.5
     np.testing.assert_array_equal(series.distance_km, expected)
-    assert series.faults == ("distances.csv: left out 3 links of 3 stations that the series lacks",)
+    assert series.faults == ("distances.csv: skipped 3 links of 3 stations that the series does not have",)
     path.write_text(",x,773869,767541,717447\nx,0,9,9,9\n773869,9,0,1,2\n767541,9,3,0,4\n717447,9,5,6,0\n")
     series = read_sensors(tmp_path / "s.npz", steps_per_day=24, distance=path)
     assert series.distance_km.tolist() == [[0, 6, 5], [4, 0, 3], [2, 1, 0]]
-    assert series.faults == ("distances.csv: left out 1 station that the series lacks",)
+    assert series.faults == ("distances.csv: skipped 1 station that the series does not have",)
 
 
 def test_repeated_links_with_other_values_are_reported(tmp_path):
@@ -183,7 +189,7 @@ def test_repeated_links_with_other_values_are_reported(tmp_path):
     path.write_text("from,to,cost\na,b,1\na,b,2\nc,d,3\nc,d,3\n")
     matrix, faults = read_links(path, IDS, absent=0)
     np.testing.assert_array_equal(matrix, WANTED)
-    assert faults == ("links.csv: 1 link repeated with another value; the last counts",)
+    assert faults == ("links.csv: 1 link repeated with another value; the last value is used",)
 
 
 @pytest.mark.parametrize("header", ["i,j,w", "p,q,r"])
@@ -207,8 +213,8 @@ def test_three_columns_of_three_sensors_may_be_a_list(tmp_path, header):
         ("correlation", -np.inf, "correlation from 'b' to 'c' is -inf"),
         ("distance_km", -1.0, "distance_km from 'b' to 'c' is -1"),
         ("distance_km", -np.inf, "distance_km from 'b' to 'c' is -inf"),
-        ("adjacency", 1e300, "'adjacency' holds values beyond float32"),
-        ("distance_km", 1e300, "'distance_km' holds values beyond float32"),
+        ("adjacency", 1e300, "'adjacency' contains values beyond float32"),
+        ("distance_km", 1e300, "'distance_km' contains values beyond float32"),
     ],
 )
 @pytest.mark.filterwarnings("error")

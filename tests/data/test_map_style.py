@@ -23,12 +23,12 @@ PLAIN = TensorDataset(torch.arange(18.0).view(6, 3), torch.arange(6) % 2)
 
 
 def test_items_that_change_are_refused():
-    with pytest.raises(InputError, match=r"item 0 .* differs from one reading to the next; .* augment"):
+    with pytest.raises(InputError, match=r"item 0 .* differs between two accesses; .* augment"):
         data_from_datasets("drawn", Drawn(), PLAIN)
 
 
 def test_labels_that_are_not_the_items_own_are_refused():
-    with pytest.raises(InputError, match="item 1 of the dataset has label 1, but its labels say 0"):
+    with pytest.raises(InputError, match="item 1 of the dataset has label 1 but the label array 0"):
         MapSamples(PLAIN, labels=np.zeros(6, int)).digest()
     assert MapSamples(PLAIN, labels=np.arange(6) % 2).digest() == MapSamples(PLAIN).digest()
 
@@ -117,14 +117,14 @@ def pil():
         ([(X[0], 1, "a")] * 4, "item 0 of the dataset is 3 parts"),
         ([X[0]] * 4, "item 0 of the dataset is a Tensor"),
         ([(X[0], 0), None, (X[0], 1)], "item 1 of the dataset is a NoneType"),
-        ([(pil(), 1)] * 4, "x of item 0 is a Image, which is no tensor; .* ToTensor"),
-        ([("text", 1)] * 4, "x of item 0 is a str, which is no tensor"),
+        ([(pil(), 1)] * 4, "x of item 0 is a Image, which is not a tensor; .* ToTensor"),
+        ([("text", 1)] * 4, "x of item 0 is a str, which is not a tensor"),
         ([(X[0], "cat"), (X[1], "dog")], "label array is <U3"),
         ([(X[0], 0), (X[1], None)], r"has 1 missing labels \(None\)"),
         ([(X[0], 0), (X[1], 0.5)], "label array is float64"),
         ([(X[0], [0, 1])] * 4, r"label array is int64 \[4, 2\]"),
-        ([(X[0], [0]), (X[1], [0, 1])], "cannot be read as integer class labels"),
-        ([(X[0], 0), (X[0][:2], 1)], r"item 1 of the dataset has shape \[2\], item 0 \[3\]"),
+        ([(X[0], [0]), (X[1], [0, 1])], "cannot be converted to integer class labels"),
+        ([(X[0], 0), (X[0][:2], 1)], r"item 1 of the dataset has shape \[2\] but item 0 \[3\]"),
     ],
 )
 def test_other_items_are_one_sentence(items, said):

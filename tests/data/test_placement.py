@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from graphprune.config.load import parse_config
-from graphprune.config.training import OptimisationConfig
+from graphprune.config.training import OptimizationConfig
 from graphprune.data import base
 from graphprune.data.base import TensorSamples
 from graphprune.data.load import load_data
@@ -48,7 +48,7 @@ def test_trained_weights_do_not_depend_on_the_placement():
     for placement, workers in (("device", 0), ("host", 0), ("host", 1)):
         with isolated_rng(0, "model"):
             model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(64, 3))
-        settings = OptimisationConfig(epochs=2, batch_size=16, lr=0.1, augment=("crop",), workers=workers)
+        settings = OptimizationConfig(epochs=2, batch_size=16, lr=0.1, augment=("crop",), workers=workers)
         sampler = Random(N, epochs=2)
         train_model(model, samples(placement), Supervised(), sampler, settings, seed=0, device=CPU)
         weights.append(torch.cat([p.detach().flatten() for p in model.parameters()]))
@@ -61,18 +61,18 @@ def test_auto_takes_the_device_up_to_a_quarter_of_its_free_memory(monkeypatch):
     for free, fits in ((4 * size, True), (4 * size - 1, False)):
         monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device, free=free: (free, 2**40))
         assert base.fits_on(CUDA, size) is fits
-        assert samples("auto")._lies_on(CUDA) is fits
-        assert samples("device")._lies_on(CUDA)
-        assert not samples("host")._lies_on(CUDA)
+        assert samples("auto")._stays_on(CUDA) is fits
+        assert samples("device")._stays_on(CUDA)
+        assert not samples("host")._stays_on(CUDA)
     assert base.fits_on(CPU, 2**60)
 
 
-def test_what_already_lies_on_the_device_stays_there(monkeypatch):
+def test_what_is_already_on_the_device_stays_there(monkeypatch):
     ours = samples("auto")
     next(iter(ours.batches(orders(), device=CPU)))
     monkeypatch.setattr(base, "fits_on", lambda device, size: False)
-    assert ours._lies_on(CPU)
-    assert not samples("auto")._lies_on(CPU)
+    assert ours._stays_on(CPU)
+    assert not samples("auto")._stays_on(CPU)
 
 
 def test_the_config_decides_and_other_labels_change_nothing():

@@ -86,23 +86,23 @@ def changed(cells, row, value):
 @pytest.mark.parametrize(
     ("first", "header", "message"),
     [
-        (changed(EPOCH, 7, EPOCH[6]), "ts,p,q,r", r"row 9 \(2024-03-04T01:30:00\) is repeated"),
-        (changed(EPOCH, 7, EPOCH[6]), "when,p,q,r", r"row 9 \(2024-03-04T01:30:00\) is repeated"),
-        (changed(EPOCH, 7, EPOCH[6]), None, r"row 8 \(2024-03-04T01:30:00\) is repeated"),
+        (changed(EPOCH, 7, EPOCH[6]), "ts,p,q,r", r"row 9 \(2024-03-04T01:30:00\) is a duplicate"),
+        (changed(EPOCH, 7, EPOCH[6]), "when,p,q,r", r"row 9 \(2024-03-04T01:30:00\) is a duplicate"),
+        (changed(EPOCH, 7, EPOCH[6]), None, r"row 8 \(2024-03-04T01:30:00\) is a duplicate"),
         (STAMPS[::-1], "ts,p,q,r", "row 3 .* comes after"),
         (EPOCH[::-1], "when,p,q,r", "row 3 .* comes after"),
         (changed(STAMPS, 7, ""), "ts,p,q,r", "times in the first column 'ts' are missing in row 9"),
-        (changed(EPOCH, 7, ""), "when,p,q,r", "hold nan in row 9"),
-        (changed(STAMPS, 7, "noon"), "ts,p,q,r", "hold 'noon' in row 9, which is no ISO date"),
+        (changed(EPOCH, 7, ""), "when,p,q,r", "contain nan in row 9"),
+        (changed(STAMPS, 7, "noon"), "ts,p,q,r", "contain 'noon' in row 9, which is not an ISO date"),
         (
             [f"{s.item():%d/%m/%Y %H:%M}" for s in STAMPS],
             "ts,p,q,r",
-            "'04/03/2024 00:00' in row 2, which is no ISO date",
+            "'04/03/2024 00:00' in row 2, which is not an ISO date",
         ),
         (
             [f"{s.item():%d.%m.%Y %H:%M}" for s in STAMPS],
             "ts,p,q,r",
-            "'04.03.2024 00:00' in row 2, which is no ISO date",
+            "'04.03.2024 00:00' in row 2, which is not an ISO date",
         ),
         ([f"{s.item():%Y%m%d%H%M}" for s in STAMPS], "ts,p,q,r", "202403040000, a date without separators"),
         (
@@ -110,8 +110,8 @@ def changed(cells, row, value):
             "day,p,q,r",
             "20240304, a date without",
         ),
-        (np.arange(STEPS) * 15, "minute,p,q,r", "'minute' holds 0, 15, 30, ...: neither dates"),
-        (45355 + np.arange(STEPS) / 96, "time,p,q,r", "'time' holds 45355, .*: neither dates"),
+        (np.arange(STEPS) * 15, "minute,p,q,r", "'minute' contains 0, 15, 30, ...: neither dates"),
+        (45355 + np.arange(STEPS) / 96, "time,p,q,r", "'time' contains 45355, .*: neither dates"),
         (np.delete(np.arange(STEPS + 1), 5), "row,p,q,r", r"0, 1, 2, ... \(then 6 in row 7\): neither dates"),
         (
             np.delete(np.arange(STEPS + 1), 5),
@@ -138,7 +138,7 @@ def test_missing_rows_of_a_numeric_clock_are_filled(tmp_path):
 
 def test_a_clock_in_another_column_is_refused(tmp_path):
     path = tmp_path / "a.csv"
-    for stamps, message in ((STAMPS, "column 'time' holds dates"), (EPOCH, "column 'time' is a clock")):
+    for stamps, message in ((STAMPS, "column 'time' contains dates"), (EPOCH, "column 'time' is a clock")):
         rows = [f"{c[0]},{s},{c[1]}" for s, c in zip(stamps, COUNTS, strict=True)]
         path.write_text("a,time,b\n" + "\n".join(rows))
         with pytest.raises(InputError, match=message):
@@ -194,12 +194,12 @@ def test_one_column_keeps_its_empty_lines(tmp_path):
     ("text", "message"),
     [
         ("", "begins with an empty line"),
-        ("time,a\n", "holds no rows"),
+        ("time,a\n", "has no rows"),
         ("a;b\n1;2\n", "separated by semicolons"),
-        ("time,a\n2024-01-01,1\n2024-01-02,?\n", "row 3: column 'a' holds '\\?' instead of a number"),
+        ("time,a\n2024-01-01,1\n2024-01-02,?\n", "row 3: column 'a' contains '\\?' instead of a number"),
         ("time,a\n2024-01-01,1\n2024-01-02\n", "Expected 2 columns, got 1"),
         ("time\n2024-01-01\n2024-01-02\n", "no column of readings"),
-        ("a,a\n1,2\n4,3\n", "sensor_ids repeat 'a'"),
+        ("a,a\n1,2\n4,3\n", "duplicate entry 'a' in sensor_ids"),
     ],
 )
 def test_what_is_no_table_is_refused(tmp_path, text, message):
@@ -218,7 +218,7 @@ def test_what_is_no_table_is_refused(tmp_path, text, message):
         ("2022,2,3,0.5", "row 4: hour is '0.5'"),
         ("2022,,3,0", "row 4: month is 'nan'"),
         ("2022,May,3,0", "month is 'May'|month is '1'"),
-        (None, "has 2 rows and a.csv 3"),
+        (None, "has 2 rows but a.csv 3"),
     ],
 )
 def test_a_time_table_beside_is_checked(tmp_path, row, message):

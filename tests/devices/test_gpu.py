@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from graphprune.config.training import OptimisationConfig
+from graphprune.config.training import OptimizationConfig
 from graphprune.data.base import TensorSamples
 from graphprune.data.images import load_sklearn
 from graphprune.errors import InputError
@@ -36,7 +36,7 @@ def test_digits_are_learned_and_scored(sampler, precision):
     assert isinstance(data.train, TensorSamples)
     with isolated_rng(0, "model"):
         model = get("model", "small_cnn").for_task(data.info, width=8, stages=2)
-    settings = OptimisationConfig(epochs=12, lr=0.1, precision=precision)
+    settings = OptimizationConfig(epochs=12, lr=0.1, precision=precision)
     scores = {"tdds": create("score", "tdds", T=12, window=5), "loss": create("score", "loss")}
     recorder = Recorder(scores, torch.from_numpy(data.train.ids), epochs=12, num_classes=10, device=CUDA)
     steps = create("sampler", sampler, n=len(data.train), epochs=12)
@@ -60,7 +60,7 @@ class Killed(Exception):
 )
 def test_a_killed_run_goes_on_with_the_state_that_was_on_the_device(tmp_path, changes):
     data = load_sklearn("digits")
-    settings = OptimisationConfig(epochs=2, batch_size=128, lr=0.05, **changes)
+    settings = OptimizationConfig(epochs=2, batch_size=128, lr=0.05, **changes)
     weights = []
     for kill_at in (None, 5):
         checkpoint = Checkpoint(tmp_path / f"{kill_at}.pt", every_seconds=0)
@@ -92,7 +92,7 @@ def test_adversarial_training_runs_on_the_device():
     with isolated_rng(0, "model"):
         model = get("model", "small_cnn").for_task(data.info, width=8, stages=2)
     sampler = create("sampler", "random", n=len(data.train), epochs=3)
-    settings = OptimisationConfig(epochs=3, lr=0.1, precision="bf16")
+    settings = OptimizationConfig(epochs=3, lr=0.1, precision="bf16")
     result = train_model(model, data.train, paradigm, sampler, settings, seed=0, device=CUDA)
     assert result.losses[-1] < result.losses[0]
 
@@ -183,7 +183,7 @@ def test_trainings_on_the_device_repeat_themselves():
             model = get("model", "small_cnn").for_task(data.info, width=8, stages=2)
         sampler = create("sampler", "random", n=len(data.train), epochs=2)
         train_model(
-            model, data.train, Supervised(), sampler, OptimisationConfig(epochs=2), seed=0, device=CUDA
+            model, data.train, Supervised(), sampler, OptimizationConfig(epochs=2), seed=0, device=CUDA
         )
         weights.append(torch.cat([p.detach().flatten().cpu() for p in model.parameters()]))
     assert torch.equal(*weights)

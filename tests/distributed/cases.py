@@ -9,7 +9,7 @@ from torch import nn
 
 from graphprune.config.base import Method
 from graphprune.config.load import parse_config
-from graphprune.config.training import OptimisationConfig
+from graphprune.config.training import OptimizationConfig
 from graphprune.data.base import TensorSamples
 from graphprune.jobs.distributed import train_distributed
 from graphprune.registry import create
@@ -67,7 +67,7 @@ def train(name: str, out: Path, *, kill_at: int | None = None, checkpoint: Path 
     scores["tdds"] = create("score", "tdds", T=EPOCHS, window=3)
     paradigm = Adversarial(steps=2) if "adversarial" in name else Supervised()
     recorder = Recorder(scores, torch.from_numpy(samples.ids), epochs=EPOCHS, num_classes=3)
-    settings = OptimisationConfig(**{"epochs": EPOCHS, "batch_size": 16, "lr": 0.05, **changes})
+    settings = OptimizationConfig(**{"epochs": EPOCHS, "batch_size": 16, "lr": 0.05, **changes})
     paradigm.label_smoothing = settings.label_smoothing
     sampler = create("sampler", method, n=n, epochs=EPOCHS, seed=2, **options)
     calls = 0
@@ -115,7 +115,7 @@ def few_rows_and_batch_norm() -> None:
     for method, options in (("random", {}), ("es", {"keep": 0.2, "anneal": 0.0})):
         model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2))
         sampler = create("sampler", method, n=19, epochs=2, **options)
-        settings = OptimisationConfig(epochs=2, batch_size=8, lr=0.05)
+        settings = OptimizationConfig(epochs=2, batch_size=8, lr=0.05)
         result = train_model(model, samples, Supervised(), sampler, settings, seed=0, device=CPU)
         assert np.isfinite(result.losses).all()
 

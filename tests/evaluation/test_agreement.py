@@ -189,7 +189,7 @@ def test_a_lone_giant_does_not_spoil_the_interval():
     [
         (
             {"predicted": [1.0, np.nan, 2.0]},
-            "predicted: 1 of 3 samples hold NaN or infinite values, the first is id 1",
+            "predicted: 1 of 3 samples contain NaN or infinite values, the first is id 1",
         ),
         ({"truth": [1.0, 2.0, np.inf]}, "truth: 1 of 3"),
         ({"truth": [1.0, 2.0]}, "truth covers 2 samples but the first 3"),

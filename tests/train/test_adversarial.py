@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from graphprune.config.load import parse_config
-from graphprune.config.training import OptimisationConfig
+from graphprune.config.training import OptimizationConfig
 from graphprune.data.base import TensorSamples
 from graphprune.errors import InputError
 from graphprune.jobs.pipeline import run
@@ -104,7 +104,7 @@ def test_attacks_are_counted_and_every_pass_is_really_made(options, trained, obs
     recorder = Recorder(scores, torch.arange(6), epochs=2, num_classes=3)
     net = Net()
     paradigm = Adversarial(steps=2, epsilon=0.1, step=0.05, **options)
-    settings = OptimisationConfig(epochs=2, batch_size=3, lr=0.01)
+    settings = OptimizationConfig(epochs=2, batch_size=3, lr=0.01)
     sampler = Random(6, epochs=2)
     result = train_model(net, samples, paradigm, sampler, settings, seed=0, device=CPU, recorder=recorder)
     assert result.cost.trained_samples == 12
@@ -127,7 +127,7 @@ def test_adversarial_training_withstands_what_plain_training_does_not():
     for paradigm in (create("paradigm", "supervised"), attack):
         with isolated_rng(0, "model"):
             model = nn.Linear(41, 2)
-        settings = OptimisationConfig(epochs=5, batch_size=50, lr=0.1, weight_decay=0)
+        settings = OptimizationConfig(epochs=5, batch_size=50, lr=0.1, weight_decay=0)
         train_model(model, samples, paradigm, Random(400, epochs=5), settings, seed=0, device=CPU)
         robust.append(robust_accuracy(model, samples, attack, seed=0, device=CPU))
     assert robust[1] > 0.9

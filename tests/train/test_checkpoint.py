@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from graphprune.config.training import OptimisationConfig
+from graphprune.config.training import OptimizationConfig
 from graphprune.data.base import TensorSamples
 from graphprune.errors import InputError
 from graphprune.registry import create
@@ -51,7 +51,7 @@ def train(checkpoint=None, *, kill_at=None, snapshots=False, **settings):
         samples,
         Supervised(loss=lambda outputs, y: F.cross_entropy(outputs, y, reduction="none")),
         create("sampler", "infobatch", n=N, epochs=EPOCHS, seed=1),
-        OptimisationConfig(**{"epochs": EPOCHS, "batch_size": 8, "lr": 0.05, "ema": 0.9, **settings}),
+        OptimizationConfig(**{"epochs": EPOCHS, "batch_size": 8, "lr": 0.05, "ema": 0.9, **settings}),
         seed=5,
         device=torch.device("cpu"),
         recorder=recorder,

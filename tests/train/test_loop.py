@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.utils.data import Dataset
 
-from graphprune.config.training import OptimisationConfig
+from graphprune.config.training import OptimizationConfig
 from graphprune.data.base import TensorSamples
 from graphprune.data.map_style import MapSamples
 from graphprune.registry import create, entries
@@ -41,8 +41,8 @@ def make_model() -> nn.Module:
         )
 
 
-def settings(**changes) -> OptimisationConfig:
-    return OptimisationConfig(
+def settings(**changes) -> OptimizationConfig:
+    return OptimizationConfig(
         **{"epochs": 4, "batch_size": 16, "lr": 0.05, "augment": ("crop", "flip"), **changes}
     )
 

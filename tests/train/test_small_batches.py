@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from graphprune.config.training import OptimisationConfig
+from graphprune.config.training import OptimizationConfig
 from graphprune.data.base import TensorSamples
 from graphprune.errors import InputError
 from graphprune.registry import create, entries
@@ -31,7 +31,7 @@ def train(n, *, batch, method="random", epochs=1.0, norm=True, **options):
         model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4) if norm else nn.Identity(), nn.Linear(4, 2))
     x, paradigm = torch.randn(n, 3, generator=torch.Generator().manual_seed(0)), Sizes()
     sampler = create("sampler", method, n=n, epochs=epochs, **options)
-    settings = OptimisationConfig(epochs=epochs, batch_size=batch, lr=0.01)
+    settings = OptimizationConfig(epochs=epochs, batch_size=batch, lr=0.01)
     samples = TensorSamples(x, (torch.arange(n) % 2).numpy())
     result = train_model(model, samples, paradigm, sampler, settings, seed=0, device=torch.device("cpu"))
     return paradigm.seen, result

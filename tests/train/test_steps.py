@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from graphprune.config.training import OptimisationConfig
+from graphprune.config.training import OptimizationConfig
 from graphprune.data.base import TensorSamples
 from graphprune.errors import InputError
 from graphprune.registry import create
@@ -35,7 +35,7 @@ def make_model() -> nn.Module:
 
 
 def fit(model, *, recorder=None, checkpoint=None, progress=None, **changes):
-    settings = OptimisationConfig(
+    settings = OptimizationConfig(
         **{"epochs": 4, "batch_size": 16, "lr": 0.05, "schedule": "cosine", **changes}
     )
     sampler = Random(N, epochs=settings.epochs, seed=1)
@@ -84,7 +84,7 @@ def test_muon_takes_hidden_matrices_and_adamw_the_rest():
         nn.Embedding(5, 4), nn.Conv2d(1, 2, 3), nn.Linear(4, 6), nn.LayerNorm(6), nn.Linear(6, 3)
     )
     assert [id(p) for p in hidden_matrices(model)] == [id(model[2].weight)]
-    muon, adamw = make_optimizers(model, OptimisationConfig(optimizer="muon"))
+    muon, adamw = make_optimizers(model, OptimizationConfig(optimizer="muon"))
     assert isinstance(muon, torch.optim.Muon)
     assert isinstance(adamw, torch.optim.AdamW)
     taken = [id(p) for o in (muon, adamw) for g in o.param_groups for p in g["params"]]
@@ -92,7 +92,7 @@ def test_muon_takes_hidden_matrices_and_adamw_the_rest():
     model.embedding_of_sensors = nn.Parameter(torch.zeros(5, 4))
     assert [id(p) for p in hidden_matrices(model)] == [id(model[2].weight)]
     with pytest.raises(InputError, match="muon moves hidden matrices, and Linear has none"):
-        make_optimizers(nn.Linear(4, 3), OptimisationConfig(optimizer="muon"))
+        make_optimizers(nn.Linear(4, 3), OptimizationConfig(optimizer="muon"))
 
 
 def test_muon_learns():
@@ -169,7 +169,7 @@ def test_a_sharded_sampler_is_refused():
             make_samples(),
             Supervised(),
             sampler,
-            OptimisationConfig(epochs=1),
+            OptimizationConfig(epochs=1),
             seed=0,
             device=CPU,
         )

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from graphprune.config.load import parse_config
-from graphprune.config.training import OptimisationConfig
+from graphprune.config.training import OptimizationConfig
 from graphprune.data.base import TensorSamples
 from graphprune.errors import InputError
 from graphprune.jobs.checks import check_names
@@ -64,7 +64,7 @@ def test_every_epoch_is_a_line_with_its_loss_rate_speed_and_kept_share(tmp_path)
         TensorSamples(x, labels),
         Supervised(),
         create("sampler", "rs2", n=40, keep=0.5, epochs=3),
-        OptimisationConfig(epochs=3, batch_size=8, lr=0.1, schedule="constant"),
+        OptimizationConfig(epochs=3, batch_size=8, lr=0.1, schedule="constant"),
         seed=0,
         device=torch.device("cpu"),
         tracker=JsonlTracker(path, "train/a/0"),

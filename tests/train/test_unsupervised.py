@@ -84,11 +84,13 @@ def test_the_selection_does_not_depend_on_the_datas_own_labels_but_training_does
 
 
 def test_warm_starts_from_other_labels_are_refused(config):
-    with pytest.raises(InputError, match="init: seed does not go with paradigm unsupervised"):
+    with pytest.raises(InputError, match="init: seed cannot be combined with paradigm unsupervised"):
         parse_config({**config, "training": {"init": "seed"}})
 
 
 def test_the_seed_run_s_model_is_no_reference_for_other_labels(config):
     arms = [{"name": "jest", "sampler": {"name": "jest", "reference_losses": "run"}}]
-    with pytest.raises(InputError, match="reference_losses: run does not go with paradigm unsupervised"):
+    with pytest.raises(
+        InputError, match="reference_losses: run cannot be combined with paradigm unsupervised"
+    ):
         parse_config({**config, "arms": arms})

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from graphprune.config.training import OptimisationConfig
+from graphprune.config.training import OptimizationConfig
 from graphprune.data.base import TensorSamples
 from graphprune.registry import create
 from graphprune.runtime.rng import isolated_rng
@@ -34,7 +34,7 @@ def train(name, *, epochs=3.0, checkpoint=None, progress=None, **options):
     x = torch.arange(N, dtype=torch.float32)[:, None].repeat(1, 3)
     samples, paradigm = TensorSamples(x, np.arange(N) % 3, ids=np.arange(N) * 5), Counting()
     sampler = create("sampler", name, n=N, epochs=epochs, seed=1, **options)
-    settings = OptimisationConfig(epochs=epochs, batch_size=8, lr=1e-3)
+    settings = OptimizationConfig(epochs=epochs, batch_size=8, lr=1e-3)
     with isolated_rng(0, "model"):
         model = nn.Linear(3, 3)
     result = train_model(

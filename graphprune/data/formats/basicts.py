@@ -1,4 +1,4 @@
-"""Series in a folder as BasicTS lays it out.
+"""Series in a folder of BasicTS.
 
 Versions 0.x write ``desc.json`` and ``data.dat``, 1.x ``meta.json`` and ``train|val|test_data.npy``.
 """
@@ -30,12 +30,14 @@ _PARTS = ("train", "val", "test")
 
 
 def read(path: Path, *, missing: float | None, steps_per_day: int | None) -> SensorSeries:
-    """All parts joined in time order; channels of the calendar are dropped and derived from the clock."""
+    """Read all parts in time order; calendar channels are dropped, because they are derived from the clock."""
     if (path / "desc.json").is_file():
         return _with_dat(path, missing, steps_per_day)
     if (path / "meta.json").is_file():
         return _with_parts(path, missing, steps_per_day)
-    raise InputError(f"{path} is a folder without desc.json or meta.json (BasicTS); pass a file")
+    raise InputError(
+        f"{path} is a folder without desc.json or meta.json, so not a BasicTS folder; pass a file"
+    )
 
 
 def _with_dat(path: Path, missing: float | None, steps_per_day: int | None) -> SensorSeries:
@@ -45,11 +47,15 @@ def _with_dat(path: Path, missing: float | None, steps_per_day: int | None) -> S
     size = data.stat().st_size
     whole = isinstance(shape, list) and len(shape) == 3 and all(type(n) is int and n > 0 for n in shape)
     if not isinstance(shape, list) or not whole or size != 4 * math.prod(shape):
-        raise InputError(f"{data} has {size} bytes, which is not float32 {shape}; check desc.json's shape")
+        raise InputError(
+            f"{data} has {size} bytes, which does not match float32 of shape {shape}; check desc.json"
+        )
     values: Array = np.memmap(data, dtype=np.float32, mode="c", shape=tuple(shape))
     described = facts.get("feature_description")
     if described is not None and (not isinstance(described, list) or len(described) != shape[2]):
-        raise InputError(f"{path / 'desc.json'} describes {described} for {shape[2]} channels; describe each")
+        raise InputError(
+            f"{path / 'desc.json'} describes {described} for {shape[2]} channels; describe every channel"
+        )
     channels = names([str(name) for name in described or ()] or None, "channel", shape[2], path)
     first = {name.lower(): float(values[0, 0, i]) for i, name in enumerate(channels)}
     readings, kept = without_calendar(values, channels)
@@ -61,7 +67,9 @@ def _with_parts(path: Path, missing: float | None, steps_per_day: int | None) ->
     parts = [read_npy(path / f"{part}_data.npy", mmap=True) for part in _PARTS]
     if len({part.shape[1:] for part in parts}) > 1 or parts[0].ndim not in (2, 3):
         shapes = ", ".join(str(list(part.shape)) for part in parts)
-        raise InputError(f"{path}: the parts are {shapes}; they must be [time, sensor] of the same sensors")
+        raise InputError(
+            f"{path}: the parts have shapes {shapes}; they must be [time, sensor] of the same sensors"
+        )
     joined = room((sum(map(len, parts)), *parts[0].shape[1:]), near=path / "meta.json")
     start = 0
     with np.errstate(over="ignore"):
@@ -76,7 +84,7 @@ def _with_parts(path: Path, missing: float | None, steps_per_day: int | None) ->
 
 
 def _first_stamps(path: Path, facts: dict[str, Any]) -> dict[str, float]:
-    """Calendar of the first time step by name, empty where the folder has none."""
+    """Calendar values of the first time step by name; empty if the folder has none."""
     file = path / "train_timestamps.npy"
     if not file.is_file():
         return {}
@@ -85,7 +93,7 @@ def _first_stamps(path: Path, facts: dict[str, Any]) -> dict[str, float]:
     if stamps.ndim != 2 or not len(stamps) or stamps.shape[1] != count or stamps.dtype.kind not in "fiu":
         found = f"{stamps.dtype} {list(stamps.shape)}"
         raise InputError(
-            f"{file} is {found} but meta.json describes {count} columns (timestamps_description)"
+            f"{file} is {found} but meta.json describes {count} columns (timestamps_description); correct one of them"
         )
     return {str(name).lower(): float(value) for name, value in zip(described or (), stamps[0], strict=True)}
 
@@ -101,7 +109,7 @@ def _series(
 ) -> SensorSeries:
     minutes = facts.get("frequency (minutes)")
     if minutes is None and steps_per_day is None:
-        raise InputError(f"{path}: the description tells no 'frequency (minutes)'; set steps_per_day")
+        raise InputError(f"{path}: the description has no 'frequency (minutes)'; set steps_per_day")
     if minutes is not None and not (isinstance(minutes, int | float) and 0 < minutes <= 1440):
         raise InputError(
             f"{path}: 'frequency (minutes)' is {minutes!r}; give a number above 0 and at most 1440"
@@ -127,5 +135,7 @@ def _series(
 def _facts(path: Path) -> dict[str, Any]:
     facts = read_json(path)
     if not isinstance(facts, dict):
-        raise InputError(f"{path} holds no keys and values but {json.dumps(facts)[:40]}; fetch it anew")
+        raise InputError(
+            f"{path} contains {json.dumps(facts)[:40]} instead of keys and values; download it again"
+        )
     return facts

@@ -1,4 +1,4 @@
-"""Links of sensors in the order of a series: joined by name where both have names, else by position."""
+"""Match links to the sensors of a series: by name if both have names, otherwise by position."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ Ints = npt.NDArray[np.int64]
 
 
 def is_unnamed(sensor_ids: Sequence[str]) -> bool:
-    """Whether the sensors of a series are only numbered, because its file has no names."""
+    """Whether the sensor names are only numbers, because the file of the series has no names.
+
+    >>> is_unnamed(["sensor_0", "sensor_1"]), is_unnamed(["north", "south"])
+    (True, False)
+    """
     return all(name in (f"sensor_{i}", str(i)) for i, name in enumerate(sensor_ids))
 
 
@@ -27,21 +31,21 @@ def matrix_by_name(
     sensor_ids: Sequence[str],
     path: Path,
 ) -> tuple[Array, Faults]:
-    """A matrix in the order of ``sensor_ids``, each axis by its own names.
+    """Reorder a matrix to ``sensor_ids``, each axis by its own names.
 
     Args:
-        matrix: ``[R, K]``; if one axis has names, both have those.
+        matrix: ``[R, K]``; if only one axis has names, they apply to both.
         rows: R names, or None.
         columns: K names, or None.
         sensor_ids: N names.
-        path: The file, for messages.
+        path: File, for messages.
 
     Returns:
-        ``[N, N]`` and what to report: stations that the series lacks are left out. A matrix without names is
-        positional, also where the series has none or the names are 0..N-1, which pandas writes in place of names.
+        ``[N, N]`` and known issues: stations that are not in the series are skipped. A matrix is matched by position if
+        it or the series has no names, or if its names are 0..N-1, which pandas writes instead of names.
 
     Raises:
-        InputError: another size, repeated names, or a sensor of the series that is not among them.
+        InputError: the size does not match, names are duplicates, or a sensor of the series is missing.
     """
     n = len(sensor_ids)
     rows, columns = rows or columns, columns or rows
@@ -49,23 +53,29 @@ def matrix_by_name(
         if matrix.shape != (n, n):
             shape = list(matrix.shape)
             raise InputError(
-                f"{path} is {shape} but the series has {n} sensors; give [{n}, {n}], or names beside it"
+                f"{path} is {shape} but the series has {n} sensors; give [{n}, {n}], or add names"
             )
         return matrix, ()
     if matrix.shape != (len(rows), len(columns)):
         named = f"{len(rows)} row names and {len(columns)} column names"
-        raise InputError(f"{path} has {named} for a matrix {list(matrix.shape)}; give one name each")
+        raise InputError(
+            f"{path} has {named} for a matrix {list(matrix.shape)}; give one name per row and column"
+        )
     rows, columns = (_unique(axis, path) for axis in (rows, columns))
     order = [plain(name) for name in sensor_ids]
     positional = _positional(columns, order, sensor_ids, path)
     if positional:
         order = columns
         if set(rows) != set(columns):
-            raise InputError(f"{path}: rows and columns have different names; give every sensor both")
+            raise InputError(
+                f"{path}: rows and columns have different names; give every sensor a row and a column"
+            )
     picked = matrix[np.ix_(_places(rows, order, "row", path), _places(columns, order, "column", path))]
     strangers = len({*rows, *columns} - set(order))
     left_out = (
-        (f"{path.name}: left out {count(strangers, 'station')} that the series lacks",) if strangers else ()
+        (f"{path.name}: skipped {count(strangers, 'station')} that the series does not have",)
+        if strangers
+        else ()
     )
     return picked, (*positional, *left_out)
 
@@ -73,14 +83,14 @@ def matrix_by_name(
 def ends_by_name(
     source: Sequence[str], target: Sequence[str], sensor_ids: Sequence[str], path: Path
 ) -> tuple[Ints, Ints, npt.NDArray[np.bool_], Faults]:
-    """Places of both ends of L links in a series, by name or position.
+    """Sensor indices of both ends of L links, by name or position.
 
     Returns:
-        Places ``[M]`` and ``[M]`` of the links that remain, which of the links these are ``[L]``, and what to report:
-        links of stations that the series lacks are left out.
+        Indices ``[M]`` and ``[M]`` of the remaining links, a mask of them ``[L]``, and known issues: links of stations
+        that are not in the series are skipped.
 
     Raises:
-        InputError: no link remains, or the ends may be names as well as positions.
+        InputError: no link remains, or the ends could be names as well as positions.
     """
     n = len(sensor_ids)
     place = {plain(name): i for i, name in enumerate(sensor_ids)}
@@ -95,23 +105,23 @@ def ends_by_name(
             faults = (
                 ()
                 if is_unnamed(sensor_ids)
-                else (f"{path.name}: links were joined by position, not by name",)
+                else (f"{path.name}: links were matched by position, not by name",)
             )
         elif numbered:
             raise InputError(
-                f"{path}: '{min(known)}' is the name of a sensor, '{min(strangers)}' is not, and all may be positions; "
-                "write the names"
+                f"{path}: '{min(known)}' is a sensor name, '{min(strangers)}' is not, and both could be positions; "
+                "write sensor names"
             )
     kept = np.array([a in place and b in place for a, b in zip(source, target, strict=True)], dtype=bool)
     if not kept.any():
         shown = f"sensor '{min(strangers)}'" if strangers else "sensors"
         raise InputError(
-            f"{path} links {shown}, which the series does not have, and no two of its sensors; write its names (such "
-            f"as '{sensor_ids[0]}') or positions 0..{n - 1}"
+            f"{path} links {shown}, which the series does not have, and no two of its own sensors; write sensor names "
+            f"(such as '{sensor_ids[0]}') or positions 0..{n - 1}"
         )
     if not kept.all():
         links, stations = count(int((~kept).sum()), "link"), count(len(used - place.keys()), "station")
-        faults = (f"{path.name}: left out {links} of {stations} that the series lacks",)
+        faults = (f"{path.name}: skipped {links} of {stations} that the series does not have",)
     ends = [
         np.array([place[name] for name, keep in zip(end, kept, strict=True) if keep])
         for end in (source, target)
@@ -123,18 +133,18 @@ def _unique(labels: Sequence[str], path: Path) -> list[str]:
     found = [plain(name) for name in labels]
     if len(set(found)) < len(found):
         again = next(name for i, name in enumerate(found) if name in found[:i])
-        raise InputError(f"{path} has the name '{again}' twice on one side; give every sensor its own")
+        raise InputError(f"{path}: duplicate entry '{again}' in the names of one axis; give unique names")
     return found
 
 
 def _positional(found: Sequence[str], order: Sequence[str], sensor_ids: Sequence[str], path: Path) -> Faults:
-    """A report if names are to be left aside because none of them is a name of the series, else nothing."""
+    """A known issue if names are ignored because none of them is a name of the series, otherwise nothing."""
     if set(found) & set(order) or len(found) != len(order):
         return ()
     if list(found) == [str(i) for i in range(len(found))]:
-        return (f"{path.name}: links were joined by position, not by name",)
+        return (f"{path.name}: links were matched by position, not by name",)
     if is_unnamed(sensor_ids):
-        return (f"{path.name}: links were joined by position, since the series has no sensor names",)
+        return (f"{path.name}: links were matched by position, because the series has no sensor names",)
     return ()
 
 
@@ -143,7 +153,7 @@ def _places(found: Sequence[str], order: Sequence[str], axis: str, path: Path) -
     absent = [name for name in order if name not in place]
     if absent:
         raise InputError(
-            f"{path} has no {axis} for {len(absent)} of {len(order)} sensors, first '{absent[0]}'; name its rows and "
-            "columns as the series does, or leave out all names"
+            f"{path} has no {axis} for {len(absent)} of {len(order)} sensors, the first is '{absent[0]}'; use the "
+            "sensor names of the series for rows and columns, or remove all names"
         )
     return np.array([place[name] for name in order])

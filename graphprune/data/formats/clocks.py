@@ -1,4 +1,4 @@
-"""Clocks of sensor files: dates, texts, seconds since 1970, running indices, and missing time stamps."""
+"""Clocks of sensor files: dates, strings, seconds since 1970, running indices, and missing time stamps."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from graphprune.errors import InputError
 
 Kind = Literal["dates", "epoch", "index", "steps", "readings"]
 
-# More than this share of missing time stamps is rather a wrong file.
+# A larger fraction of missing time stamps probably means a wrong file.
 _MOST_MISSING = 0.5
-# Smaller numbers are no time since 1970 (this is March 1973 in seconds).
+# Smaller numbers are not times since 1970 (this is March 1973 in seconds).
 EPOCH = 1e8
-# Shares of equal gaps from which on a column is a clock or an index, though a faulty one, and no readings.
+# From this fraction of equal gaps on, a column is an irregular clock or index instead of readings.
 _STEADY_EPOCH = 0.5
 _STEADY = 0.9
 _UNITS = (("s", 1e11), ("ms", 1e14), ("us", 1e17), ("ns", 9.2e18))
@@ -29,11 +29,14 @@ _WRITE = "write them as 2024-01-31 23:55"
 
 
 def column_kind(column: Array) -> Kind:
-    """What a first column ``[T]`` holds.
+    """Classify the content of a first column ``[T]``.
 
-    ``dates``: dates or texts; ``epoch``: whole numbers of the size of times since 1970, most of them one step apart;
-    ``index``: whole numbers that ascend by 1; ``steps``: other numbers that nearly all ascend by one step, such as an
-    index with a gap; else ``readings``.
+    ``dates``: dates or strings; ``epoch``: integral values as large as times since 1970, most of them one step apart;
+    ``index``: integral values that ascend by 1; ``steps``: other numbers that almost all ascend by one step, such as an
+    index with a gap; otherwise ``readings``.
+
+    >>> column_kind(np.arange(5)), column_kind(np.array([0.1, 0.7, 0.3]))
+    ('index', 'readings')
     """
     if column.dtype.kind not in "iuf":
         return "dates" if column.dtype.kind in "MSU" else "readings"
@@ -55,35 +58,38 @@ def column_kind(column: Array) -> Kind:
 
 
 def times(array: Array, path: Path, *, what: str = "time stamps", first_row: int = 0) -> Times:
-    """``[T]`` ``datetime64[s]`` from dates, ISO texts, or whole numbers since 1970 (s, ms, us, ns by their size).
+    """Convert dates, ISO strings or integral times since 1970 to ``datetime64[s]`` ``[T]``.
 
-    Texts with a time zone are converted to UTC. Dates in other orders, such as 31/01/2024, are refused: whether day or
-    month comes first often cannot be seen.
+    The unit of numbers (s, ms, us or ns) follows from their size. Strings with a time zone are converted to UTC. Dates
+    in other orders, such as 31/01/2024, are refused, because the order of day and month is often ambiguous.
 
     Args:
-        array: The stamps.
-        path: The file, for messages.
-        what: What to call them in messages.
-        first_row: Row of the first stamp, for messages.
+        array: The time stamps.
+        path: File, for messages.
+        what: Name of the time stamps in messages.
+        first_row: Row of the first time stamp, for messages.
 
     Raises:
-        InputError: not ``[T]``, no dates, or one that is missing; the message names its row.
+        InputError: the shape is not ``[T]``, or a time stamp is missing or not a date; the message names its row.
+
+    >>> times(np.array(["2024-01-31 23:55"]), Path("t.csv"))
+    array(['2024-01-31T23:55:00'], dtype='datetime64[s]')
     """
     if array.ndim != 1:
-        raise InputError(f"{path}: {what} are {list(array.shape)}; give one per time step, [time]")
+        raise InputError(f"{path}: {what} have shape {list(array.shape)}; give one per time step, [time]")
     if array.dtype.kind in "iuf":
         array = _from_numbers(array, path, what, first_row)
     elif array.dtype.kind in "US":
         array = _from_texts(array, path, what, first_row)
     elif array.dtype.kind != "M":
-        raise InputError(f"{path}: {what} hold {array.dtype}; {_WRITE}")
+        raise InputError(f"{path}: {what} are {array.dtype}; {_WRITE}")
     if np.isnat(array).any():
         row = first_row + int(np.argmax(np.isnat(array)))
         raise InputError(f"{path}: {what} are missing in row {row}; write the time of every row")
     seconds = array.astype("datetime64[s]")
     if len(array) > 1 and (np.diff(array) > np.timedelta64(0)).all() and not np.diff(seconds).all():
         raise InputError(
-            f"{path}: {what} lie less than a second apart; average the readings to whole seconds"
+            f"{path}: {what} are less than a second apart; average the readings to whole seconds"
         )
     return seconds
 
@@ -91,18 +97,18 @@ def times(array: Array, path: Path, *, what: str = "time stamps", first_row: int
 def stamps_or_clock(
     array: Array | None, path: Path, steps: int, steps_per_day: int | None, *, where: Path | None = None
 ) -> Times:
-    """The clock of ``steps`` readings from an array of time stamps, or from ``steps_per_day`` if it is a running index.
+    """The clock of ``steps`` readings from time stamps, or from ``steps_per_day`` if these are a running index.
 
     Args:
-        array: The stamps, or None.
-        path: The file of the readings.
-        steps: How many there are.
-        steps_per_day: Of files without a clock.
-        where: The file of the stamps (default: ``path``).
+        array: The time stamps, or None.
+        path: File of the readings.
+        steps: Number of readings.
+        steps_per_day: Readings per day, for files without a clock.
+        where: File of the time stamps (default: ``path``).
     """
     where = where or path
     if array is not None and array.ndim == 1 and len(array) != steps:
-        raise InputError(f"{where}: {len(array)} timestamps for {steps} in values; give one each")
+        raise InputError(f"{where}: {len(array)} timestamps for {steps} in values; give one per time step")
     if array is None or (array.ndim == 1 and column_kind(array) == "index"):
         return clock_or_refuse(path, steps, steps_per_day)
     return times(array, where)
@@ -111,20 +117,20 @@ def stamps_or_clock(
 def fill_clock(
     values: Array, stamps: Times, path: Path, *, first_row: int = 0
 ) -> tuple[Array, Times, tuple[str, ...]]:
-    """Inserts rows of NaN for missing time stamps and reports how many; complete series stay views.
+    """Insert rows of NaN for missing time stamps, and report their number; complete series are returned as views.
 
     Raises:
-        InputError: the stamps do not ascend, lie between the steps of a clock, or most of them are missing.
+        InputError: the time stamps do not ascend, lie between the steps of the clock, or most of them are missing.
     """
     if len(stamps) < 2 or len(stamps) != len(values):
         return values, stamps, ()
     gaps = np.diff(stamps).astype(np.int64)
     if (gaps <= 0).any():
         row = 1 + int(np.argmax(gaps <= 0))
-        again = "is repeated" if gaps[row - 1] == 0 else f"comes after {stamps[row - 1]}"
+        again = "is a duplicate" if gaps[row - 1] == 0 else f"comes after {stamps[row - 1]}"
         raise InputError(
-            f"{path}: time stamps do not ascend: row {first_row + row} ({stamps[row]}) {again}; sort the rows, drop "
-            "repeated ones, and write UTC where clocks are set back"
+            f"{path}: time stamps do not ascend: row {first_row + row} ({stamps[row]}) {again}; sort the rows, remove "
+            "duplicates, and use UTC if clocks are set back"
         )
     step = int(np.median(gaps))
     if (gaps == step).all():
@@ -133,8 +139,8 @@ def fill_clock(
     if (gaps % step).any() or total * (1 - _MOST_MISSING) > len(stamps):
         row = 1 + int(np.argmax(gaps % step > 0 if (gaps % step).any() else gaps))
         raise InputError(
-            f"{path}: the clock jumps at {stamps[row]} (row {first_row + row}); write rows at equal distances, NaN "
-            "where missing"
+            f"{path}: the clock jumps at {stamps[row]} (row {first_row + row}); write rows at equal time "
+            "steps, with NaN for missing readings"
         )
     rows = np.concatenate([[0], np.cumsum(gaps // step)])
     filled = room((total, *values.shape[1:]), near=path)
@@ -148,11 +154,11 @@ def fill_clock(
 
 
 def from_parts(parts: dict[str, Array], path: Path, *, first_row: int = 0) -> Times:
-    """``[T]`` from columns ``year, month, day`` and optionally ``hour, minute, second``, as ST-EVCDP's ``time.csv``."""
+    """Times ``[T]`` from the columns ``year, month, day`` and optionally ``hour, minute, second`` (ST-EVCDP)."""
     ranges = {"year": (1, 9999), "month": (1, 12), "day": (1, 31)}
     ranges |= {"hour": (0, 23), "minute": (0, 59), "second": (0, 59)}
     if not {"year", "month", "day"} <= parts.keys():
-        raise InputError(f"{path} has no columns {', '.join(ranges)}; name them so")
+        raise InputError(f"{path} has no columns {', '.join(ranges)}; rename its columns")
     whole: dict[str, npt.NDArray[np.int64]] = {}
     for name, (least, most) in ranges.items():
         column = parts.get(name)
@@ -167,7 +173,7 @@ def from_parts(parts: dict[str, Array], path: Path, *, first_row: int = 0) -> Ti
         if bad.any():
             row = int(np.argmax(bad))
             raise InputError(
-                f"{path} row {first_row + row}: {name} is '{plain(column[row])[:40]}'; write whole numbers from "
+                f"{path} row {first_row + row}: {name} is '{plain(column[row])[:40]}'; write integers from "
                 f"{least} to {most}"
             )
         whole[name] = column.astype(np.int64)
@@ -186,7 +192,7 @@ def from_parts(parts: dict[str, Array], path: Path, *, first_row: int = 0) -> Ti
 
 
 def is_date(text: str) -> bool:
-    """Whether a text is an ISO date, with or without a time.
+    """Whether a string is an ISO date, with or without a time.
 
     >>> is_date("2024-01-31 23:55"), is_date("31/01/2024")
     (True, False)
@@ -198,18 +204,18 @@ def _from_numbers(array: Array, path: Path, what: str, first_row: int) -> Array:
     values = array.astype(np.float64)
     bad = ~(np.isfinite(values) & (values >= EPOCH) & (values < _UNITS[-1][1]))
     if _dates_in_digits(array):
-        raise InputError(f"{path}: {what} hold {array[0]:.0f}, a date without separators; {_WRITE}")
+        raise InputError(f"{path}: {what} contain {array[0]:.0f}, a date without separators; {_WRITE}")
     if bad.any():
         row = int(np.argmax(bad))
         raise InputError(
-            f"{path}: {what} hold {values[row]:g} in row {first_row + row}, which is no time since 1970; {_WRITE}"
+            f"{path}: {what} contain {values[row]:g} in row {first_row + row}, which is not a time since 1970; {_WRITE}"
         )
     if array.dtype.kind == "f" and array.dtype.itemsize < 8:
         raise InputError(
-            f"{path}: {what} are {array.dtype}, too coarse for times since 1970; save them as int64"
+            f"{path}: {what} are {array.dtype}, too imprecise for times since 1970; save them as int64"
         )
     unit = next(unit for unit, limit in _UNITS if values.max(initial=0) < limit)
-    # Floating seconds carry fractions, which ascend below the unit that their size tells.
+    # Floating-point seconds may have fractions, which would be lost in whole seconds.
     if unit == "s" and (values % 1).any():
         return np.round(values * 1e3).astype(np.int64).astype("datetime64[ms]")
     whole: Array = array.astype(np.int64).astype(f"datetime64[{unit}]")
@@ -223,15 +229,17 @@ def _from_texts(array: Array, path: Path, what: str, first_row: int) -> Array:
     parsed = _parsed(texts)
     if parsed is None:
         bad = next((i for i, text in enumerate(texts) if _parsed([text]) is None), None)
-        fault = "mix times with and without a zone" if bad is None else f"hold '{plain(texts[bad])[:40]}'"
-        row = "" if bad is None else f" in row {first_row + bad}, which is no ISO date"
+        fault = (
+            "mix times with and without a time zone" if bad is None else f"contain '{plain(texts[bad])[:40]}'"
+        )
+        row = "" if bad is None else f" in row {first_row + bad}, which is not an ISO date"
         raise InputError(f"{path}: {what} {fault}{row}; {_WRITE}")
     stamps: Array = pa.array(parsed).to_numpy(zero_copy_only=False)
     return stamps
 
 
 def _parsed(texts: Sequence[str]) -> Any:
-    """A pyarrow array of time stamps, or None; with a zone all are converted to UTC."""
+    """A pyarrow array of time stamps, or None; times with a zone are converted to UTC."""
     import pyarrow as pa
 
     for unit in ("ns", "s"):
@@ -244,7 +252,7 @@ def _parsed(texts: Sequence[str]) -> Any:
 
 
 def _dates_in_digits(array: Array) -> bool:
-    """Whether all numbers read as YYYYMMDD, or with hours, minutes and seconds behind, between 1900 and 2100."""
+    """Whether all numbers have the form YYYYMMDD, optionally with hours, minutes and seconds, from 1900 to 2100."""
     values = array.astype(np.float64)
     if not len(values) or not np.isfinite(values).all() or (values % 1).any() or values.min() < 19_000_101:
         return False

@@ -1,4 +1,4 @@
-"""What the readers of sensor files share: numbers, names, and clocks of files that tell no date."""
+"""Shared parts of the readers of sensor files: numbers, names, and clocks of files without dates."""
 
 from __future__ import annotations
 
@@ -15,28 +15,33 @@ Array = npt.NDArray[Any]
 Times = npt.NDArray[np.datetime64]
 
 DAY_SECONDS = 86_400
-# A Monday at midnight: series that tell no date still have their day and week.
+# A Monday at midnight, so series without dates still have days and weeks.
 _UNKNOWN_START = np.datetime64("2001-01-01T00:00:00", "s")
-# Channels that other libraries store and graphprune derives from the clock.
+# Channels that other libraries store; graphprune derives them from the clock.
 CALENDAR = ("time of day", "day of week", "day of month", "day of year", "time in day", "day in week")
 
 
 def clock(steps: int, steps_per_day: int, *, time_of_day: float = 0.0, weekday: int = 0) -> Times:
-    """``[steps]`` equidistant ``datetime64[s]`` for files that tell no date; by default from a Monday on."""
+    """Equidistant times ``[steps]`` ``datetime64[s]`` for files without dates, by default from a Monday on.
+
+    >>> clock(2, 24)
+    array(['2001-01-01T00:00:00', '2001-01-01T01:00:00'],
+          dtype='datetime64[s]')
+    """
     start = weekday * DAY_SECONDS + round(time_of_day * DAY_SECONDS)
     offsets = np.round(np.arange(steps) * (DAY_SECONDS / steps_per_day)).astype(np.int64)
     return _UNKNOWN_START + (start + offsets).astype("timedelta64[s]")
 
 
 def clock_or_refuse(path: Path, steps: int, steps_per_day: int | None) -> Times:
-    """The clock of a file without time stamps, or an `InputError` that asks for the steps per day."""
+    """The clock of a file without time stamps; raises an `InputError` if ``steps_per_day`` is not given."""
     if steps_per_day is None:
         raise InputError(f"{path} has no time stamps; add them or set steps_per_day (288 for 5 minutes)")
     return clock(steps, whole_steps(steps_per_day, path))
 
 
 def whole_steps(steps_per_day: float, path: Path) -> int:
-    """``steps_per_day`` as it is if steps are whole seconds, else an `InputError`."""
+    """Return ``steps_per_day``; raise an `InputError` if a step is not a whole number of seconds."""
     if not 1 <= steps_per_day <= DAY_SECONDS or DAY_SECONDS % steps_per_day:
         raise InputError(
             f"{path}: steps_per_day is {steps_per_day:g}; a step must be a whole number of seconds "
@@ -46,41 +51,43 @@ def whole_steps(steps_per_day: float, path: Path) -> int:
 
 
 def numbers(array: Array, what: str, path: Path) -> npt.NDArray[np.float32]:
-    """``array`` as float32, or an `InputError`; values beyond float32 become infinite, which is refused later."""
+    """Convert an array of numbers to float32; values beyond float32 become infinite, which is refused later."""
     if array.dtype.kind not in "fiub":
-        raise InputError(f"{path}: '{what}' holds {array.dtype} instead of numbers; save it as float32")
+        raise InputError(f"{path}: '{what}' is {array.dtype} instead of numbers; save it as float32")
     with np.errstate(over="ignore"):
         return array.astype(np.float32, copy=False)
 
 
 def link_matrix(array: Array, what: str, path: Path) -> npt.NDArray[np.float32]:
-    """`numbers` of links, where infinity may mean something: finite values beyond float32 are refused."""
+    """Convert links to float32; finite values beyond float32 are refused, because infinity has a meaning."""
     matrix = numbers(array, what, path)
     if (np.isinf(matrix) & np.isfinite(array)).any():
-        raise InputError(f"{path}: '{what}' holds values beyond float32; rescale them")
+        raise InputError(f"{path}: '{what}' contains values beyond float32; rescale them")
     return matrix
 
 
 def names(values: Array | Sequence[Any] | None, prefix: str, count: int, path: Path) -> tuple[str, ...]:
-    """Names as texts, whole numbers without decimals, or ``prefix_0`` and so on.
+    """Convert names to strings, integral numbers without decimals; the default is ``prefix_0`` and so on.
 
     Raises:
-        InputError: not a list of texts or numbers, or bytes that are not UTF-8.
+        InputError: it is not a list of strings or numbers, or bytes are not UTF-8.
     """
     if values is None:
         return tuple(f"{prefix}_{i}" for i in range(count))
     array = np.asarray(values)
     if array.ndim != 1 or array.dtype.kind not in "USiuf":
         found = f"{array.dtype} {list(array.shape)}"
-        raise InputError(f"{path}: the {prefix} names are {found}; give a list of texts or numbers")
+        raise InputError(f"{path}: the {prefix} names are {found}; give a list of strings or numbers")
     try:
         return tuple(plain(v.decode() if isinstance(v, bytes) else v) for v in array.tolist())
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: the {prefix} names are not UTF-8 ({error}); save them as texts") from error
+        raise InputError(
+            f"{path}: the {prefix} names are not UTF-8 ({error}); save them as strings"
+        ) from error
 
 
 def plain(name: object) -> str:
-    """A name on one line, without spaces around it or ``.0`` behind a whole number, as files write the same name.
+    """Normalize a name: on one line, without surrounding spaces, and without ``.0`` after an integral number.
 
     >>> plain(773869.0), plain(" 773869.0 "), plain("007")
     ('773869', '773869', '007')
@@ -91,7 +98,7 @@ def plain(name: object) -> str:
 
 
 def count(n: int, what: str) -> str:
-    """How many things, for reports.
+    """A number of things in words.
 
     >>> count(1, "link"), count(2000, "station")
     ('1 link', '2,000 stations')
@@ -105,7 +112,7 @@ def with_channels(values: Array) -> Array:
 
 
 def without_calendar(values: Array, channels: tuple[str, ...]) -> tuple[Array, tuple[str, ...]]:
-    """Drops trailing channels that only tell the time; a view."""
+    """Drop trailing channels that contain only the time; returns a view."""
     count = len(channels)
     while count > 1 and channels[count - 1].lower() in CALENDAR:
         count -= 1

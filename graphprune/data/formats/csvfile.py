@@ -1,4 +1,4 @@
-"""Columns of a ``.csv`` file, and whether its first row holds names or data."""
+"""Read the columns of a ``.csv`` file, and decide whether its first row contains names or data."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SHOWN = 4
 
 
 def first_row(path: Path) -> list[str]:
-    """Cells of the first row, each on one line and without spaces around it."""
+    """Cells of the first row, without line breaks and surrounding spaces."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as handle:
             cells = [" ".join(cell.split()) for cell in next(csv.reader(handle), [])]
@@ -35,12 +35,12 @@ def first_row(path: Path) -> list[str]:
 
 
 def read_rows(path: Path, count: int, *, skip: int, texts: Sequence[int] = ()) -> list[Array]:
-    """``count`` columns ``[rows]`` below the first ``skip`` rows: numbers, dates or texts, each of one kind.
+    """Read ``count`` columns ``[rows]`` below the first ``skip`` rows, each of numbers, dates or strings.
 
-    Columns ``texts`` are kept as they are written. Empty cells are NaN, NaT or empty texts.
+    Columns in ``texts`` are read as strings. Empty cells become NaN, NaT or empty strings.
 
     Raises:
-        InputError: rows of other lengths, or no table at all.
+        InputError: rows have different lengths, there are no rows, or the file is not a table.
     """
     import pyarrow as pa
     from pyarrow import csv as pacsv
@@ -60,35 +60,35 @@ def read_rows(path: Path, count: int, *, skip: int, texts: Sequence[int] = ()) -
     except (OSError, pa.ArrowException, ValueError) as error:
         if "Empty CSV" not in str(error):
             raise _unreadable(path, error) from error
-    raise InputError(f"{path} holds no rows; write one per time step")
+    raise InputError(f"{path} has no rows; write one per time step")
 
 
 def numeric(column: Array, name: str, path: Path, *, first_row: int) -> npt.NDArray[np.float32]:
-    """A column as float32, or an `InputError` that names the row of the first cell that is no number."""
+    """Convert a column to float32; an `InputError` names the row of the first cell that is not a number."""
     if column.dtype.kind == "U":
         row = next((i for i, cell in enumerate(column.tolist()) if cell and as_number(cell) is None), 0)
         held = plain(column[row])[:40]
         raise InputError(
-            f"{path} row {first_row + row}: column '{name}' holds '{held}' instead of a number; leave missing readings "
-            "empty"
+            f"{path} row {first_row + row}: column '{name}' contains '{held}' instead of a number; leave cells of "
+            "missing readings empty"
         )
     if column.dtype.kind == "M":
         raise InputError(
-            f"{path}: column '{name}' holds dates instead of numbers; the clock is the first column"
+            f"{path}: column '{name}' contains dates instead of numbers; write the clock as the first column"
         )
     return numbers(column, name, path)
 
 
 def names_in_first_row(first: Sequence[str], columns: Sequence[Array]) -> tuple[bool, tuple[str, ...]]:
-    """Whether the first row holds names, and what to report where it could be otherwise.
+    """Whether the first row contains names, and a known issue to report if this is a guess.
 
     Args:
-        first: Its cells.
-        columns: The columns below it.
+        first: Cells of the first row.
+        columns: Columns below the first row.
 
-    Texts that are no dates are names. A row of numbers is data if it has decimals, repeated or empty cells, begins the
-    clock or index of the first column, or if most of its cells lie among the readings below them; whole numbers that
-    ascend, or that no reading comes near, are names.
+    Strings that are not dates are names. A row of numbers is data if it has decimals, duplicates or empty cells, begins
+    the clock or index of the first column, or if most of its cells are within the range of the readings below them.
+    Integral numbers that ascend, or that are far from all readings, are names.
     """
     values = [as_number(cell) for cell in first]
     if values[0] is None:
@@ -115,7 +115,7 @@ def names_in_first_row(first: Sequence[str], columns: Sequence[Array]) -> tuple[
 
 
 def _place(value: float, column: Array) -> int:
-    """2: among the readings of a column, or before them where they only ascend; 1: near them; 0: far from them."""
+    """2: within the range of a column, or before it if it only ascends; 1: near the range; 0: far from it."""
     if column.dtype.kind not in "iuf" or not np.isfinite(column).any():
         return 0
     readings = column[np.isfinite(column)].astype(np.float64)
@@ -127,7 +127,11 @@ def _place(value: float, column: Array) -> int:
 
 
 def as_number(cell: str) -> float | None:
-    """The number that a cell holds, NaN where it is empty, or None."""
+    """The number in a cell, NaN if the cell is empty, or None if it is not a number.
+
+    >>> as_number("1.5"), as_number("north")
+    (1.5, None)
+    """
     try:
         return float(cell) if cell else float("nan")
     except ValueError:

@@ -1,4 +1,4 @@
-"""Series in ``.h5`` files as pandas writes them: METR-LA, PEMS-BAY, LargeST by year, AQI; and matrices of links."""
+"""Series and link matrices in ``.h5`` files of pandas: METR-LA, PEMS-BAY, LargeST by year, AQI."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from graphprune.errors import InputError
 T = TypeVar("T")
 Names = list[str] | None
 _FRAME = {"axis0", "axis1", "block0_items", "block0_values"}
-_PICKLED = "the file's sensor names are pickled and were not read"
+_PICKLED = "the sensor names in the file are pickled and were not read"
 
 
 def read(path: Path, *, missing: float | None, steps_per_day: int | None) -> SensorSeries:
-    """The largest data frame with time stamps as rows and sensors as columns; nothing pickled is opened.
+    """Read the largest data frame with time stamps as rows and sensors as columns; pickled data are never loaded.
 
-    A frame that is stored in one piece (neither chunked nor compressed) is memory-mapped. Frames of masks are left
-    aside, other frames of the same size are reported.
+    A frame that is stored contiguously (neither chunked nor compressed) is memory-mapped. Frames of masks are ignored;
+    other frames of the same size are reported.
     """
     del steps_per_day
 
@@ -33,7 +33,7 @@ def read(path: Path, *, missing: float | None, steps_per_day: int | None) -> Sen
         if not frames:
             keys = ", ".join(sorted(file)) or "nothing"
             raise InputError(
-                f"{path} holds no pandas frame of numbers over time but {keys}; convert it to .npz"
+                f"{path} contains {keys} but no pandas frame of numbers over time; convert it to .npz"
             )
         frame = frames[0]
         values, labels = _values(path, frame)
@@ -56,7 +56,7 @@ def read(path: Path, *, missing: float | None, steps_per_day: int | None) -> Sen
 
 
 def read_matrix(path: Path) -> tuple[Array, Names, Names]:
-    """The one matrix of a file: values ``[R, K]`` and the names of its rows and columns, or None without names."""
+    """Read the only matrix of a file: values ``[R, K]``, and the names of its rows and columns or None."""
 
     def matrix(file: Any) -> tuple[Array, Names, Names]:
         frames = [frame for frame in _frames(file) if not _over_time(frame)]
@@ -65,7 +65,9 @@ def read_matrix(path: Path) -> tuple[Array, Names, Names]:
         found = frames or bare
         if len(found) != 1:
             listed = ", ".join(item.name for item in found) or "none"
-            raise InputError(f"{path} must hold one matrix of links (it has {listed}); save the matrix alone")
+            raise InputError(
+                f"{path} must contain exactly one matrix of links (it has {listed}); save only this matrix"
+            )
         if not frames:
             return bare[0][:], None, None
         values, columns = _values(path, frames[0])
@@ -87,7 +89,9 @@ def _opened(path: Path, read: Callable[[Any], T]) -> T:
     except InputError:
         raise
     except (OSError, KeyError, ValueError, TypeError, RuntimeError, IndexError, AttributeError) as error:
-        raise InputError(f"{path} is not a readable HDF5 file ({error}); fetch it anew") from error
+        raise InputError(
+            f"{path} is not a readable HDF5 file ({error}); download or regenerate it"
+        ) from error
 
 
 def _frames(file: Any) -> list[Any]:
@@ -110,7 +114,7 @@ def _over_time(frame: Any) -> bool:
 
 
 def _preference(frame: Any) -> tuple[bool, int]:
-    """Readings before masks (tsl writes ``eval_mask`` beside them), then the larger frame."""
+    """Sort key: readings before masks (tsl also writes ``eval_mask``), then by size."""
     mask = frame["block0_values"].dtype.kind == "b" or "mask" in Path(frame.name).name.lower()
     return not mask, int(frame["block0_values"].size)
 
@@ -121,17 +125,17 @@ def _kind(dataset: Any) -> str:
 
 
 def _stamps(axis: Any) -> Array:
-    """Time stamps ``[T]``; pandas tells another unit than nanoseconds in brackets."""
+    """Time stamps ``[T]``; pandas writes units other than nanoseconds in brackets."""
     unit = _kind(axis).partition("[")[2].rstrip("]") or "ns"
     stamps: Array = axis[:].astype(np.int64).astype(f"datetime64[{unit}]")
     return stamps
 
 
 def _values(path: Path, frame: Any) -> tuple[Array, list[Any] | None]:
-    """Values ``[T, N]`` and the name of each column, which need not be in the frame's own order."""
+    """Values ``[T, N]`` and the name of each column; the order may differ from that of the frame."""
     blocks = sorted(key.removesuffix("_values") for key in frame if key.endswith("_values"))
     if any(frame[f"{block}_values"].dtype.kind not in "fiub" for block in blocks):
-        raise InputError(f"{path}: some columns are not numbers; keep the readings only")
+        raise InputError(f"{path}: some columns are not numbers; save only the readings")
     parts = [_mapped(path, frame[f"{block}_values"]) for block in blocks]
     columns = [_labels(frame[f"{block}_items"]) for block in blocks]
     known = [label for labels in columns for label in labels or ()]
@@ -163,7 +167,7 @@ def _mapped(path: Path, dataset: Any) -> Array:
 
 
 def _labels(axis: Any) -> list[Any] | None:
-    """Sensor names, or None where pandas has pickled them."""
+    """Sensor names, or None if pandas has pickled them."""
     if axis.dtype.kind in "OV" or axis.ndim != 1:
         return None
     labels: list[Any] = axis[:].tolist()

@@ -1,4 +1,4 @@
-"""Arrays that are too large for memory: they live in files, and pages of them come and go."""
+"""Arrays that are too large for memory; they are stored in memory-mapped files."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ _BLOCK_BYTES = 1 << 24
 
 
 def room(shape: tuple[int, ...], dtype: Any = np.float32, *, near: Path) -> Array:
-    """Space for an array: in memory, or from ``LARGE_BYTES`` on in a nameless file that ends with the process.
+    """Allocate an array: in memory, or from ``LARGE_BYTES`` on in an unnamed file that is deleted with the process.
 
-    The file lies in the folder of ``near``, as far as one may write there: a system's folder for temporary files is
+    The file is created in the folder of ``near`` if this is writable, because the system folder for temporary files is
     often kept in memory.
     """
     if int(np.prod(shape)) * np.dtype(dtype).itemsize < LARGE_BYTES:
@@ -43,7 +43,7 @@ def room(shape: tuple[int, ...], dtype: Any = np.float32, *, near: Path) -> Arra
 
 
 def row_blocks(array: Array) -> Iterator[slice]:
-    """Slices of rows that bound the memory of a pass over ``array``."""
+    """Slices of rows for a pass over ``array`` with bounded memory."""
     row = max(1, int(np.prod(array.shape[1:])) * array.dtype.itemsize)
     step = max(1, _BLOCK_BYTES // row)
     for start in range(0, len(array), step):
@@ -51,7 +51,7 @@ def row_blocks(array: Array) -> Iterator[slice]:
 
 
 def as_float32(array: Array, *, near: Path) -> Array:
-    """``array`` itself if it is float32, else a copy in `room`."""
+    """Return ``array`` if it is float32, otherwise a float32 copy in `room`."""
     if array.dtype == np.float32:
         return array
     copy = room(array.shape, near=near)
@@ -62,13 +62,14 @@ def as_float32(array: Array, *, near: Path) -> Array:
 
 
 def read_arrays(path: Path) -> dict[str, Array]:
-    """The arrays of an ``.npz`` file; those of ``LARGE_BYTES`` or more are unpacked to `room`, numbers as float32.
+    """Read the arrays of an ``.npz`` file; arrays from ``LARGE_BYTES`` on are unpacked to `room`, numbers as float32.
 
     Raises:
-        InputError: as `read_npz`.
+        InputError: see `read_npz`.
     """
+    must_exist(path)
     try:
-        with zipfile.ZipFile(must_exist(path)) as archive:
+        with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
             if all(info.file_size < LARGE_BYTES for info in members):
                 return read_npz(path)
@@ -81,9 +82,9 @@ def read_arrays(path: Path) -> dict[str, Array]:
                 with archive.open(info) as member:
                     arrays[name_of(info)] = _unpacked(member, info.file_size, path)
             return arrays
+    except InputError:
+        raise
     except BROKEN_ARCHIVE as error:
-        if isinstance(error, InputError):
-            raise
         raise InputError(
             f"{path} is not a readable .npz archive ({error}); save it with numpy.savez"
         ) from error
@@ -92,7 +93,7 @@ def read_arrays(path: Path) -> dict[str, Array]:
 def _unpacked(member: IO[bytes], size: int, path: Path) -> Array:
     shape, by_columns, dtype = read_header(member, size)
     if by_columns:
-        raise ValueError("a large array lies in Fortran's order")
+        raise ValueError("a large array is in Fortran order")
     kept = np.float32 if dtype.kind in "fiu" else dtype
     array = room(shape, kept, near=path)
     row = int(np.prod(shape[1:])) * dtype.itemsize

@@ -19,7 +19,7 @@ _INDEX = ("", "index", "unnamed: 0")
 
 
 def read_table(path: Path, sensor_ids: Sequence[str], absent: float) -> tuple[Array, Faults]:
-    """``[N, N]`` in the order of ``sensor_ids`` and what to report; arguments as in `links.read_links`."""
+    """Read ``[N, N]`` in the order of ``sensor_ids`` and known issues; for the arguments see `links.read_links`."""
     first = first_row(path)
     columns = _list_columns(first, path)
     if columns is not None:
@@ -31,7 +31,7 @@ def read_table(path: Path, sensor_ids: Sequence[str], absent: float) -> tuple[Ar
 
 
 def _read_matrix(path: Path, first: list[str], rows: int, sensor_ids: Sequence[str]) -> tuple[Array, Faults]:
-    """Whether rows and columns have names is seen from how many of both there are."""
+    """Read a matrix; the numbers of rows and columns show whether they have names."""
     wide, n = len(first), len(sensor_ids)
     numbers_only = all(as_number(cell) is not None for cell in first)
     if rows == wide and numbers_only and (wide == n or (wide != n + 1 and first[0])):
@@ -69,7 +69,7 @@ def _read_list(
     matrix[rows, cols] = value
     again = int((~np.isclose(matrix[rows, cols], value, equal_nan=True)).sum())
     repeated = (
-        (f"{path.name}: {count(again, 'link')} repeated with another value; the last counts",)
+        (f"{path.name}: {count(again, 'link')} repeated with another value; the last value is used",)
         if again
         else ()
     )
@@ -77,7 +77,7 @@ def _read_list(
 
 
 def _list_columns(first: Sequence[str], path: Path) -> tuple[int, int, int] | None:
-    """Places of from, to and value in a header that names them."""
+    """Columns of from, to and value, if the header contains these names."""
     named = [cell.lower() for cell in first]
     ends = [next((i for i, name in enumerate(named) if name in known), None) for known in (_FROM, _TO)]
     if ends[0] is None or ends[1] is None:
@@ -90,7 +90,7 @@ def _list_columns(first: Sequence[str], path: Path) -> tuple[int, int, int] | No
 
 
 def _is_list(first: Sequence[str], rows: int, sensor_ids: Sequence[str], path: Path) -> bool:
-    """Whether three columns are a list: they are also a matrix of three sensors, or of two with names beside it."""
+    """Whether three columns are a list; they could also be a matrix of three sensors, or of two with names."""
     n, ids = len(sensor_ids), {plain(name) for name in sensor_ids}
     cells = [plain(cell) for cell in first]
     texts = any(as_number(cell) is None for cell in first)
@@ -104,7 +104,7 @@ def _is_list(first: Sequence[str], rows: int, sensor_ids: Sequence[str], path: P
         case 3, 4:
             if texts and is_unnamed(sensor_ids):
                 raise InputError(
-                    f"{path} may be a matrix or a list of links; write a list under the header from,to,value"
+                    f"{path} may be a matrix or a list of links; write a list with the header from,to,value"
                 )
             return set(cells) != ids
     return True

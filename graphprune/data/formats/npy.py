@@ -16,13 +16,15 @@ from graphprune.files import read_npy
 
 
 def read(path: Path, *, missing: float | None, steps_per_day: int | None) -> SensorSeries:
-    """``[T, N]`` or ``[T, N, C]``; time stamps may lie beside it in ``<name>_timestamps.npy`` (``[T]``)."""
+    """Read ``[T, N]`` or ``[T, N, C]``, and time stamps ``[T]`` from ``<name>_timestamps.npy`` if this file exists."""
     stored = read_npy(path, mmap=True)
     if stored.ndim not in (2, 3):
-        raise InputError(f"{path} is {list(stored.shape)}; give [time, sensor] or [time, sensor, channel]")
+        raise InputError(
+            f"{path} has shape {list(stored.shape)}; give [time, sensor] or [time, sensor, channel]"
+        )
     kind = stored.dtype
     if kind.kind == "f" and kind.isnative and kind.itemsize <= 8 and isinstance(stored, np.memmap):
-        # Private pages: torch wants writable memory, and nothing reaches the file.
+        # Copy-on-write: torch requires writable memory, and the file must not change.
         order: Literal["C", "F"] = "C" if stored.flags.c_contiguous else "F"
         values = with_channels(np.memmap(path, kind, "c", stored.offset, tuple(stored.shape), order))
     else:

@@ -1,4 +1,4 @@
-"""Series in ``.npz``: our own layout, PEMS benchmarks and LargeST's training files."""
+"""Series in ``.npz``: our own layout, the PEMS benchmarks, and training files of LargeST."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _PEMS_CHANNELS = ("flow", "occupancy", "speed")
 _PEMS_STEPS_PER_DAY = 288
 _LINKS = ("adjacency", "distance_km", "correlation")
 _BESIDE = ("mask", "timestamps", "sensor_ids", "channels", *_LINKS, "lat", "lon")
-# Other names that people give to our arrays.
+# Other common names of our arrays.
 _ALIASES = {
     "adj": "adjacency",
     "dist": "distance_km",
@@ -41,7 +41,7 @@ _ALIASES |= {"latitude": "lat", "longitude": "lon", "lng": "lon", "long": "lon",
 
 
 def read(path: Path, *, missing: float | None, steps_per_day: int | None) -> SensorSeries:
-    """``values [T, N, C]`` with names and links (ours), or ``data [T, N, C]`` (PEMS, LargeST's his.npz)."""
+    """Read ``values [T, N, C]`` with names and links (ours), or ``data [T, N, C]`` (PEMS, his.npz of LargeST)."""
     arrays = read_arrays(path)
     if "values" in arrays:
         return _own(path, arrays, missing, steps_per_day)
@@ -49,12 +49,14 @@ def read(path: Path, *, missing: float | None, steps_per_day: int | None) -> Sen
         beside = sorted(arrays.keys() & {*_BESIDE})
         if beside:
             raise InputError(
-                f"{path}: {', '.join(beside)} beside 'data' cannot be used; rename 'data' to 'values'"
+                f"{path}: {', '.join(beside)} cannot be combined with 'data'; rename 'data' to 'values'"
             )
         if {"mean", "std"} <= arrays.keys():
             return _large_st(path, arrays, missing)
         return _pems(path, arrays, missing, steps_per_day or _PEMS_STEPS_PER_DAY)
-    raise InputError(f"{path} has no array 'values' [time, sensor, channel] but {sorted(arrays)}; rename it")
+    raise InputError(
+        f"{path} has no array 'values' [time, sensor, channel] (its arrays: {sorted(arrays)}); rename the readings"
+    )
 
 
 def _own(
@@ -87,10 +89,10 @@ def _own(
 
 
 def _readings(array: Array, what: str, path: Path) -> Array:
-    """``[T, N, C]`` float32 from ``[T, N]`` or ``[T, N, C]``."""
+    """Convert ``[T, N]`` or ``[T, N, C]`` to ``[T, N, C]`` float32."""
     if array.ndim not in (2, 3):
         raise InputError(
-            f"{path}: '{what}' is {list(array.shape)}; give [time, sensor] or [time, sensor, channel]"
+            f"{path}: '{what}' has shape {list(array.shape)}; give [time, sensor] or [time, sensor, channel]"
         )
     if not array.size:
         raise InputError(f"{path}: '{what}' {list(array.shape)} is empty; give at least one of each")
@@ -98,35 +100,35 @@ def _readings(array: Array, what: str, path: Path) -> Array:
 
 
 def _unused(arrays: Mapping[str, Array]) -> tuple[str, ...]:
-    """Reports of arrays that are not read although their names are close to those of arrays that would be."""
+    """Known issues: arrays that are ignored although their names are similar to the expected ones."""
     reports = []
     for key in sorted(arrays.keys() - {"values", *_BESIDE}):
         close = difflib.get_close_matches(key.lower(), _BESIDE, n=1, cutoff=0.75)
         meant = _ALIASES.get(key.lower()) or (close[0] if close else None)
         if meant is not None and meant not in arrays:
-            reports.append(f"the array '{key}' was not read; should it be called '{meant}'?")
+            reports.append(f"the array '{key}' was ignored; should it be called '{meant}'?")
     if ("lat" in arrays) != ("lon" in arrays):
-        reports.append("the sensors have no positions: give both lat and lon")
+        reports.append("the sensors have no positions; give both lat and lon")
     return tuple(reports)
 
 
 def _apply_mask(values: Array, mask: Array, path: Path) -> None:
-    """NaN where ``mask``, which may lack channels or repeat over them, is false."""
+    """Set readings to NaN if ``mask`` is false; the mask may be broadcast over channels."""
     given = list(mask.shape)
     mask = with_channels(mask)
     if mask.ndim != 3 or any(m not in (1, v) for m, v in zip(mask.shape, values.shape, strict=True)):
-        raise InputError(f"{path}: mask is {given} but values {list(values.shape)}; give the same shape")
+        raise InputError(
+            f"{path}: mask has shape {given} but values {list(values.shape)}; give both the same shape"
+        )
     if mask.dtype.kind not in "biuf":
         raise InputError(
-            f"{path}: mask holds {mask.dtype}; give true (or 1) where a reading was observed, else false"
+            f"{path}: mask is {mask.dtype}; give true (or 1) for observed readings, otherwise false"
         )
     mask = np.broadcast_to(mask, (len(values), *mask.shape[1:]))
     for rows in row_blocks(values):
         block = mask[rows]
         if mask.dtype.kind != "b" and not ((block == 0) | (block == 1)).all():
-            raise InputError(
-                f"{path}: mask holds other values than 0 and 1; give 1 where a reading was observed"
-            )
+            raise InputError(f"{path}: mask contains values other than 0 and 1; give 1 for observed readings")
         values[rows] = np.where(block == 1, values[rows], np.nan)
 
 
@@ -135,18 +137,18 @@ def _positions(arrays: Mapping[str, Array], path: Path) -> Array | None:
         return None
     latitude, longitude = (numbers(arrays[what].reshape(-1), what, path) for what in ("lat", "lon"))
     if len(latitude) != len(longitude):
-        raise InputError(f"{path}: {len(latitude)} lat for {len(longitude)} lon; give one each")
+        raise InputError(f"{path}: {len(latitude)} lat for {len(longitude)} lon; give one of each per sensor")
     return np.stack([latitude, longitude], axis=1)
 
 
 def _pems(path: Path, arrays: Mapping[str, Array], missing: float | None, steps_per_day: int) -> SensorSeries:
     values = _readings(arrays["data"], "data", path)
     _, sensors, channels = values.shape
-    faults = ["the file tells no date: weekdays are counted from a Monday"]
+    faults = ["the file contains no dates; weekdays are counted from a Monday"]
     stations = _station_list(path.with_suffix(".txt"))
     if stations is not None and len(stations) != sensors:
         faults.append(
-            f"{path.stem}.txt was not read: it lists {len(stations):,} stations for {sensors:,} sensors"
+            f"{path.stem}.txt was ignored: it lists {len(stations):,} stations for {sensors:,} sensors"
         )
         stations = None
     return SensorSeries(
@@ -161,7 +163,7 @@ def _pems(path: Path, arrays: Mapping[str, Array], missing: float | None, steps_
 
 
 def _station_list(path: Path) -> list[str] | None:
-    """PEMS03 numbers its sensors by station; the list lies beside the readings."""
+    """Station names of PEMS03, in a text file with the name of the readings."""
     try:
         return path.read_text(encoding="utf-8-sig").split() if path.is_file() else None
     except (OSError, UnicodeDecodeError) as error:
@@ -174,11 +176,11 @@ def _large_st(path: Path, arrays: Mapping[str, Array], missing: float | None) ->
     data = numbers(arrays["data"], "data", path)
     if data.ndim != 3 or data.shape[2] < 3 or len(data) < 2 or not data.shape[1]:
         raise InputError(
-            f"{path}: 'data' is {list(data.shape)}; it must be [time, sensor, flow + time + weekday]"
+            f"{path}: 'data' has shape {list(data.shape)}; it must be [time, sensor, flow + time + weekday]"
         )
     mean, std = (_number(arrays[what], what, path) for what in ("mean", "std"))
     if std <= 0:
-        raise InputError(f"{path}: 'std' is {std:g}; it must be above 0")
+        raise InputError(f"{path}: 'std' is {std:g}; give a number above 0")
     stamps = _large_st_clock(data[:, 0, 1].astype(np.float64), float(data[0, 0, 2]), path)
     flow = data[:, :, :1]
     with np.errstate(over="ignore"):
@@ -207,7 +209,7 @@ def _large_st_clock(of_day: Array, weekday: float, path: Path) -> Array:
     if (np.abs(drift) > 0.5 / steps_per_day).any():
         at = int(np.argmax(np.abs(drift) > 0.5 / steps_per_day))
         raise InputError(
-            f"{path}: the time of day jumps in row {at}; write rows at equal distances, NaN where missing"
+            f"{path}: the time of day jumps in row {at}; write rows at equal time steps, with NaN for missing readings"
         )
     return clock(len(of_day), steps_per_day, time_of_day=float(of_day[0]), weekday=round(weekday * 7))
 

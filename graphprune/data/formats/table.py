@@ -1,4 +1,4 @@
-"""Series in ``.csv``: a row per time, a column per sensor (UrbanEV, ST-EVCDP, SZ-Taxi)."""
+"""Series in ``.csv``: one row per time, one column per sensor (UrbanEV, ST-EVCDP, SZ-Taxi)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from graphprune.data.formats.csvfile import as_number, first_row, names_in_first
 from graphprune.data.sensors import SensorSeries
 from graphprune.errors import InputError
 
-# A first column that is called so is a clock or an index, or the file is refused.
+# A first column with one of these names must be a clock or an index.
 _INDEX_NAMES = {"", "index", "unnamed: 0", "id", "row", "step", "t", "time", "timestamp", "timestamps", "ts"}
 _INDEX_NAMES |= {
     "date",
@@ -29,11 +29,11 @@ _INDEX_NAMES |= {"unixtime", "epoch_time", "epoch_ms", "timestamp_ms", "timestam
 
 
 def read(path: Path, *, missing: float | None, steps_per_day: int | None) -> SensorSeries:
-    """One channel, named after the file. Empty cells are missing; files without a header get numbered sensors.
+    """Read one channel, named after the file. Empty cells are missing; without a header the sensors are numbered.
 
-    The first column may be a clock (dates, or whole numbers since 1970), a running index, which is dropped, or an index
-    with a clock behind it. The clock may also be in ``time.csv`` beside the file: ``year, month, day, hour, minute,
-    second`` (ST-EVCDP).
+    The first column may be a clock (dates, or integral times since 1970), a running index, which is dropped, or an
+    index followed by a clock. The clock may also be in a separate ``time.csv`` in the same folder: ``year, month, day,
+    hour, minute, second`` (ST-EVCDP).
     """
     header, columns, faults = _table(path)
     top = 1 if header is None else 2
@@ -45,7 +45,7 @@ def read(path: Path, *, missing: float | None, steps_per_day: int | None) -> Sen
         stamps = _time_table(beside)
         if len(stamps) != steps:
             raise InputError(
-                f"{beside} has {len(stamps)} rows and {path.name} {steps}; give one time per row"
+                f"{beside} has {len(stamps)} rows but {path.name} {steps}; give one time per row"
             )
     if stamps is None:
         stamps = clock_or_refuse(path, steps, steps_per_day)
@@ -69,7 +69,7 @@ def read(path: Path, *, missing: float | None, steps_per_day: int | None) -> Sen
 
 
 def _table(path: Path) -> tuple[list[str] | None, list[Array], tuple[str, ...]]:
-    """Header (None without), columns, and what to report where the header was a guess."""
+    """Header or None, columns, and a known issue if the header is a guess."""
     first = first_row(path)
     try:
         columns = read_rows(path, len(first), skip=1)
@@ -84,7 +84,7 @@ def _table(path: Path) -> tuple[list[str] | None, list[Array], tuple[str, ...]]:
 def _clock(
     header: list[str] | None, columns: list[Array], path: Path, top: int
 ) -> tuple[list[str] | None, list[Array], Times | None]:
-    """Header and columns behind a clock or running index, and the clock if there is one."""
+    """Header and columns after a clock or running index, and the clock or None."""
     for place in ("first", "second"):
         kind = column_kind(columns[0]) if columns else "readings"
         known = bool(header) and (header or [""])[0].lower() in _INDEX_NAMES
@@ -96,15 +96,15 @@ def _clock(
             return (header and header[1:]), columns[1:], stamps
         if kind != "index":
             raise InputError(
-                f"{path}: {what} holds {_beginning(columns[0], top)}: neither dates, whole numbers since 1970, nor an "
-                "index that counts the rows one by one; write dates such as 2024-01-31 23:55, or drop the column"
+                f"{path}: {what} contains {_beginning(columns[0], top)}: neither dates, times since 1970, nor an index "
+                "of the rows; write dates such as 2024-01-31 23:55, or remove the column"
             )
         header, columns = (header and header[1:]), columns[1:]
     return header, columns, None
 
 
 def _beginning(column: Array, top: int) -> str:
-    """The first values of a column, and the row in which they stop to ascend in equal steps."""
+    """The first values of a column, and the first row in which the step changes."""
     shown = ", ".join(f"{value:g}" for value in column[:3])
     gaps = np.diff(column.astype(np.float64))
     other = np.flatnonzero(gaps != gaps[:1])
@@ -114,7 +114,7 @@ def _beginning(column: Array, top: int) -> str:
 
 
 def _like_dates(column: Array) -> bool:
-    """Whether numbers are as large as 20240131 or seconds since 1970: rather a faulty clock than an index."""
+    """Whether numbers are as large as 20240131 or seconds since 1970, so an invalid clock instead of an index."""
     return bool((column >= 19_000_101).any())
 
 

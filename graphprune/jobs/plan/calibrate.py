@@ -45,7 +45,7 @@ class Calibration:
     def trained(self, job: Job, kind: str, samples: int, looked: int = 0) -> Cost:
         """Training on so many samples by the job's paradigm, whose attacks pass forward, too."""
         measured = self.training[kind]
-        extra = job.paradigm_for(job.config.training.optimisation()).extra_trained
+        extra = job.paradigm_for(job.config.training.optimization()).extra_trained
         forward = looked + round(samples * extra)
         return Cost(measured.seconds_for(samples), measured.peak_mib, samples, forward)
 

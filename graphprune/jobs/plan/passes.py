@@ -111,7 +111,7 @@ def _read(path: Any, part: Part) -> Tensor:
 
 def _test(job: Job, model: nn.Module, part: Part) -> None:
     _losses(job, model, part)
-    paradigm = job.paradigm_for(job.config.training.optimisation())
+    paradigm = job.paradigm_for(job.config.training.optimization())
     if isinstance(paradigm, Adversarial):
         robust_accuracy(model, part, paradigm, seed=0, device=job.device)
     if isinstance(job.data.test, WindowSamples):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from graphprune.config.training import OptimisationConfig
+from graphprune.config.training import OptimizationConfig
 from graphprune.jobs.job import Job
 from graphprune.jobs.plan.measured import Measured, resident_mib, spread
 from graphprune.jobs.stages.looks import wants_looks
@@ -23,10 +23,10 @@ from graphprune.train.loop import train_model
 MakeScores = Callable[[], dict[str, Score]]
 
 
-def trainings(job: Job) -> dict[str, tuple[OptimisationConfig, MakeScores | None]]:
+def trainings(job: Job) -> dict[str, tuple[OptimizationConfig, MakeScores | None]]:
     """The kinds of training that the job's config asks for: how, and with what that records them."""
     config, info = job.config, job.data.info
-    arms = config.training.optimisation()
+    arms = config.training.optimization()
 
     def scores() -> dict[str, Score]:
         return {score.name: create("score", score.name, **score.options) for score in config.scores}
@@ -40,7 +40,7 @@ def trainings(job: Job) -> dict[str, tuple[OptimisationConfig, MakeScores | None
     def log() -> dict[str, Score]:
         return {"log": SignalLog(names=OF_FORECASTS if info.num_classes is None else OF_CLASSES)}
 
-    kinds: dict[str, tuple[OptimisationConfig, MakeScores | None]] = {
+    kinds: dict[str, tuple[OptimizationConfig, MakeScores | None]] = {
         "seed": (config.seed_training, with_looks)
     }
     if config.oracle is not None or config.audit is not None:
@@ -53,7 +53,7 @@ def trainings(job: Job) -> dict[str, tuple[OptimisationConfig, MakeScores | None
 def measure_training(
     job: Job,
     model: nn.Module,
-    settings: OptimisationConfig,
+    settings: OptimizationConfig,
     scores: MakeScores | None,
     *,
     seconds: float,
@@ -87,7 +87,7 @@ def measure_training(
 
 
 def _attempt(
-    job: Job, model: nn.Module, settings: OptimisationConfig, scores: MakeScores | None, count: int
+    job: Job, model: nn.Module, settings: OptimizationConfig, scores: MakeScores | None, count: int
 ) -> tuple[Cost, Cost]:
     train = job.data.train
     rows = spread(len(train), count)

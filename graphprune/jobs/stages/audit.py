@@ -33,7 +33,7 @@ def stages(job: Job) -> Iterator[Stage]:
     job = job.scored
     if job.config.audit is None:
         return
-    settings, n = job.config.training.optimisation(), len(job.data.train)
+    settings, n = job.config.training.optimization(), len(job.data.train)
     scores = [score.name for score in job.config.scores]
 
     def estimate(measured: Calibration, entry: str) -> Estimate:
@@ -72,7 +72,7 @@ def audit_scores(run: RunFolder, config: Config, score: str) -> list[npt.NDArray
 
 
 def _begin(job: Job, attempt: Attempt, number: int) -> Iterable[Path]:
-    settings, lengths = job.config.training.optimisation(), audit_lengths(job.config)
+    settings, lengths = job.config.training.optimization(), audit_lengths(job.config)
     purpose, ids = f"audit/{number}", job.data.train.ids
     recorder = SnapshotRecorder(
         attached_scores(job, ids),

@@ -116,7 +116,7 @@ def read_reference(job: Job, spec: Any, kind: Literal["losses", "features"]) -> 
 
 def _look(job: Job, model: torch.nn.Module) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     model.to(job.device)
-    settings = job.config.training.optimisation()
+    settings = job.config.training.optimization()
     paradigm, precision = (
         job.paradigm_for(settings.model_copy(update={"label_smoothing": 0.0})),
         settings.precision,

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from graphprune.config.training import OptimisationConfig
+from graphprune.config.training import OptimizationConfig
 from graphprune.jobs import paths
 from graphprune.jobs.job import Job
 from graphprune.jobs.plan.account import visits
@@ -72,7 +72,7 @@ def stages(job: Job) -> Iterator[Stage]:
 def oracle_stages(job: Job) -> Iterator[Stage]:
     """Full-data runs, trained as the arms are: ``oracle/<run>/<score>.parquet``."""
     job = job.scored
-    settings, n = job.config.training.optimisation(), len(job.data.train)
+    settings, n = job.config.training.optimization(), len(job.data.train)
     scores = [score.name for score in job.config.scores]
 
     def estimate(measured: Calibration, entry: str) -> Estimate:
@@ -114,7 +114,7 @@ def table_metadata(job: Job, score: str, **more: Any) -> dict[str, Any]:
     }
 
 
-def training_key(job: Job, training: OptimisationConfig) -> dict[str, Any]:
+def training_key(job: Job, training: OptimizationConfig) -> dict[str, Any]:
     """What the scores of a training depend on."""
     config = job.config
     return {
@@ -144,7 +144,7 @@ def _train_and_score(
     job: Job,
     attempt: Attempt,
     rows: npt.NDArray[np.int64],
-    settings: OptimisationConfig,
+    settings: OptimizationConfig,
     purpose: str,
     folder: Path,
 ) -> Iterable[Path]:

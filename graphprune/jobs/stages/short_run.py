@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from graphprune.config.training import OptimisationConfig
+from graphprune.config.training import OptimizationConfig
 from graphprune.extrapolate.base import Looks
 from graphprune.files import read_npy, write_npy
 from graphprune.jobs import paths
@@ -33,7 +33,7 @@ def stages(job: Job) -> Iterator[Stage]:
     if job.config.short_run is None:
         return
     epochs = job.config.short_run.epochs or _epochs_of_the_seed_run(job)
-    settings, n = job.config.training.optimisation(epochs=epochs), len(job.data.train)
+    settings, n = job.config.training.optimization(epochs=epochs), len(job.data.train)
 
     def estimate(measured: Calibration) -> Estimate:
         cost = measured.trained(job, "short_run", visits(n, epochs))
@@ -74,7 +74,7 @@ def _epochs_of_the_seed_run(job: Job) -> int:
     return max(1, round(job.config.seed_training.epochs * visits))
 
 
-def _train(job: Job, attempt: Attempt, settings: OptimisationConfig, epochs: int) -> Iterable[Path]:
+def _train(job: Job, attempt: Attempt, settings: OptimizationConfig, epochs: int) -> Iterable[Path]:
     log = SignalLog(names=_names(job))
     recorder = Recorder(
         {"log": log},
