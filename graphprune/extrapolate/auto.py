@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from graphprune.extrapolate.base import Extrapolator, Inputs, Looks
+from graphprune.extrapolate.base import EpochSignals, Extrapolator, Inputs
 from graphprune.extrapolate.controls.ranks import quantile
 from graphprune.extrapolate.gcn import GCN
 from graphprune.graph.features import one_hot
@@ -157,7 +157,7 @@ def rank_by_group(columns: Tensor, group: Tensor) -> Tensor:
     return ranked
 
 
-def _filled(looks: Looks) -> tuple[Tensor, Tensor]:
+def _filled(looks: EpochSignals) -> tuple[Tensor, Tensor]:
     """Looks that a sample missed take the value of its last one."""
     assert looks.p_true is not None
     assert looks.entropy is not None

@@ -29,7 +29,7 @@ _REMEDY = {
 
 
 @dataclass(frozen=True)
-class Looks:
+class EpochSignals:
     """What a training showed of every sample at K looks (epochs or passes), ``[K, N]`` float each.
 
     Args:
@@ -95,8 +95,8 @@ class Inputs:
     ids: npt.NDArray[np.int64] | None = None
     labels: Tensor | None = None
     probes: Tensor | None = None
-    short_run: Looks | None = None
-    seed_run: Looks | None = None
+    short_run: EpochSignals | None = None
+    seed_run: EpochSignals | None = None
     input_complexity: Tensor | None = None
     seed_errors: Tensor | None = None
 

@@ -10,7 +10,7 @@ from scipy.stats import rankdata, spearmanr
 
 from graphprune.config.load import load_config
 from graphprune.extrapolate.auto import Auto, rank_by_group
-from graphprune.extrapolate.base import Looks
+from graphprune.extrapolate.base import EpochSignals
 from graphprune.extrapolate.gcn import GCN
 from graphprune.files import read_json
 from graphprune.jobs.pipeline import run
@@ -41,7 +41,7 @@ def test_looks_that_flatter_seeds_change_nothing(problem: Problem):
     flattered[:, seeds] = flattered[:, seeds].sqrt()
     found = []
     for each in (p, flattered):
-        inputs = dataclasses.replace(problem.inputs, seed_run=Looks(p_true=each, entropy=entropy))
+        inputs = dataclasses.replace(problem.inputs, seed_run=EpochSignals(p_true=each, entropy=entropy))
         found.append(Auto().fit(inputs, problem.seeds, problem.seed_scores).predict()[problem.unseen])
     np.testing.assert_array_equal(*found)
 
@@ -60,7 +60,7 @@ def test_signals_that_the_fit_contradicts_are_left_out(problem: Problem):
     """Seeds whose score rises with p: 1 - p, added to the fit, would cancel it."""
     n = problem.inputs.n
     p = torch.rand(1, n, generator=torch.Generator().manual_seed(3))
-    inputs = dataclasses.replace(problem.inputs, seed_run=Looks(p_true=p, entropy=torch.zeros(1, n)))
+    inputs = dataclasses.replace(problem.inputs, seed_run=EpochSignals(p_true=p, entropy=torch.zeros(1, n)))
     rows = np.searchsorted(inputs.sample_ids, problem.seeds)
     found = Auto().fit(inputs, problem.seeds, p[0, rows].numpy()).predict()[problem.unseen]
     assert spearmanr(found, p[0, problem.unseen]).statistic > 0.4
@@ -74,7 +74,7 @@ def test_missed_looks_take_the_last_one(problem: Problem):
     filled[0, ::3] = p[1, ::3]
     predictions = [
         Auto().fit(
-            dataclasses.replace(problem.inputs, seed_run=Looks(p_true=each, entropy=1 - each)),
+            dataclasses.replace(problem.inputs, seed_run=EpochSignals(p_true=each, entropy=1 - each)),
             problem.seeds,
             problem.seed_scores,
         )

@@ -13,7 +13,7 @@ from hypothesis.extra.numpy import arrays
 from scipy.stats import rankdata, spearmanr
 
 from graphprune import registry
-from graphprune.extrapolate.base import Looks
+from graphprune.extrapolate.base import EpochSignals
 from graphprune.extrapolate.controls.ranks import quantile
 from graphprune.extrapolate.knn import KNN
 from graphprune.runtime.math import middle_rank
@@ -84,7 +84,7 @@ def test_more_checkpoints_are_averaged(problem: Problem) -> None:
 
 
 def test_the_last_half_of_a_short_run_counts() -> None:
-    looks = Looks(p_true=torch.tensor([[0.0], [0.2], [0.4], [0.6], [0.8]]))
+    looks = EpochSignals(p_true=torch.tensor([[0.0], [0.2], [0.4], [0.6], [0.8]]))
     assert looks.mean("p_true", last=0.5).item() == pytest.approx(0.7)
     assert looks.mean("p_true", last=0.01).item() == pytest.approx(0.8)
 
