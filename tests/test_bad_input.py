@@ -426,7 +426,7 @@ CASES = {
     ),
     "labels for fewer samples": (
         graphed("--labels", "{f}/y.npy", f=lambda f: np.save(f / "y.npy", np.arange(5))),
-        "labels covers 5 samples but the embeddings 120",
+        "labels covers 5 samples but the embeddings cover 120",
     ),
     "ids that are not ascending": (
         graphed("--ids", "{f}/i.npy", f=lambda f: np.save(f / "i.npy", np.arange(120)[::-1])), "ascending",

@@ -16,7 +16,7 @@ from graphprune.registry import register
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions and a shortcut: parameter-free (option A: strided, with zero channels) or a 1x1 projection."""
+    """Two 3x3 convolutions and a shortcut: parameter-free (option A: stride, zero channels) or a 1x1 projection."""
 
     def __init__(self, inputs: int, outputs: int, stride: int, *, projection: bool) -> None:
         super().__init__()

@@ -79,7 +79,8 @@ class STAEformer(Forecaster):
         hidden = width * (1 + len(self.clock)) + adaptive
         if hidden % heads:
             raise InputError(
-                f"model staeformer: the total width {hidden} is not a multiple of heads {heads}; change adaptive or heads"
+                f"model staeformer: the total width {hidden} is not a multiple of heads {heads}; "
+                "change adaptive or heads"
             )
         self.over_time = nn.ModuleList(_Block(hidden, heads, feed_forward, dropout) for _ in range(layers))
         self.over_nodes = nn.ModuleList(_Block(hidden, heads, feed_forward, dropout) for _ in range(layers))

@@ -1,4 +1,4 @@
-"""A small problem whose scores follow from where a sample lies: near its class's boundary they are high."""
+"""A small problem whose scores follow from the position of a sample: they are high near the class boundary."""
 
 from __future__ import annotations
 
