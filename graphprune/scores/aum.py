@@ -36,10 +36,10 @@ class AUM(AverageScore):
 
     >>> import numpy as np
     >>> from graphprune.scores.trajectories import scores_from_trajectories
-    >>> p = np.array([[0.2, 0.9], [0.8, 0.9], [0.4, 0.9], [0.6, 0.9]])  # of class 0, [epochs, samples]
+    >>> p = np.array([[0.2, 0.9], [0.8, 0.9], [0.4, 0.9], [0.7, 0.9]])  # of class 0, [epochs, samples]
     >>> probs = np.stack([p, 1 - p], axis=2)
     >>> scores_from_trajectories(AUM(), labels=[0, 0], probs=probs).round(3)
-    ?
+    array([-0.11 , -2.197], dtype=float32)
     """
 
     phase = "train"

@@ -30,7 +30,7 @@ class Confidence(AverageScore):
     >>> from graphprune.scores.trajectories import scores_from_trajectories
     >>> p_true = np.array([[0.2, 0.9], [0.8, 0.9], [0.4, 0.9], [0.6, 0.9]])  # [epochs, samples]
     >>> scores_from_trajectories(Confidence(), p_true=p_true).round(3)
-    ?
+    array([0.4, 0.1], dtype=float32)
     """
 
     needs = frozenset({"p_true"})

@@ -45,7 +45,7 @@ class DynamicUncertainty(WindowScore):
     >>> from graphprune.scores.trajectories import scores_from_trajectories
     >>> p_true = np.array([[0.2, 0.9], [0.8, 0.9], [0.4, 0.9], [0.6, 0.9]])  # [epochs, samples]
     >>> scores_from_trajectories(DynamicUncertainty(window=3), p_true=p_true).round(3)
-    ?
+    array([0.306, 0.   ], dtype=float32)
     """
 
     needs = frozenset()  # p_true or loss, set in _allocate

@@ -46,7 +46,7 @@ class DynamicUncertaintyOnline(DynamicUncertainty):
     >>> from graphprune.scores.trajectories import scores_from_trajectories
     >>> p_true = np.array([[0.2, 0.9], [0.8, 0.9], [0.4, 0.9], [0.6, 0.9]])  # [epochs, samples]
     >>> scores_from_trajectories(DynamicUncertaintyOnline(window=3, skip=0), p_true=p_true).round(3)
-    ?
+    array([0.206, 0.   ], dtype=float32)
     """
 
     phase = "train"

@@ -134,7 +134,7 @@ class Recorder:
         return {name: score.values() for name, score in self.scores.items()}
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns the state of all scores, for a resume. It holds references, like torch: save it before the next batch."""
+        """Returns the state of all scores as references, like torch; save it before the next batch."""
         self._refuse_foreign()
         return {
             "last_visit": dict(self._last_visit),
