@@ -390,10 +390,10 @@ CASES = {
         "has 14 epochs but T is 30",
     ),
     "a log of nothing": (log(), "give either probs"),
-    "a log without labels": (log(probs=PROBS), "probs come without labels"),
+    "a log without labels": (log(probs=PROBS), "probs need labels"),
     "labels out of range": (log(probs=PROBS, labels=np.full(6, 9)), "6 are outside 0..1, the first is 9"),
-    "numbers that are no probabilities": (log(probs=PROBS * 3, labels=np.zeros(6, int)), "no probabilities in [0, 1]"),
-    "NaN in a log": (log(probs=PROBS * np.nan, labels=np.zeros(6, int)), "no probabilities"),
+    "numbers that are no probabilities": (log(probs=PROBS * 3, labels=np.zeros(6, int)), "not probabilities in [0, 1]"),
+    "NaN in a log": (log(probs=PROBS * np.nan, labels=np.zeros(6, int)), "not probabilities"),
     "a log of two dimensions": (log(probs=PROBS[0], labels=np.zeros(6, int)), "[E, N, C]"),
     "duplicate ids in a log": (
         log(probs=PROBS, labels=np.zeros(6, int), ids=np.zeros(6, int)), "occur more than once",
@@ -405,7 +405,7 @@ CASES = {
         log("--score", "tdds", "--set", "T=many", probs=PROBS, labels=np.zeros(6, int)), "T must be an integer",
     ),
     "a score that the log is too poor for": (
-        log("--score", "entropy", p_true=PROBS[:, :, 0]), "does not hold",
+        log("--score", "entropy", p_true=PROBS[:, :, 0]), "does not contain",
     ),
     # extrapolate
     "unknown extrapolator": (graphed("--method", "knnn"), "did you mean 'knn'"),
@@ -427,7 +427,7 @@ CASES = {
     ),
     "labels for fewer samples": (
         graphed("--labels", "{f}/y.npy", f=lambda f: np.save(f / "y.npy", np.arange(5))),
-        "labels covers 5 samples but the embeddings 120",
+        "labels covers 5 samples but the embeddings cover 120",
     ),
     "ids that are not ascending": (
         graphed("--ids", "{f}/i.npy", f=lambda f: np.save(f / "i.npy", np.arange(120)[::-1])), "ascending",

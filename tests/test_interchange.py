@@ -132,17 +132,17 @@ def test_embeddings_in_three_formats_are_the_same(tmp_path):
         found = read_embeddings(tmp_path / f"e.{suffix}", 6)
         assert found.dtype == np.float32
         assert np.array_equal(found, x)
-    with pytest.raises(InputError, match="6 rows but the data 7"):
+    with pytest.raises(InputError, match="6 rows but the data has 7"):
         read_embeddings(tmp_path / "e.parquet", 7)
 
 
 def test_embeddings_whose_rows_cannot_be_told_are_refused(tmp_path):
     vectors = pa.FixedSizeListArray.from_arrays(pa.array(np.arange(6, dtype=np.float32)), 3)
     pq.write_table(pa.table({"sample_id": [4, 2], "v": vectors}), tmp_path / "a.parquet")
-    with pytest.raises(InputError, match="does not ascend"):
+    with pytest.raises(InputError, match="is not ascending"):
         read_embeddings(tmp_path / "a.parquet")
     pq.write_table(pa.table({"v": vectors, "w": vectors}), tmp_path / "b.parquet")
-    with pytest.raises(InputError, match="one called 'embeddings'"):
+    with pytest.raises(InputError, match="one named 'embeddings'"):
         read_embeddings(tmp_path / "b.parquet")
     torch_file = tmp_path / "h.safetensors"
     from safetensors.torch import save_file as save_torch

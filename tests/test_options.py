@@ -15,7 +15,7 @@ from pydantic import Field
 from graphprune.data.base import TaskInfo
 from graphprune.data.windows import SENSOR, TIME_OF_DAY
 from graphprune.errors import InputError
-from graphprune.extrapolate.base import Inputs, Looks
+from graphprune.extrapolate.base import EpochSignals, Inputs
 from graphprune.graph.knn import KNNGraph
 from graphprune.options import Count, check_options, describe, options_of
 from graphprune.registry import KINDS, check_method, create, entries, get
@@ -47,7 +47,7 @@ def tiny() -> SimpleNamespace:
     graph = KNNGraph.build(points, k=6)
     scores = points[:, 0].numpy()
     inputs = Inputs(
-        graph, points, labels=labels, probes=probs, short_run=Looks(p_true=own, el2n=1 - own),
+        graph, points, labels=labels, probes=probs, short_run=EpochSignals(p_true=own, el2n=1 - own),
         input_complexity=points[:, 1], seed_errors=points[:, 2],
     )  # fmt: skip
     return SimpleNamespace(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from graphprune.extrapolate.base import Looks
+from graphprune.extrapolate.base import EpochSignals
 from graphprune.jobs.stages.looks import late_visits
 
 Array = np.ndarray[Any, Any]
@@ -56,7 +56,7 @@ def background_of(job: str) -> float:
     return float(job.split("-r")[1]) if "-r" in job else 1.0
 
 
-def looks_of(run: Trace, name: str) -> Looks:
+def looks_of(run: Trace, name: str) -> EpochSignals:
     """Three passes, and with a background the late training visits, as in a job."""
     p, entropy = passes_of(run, 3)
     seeds, n = len(run["rows"]), p.shape[1]
@@ -64,7 +64,7 @@ def looks_of(run: Trace, name: str) -> Looks:
     if visits:
         p = np.concatenate([last_visits(run["online_p_true"], visits), p])
         entropy = np.concatenate([last_visits(run["online_entropy"], visits), entropy])
-    return Looks(p_true=torch.from_numpy(p), entropy=torch.from_numpy(entropy))
+    return EpochSignals(p_true=torch.from_numpy(p), entropy=torch.from_numpy(entropy))
 
 
 def crossfitted(halves: tuple[Trace, Trace]) -> Trace:

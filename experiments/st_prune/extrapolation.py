@@ -17,7 +17,7 @@ from graphprune.data.timesplit import clear_of, draw_time_blocks, heldout_blocks
 from graphprune.data.windows import WindowSamples
 from graphprune.embed.module import embed_samples
 from graphprune.evaluation.agreement import evaluate, noise_ceiling
-from graphprune.extrapolate.base import Inputs, Looks
+from graphprune.extrapolate.base import EpochSignals, Inputs
 from graphprune.graph.knn import KNNGraph
 from graphprune.graph.spatiotemporal import spatiotemporal_graph
 from graphprune.registry import create
@@ -73,7 +73,9 @@ def seed_run(place: Place, name: str, data: Data, fraction: float, state: int) -
         embeddings=embeddings,
         ids=windows.ids,
         input_complexity=torch.from_numpy(input_complexity(windows)),
-        short_run=Looks(loss=torch.from_numpy(np.load(short)["loss"])[None]) if short.exists() else None,
+        short_run=EpochSignals(loss=torch.from_numpy(np.load(short)["loss"])[None])
+        if short.exists()
+        else None,
     )
     fit, heldout = heldout_blocks(windows.starts[rows], 0.2, generator=generator(state, "held"), **spans)
     found: dict[str, Any] = {"rows": rows, "measured": measured, "heldout": heldout}

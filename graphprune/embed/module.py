@@ -1,4 +1,4 @@
-"""Embeddings from any nn.Module: the input of its last linear layer, on an un-augmented evaluation pass."""
+"""Embeddings from any nn.Module: the input of its last linear layer in an evaluation pass without augmentation."""
 
 from __future__ import annotations
 
@@ -15,10 +15,17 @@ from graphprune.runtime.precision import autocast
 
 
 class FeatureTap:
-    """Catches the penultimate representation of every forward pass while it is attached.
+    """Records the penultimate representation of every forward pass while it is attached.
 
-    ``features`` is the input of the last ``nn.Linear`` called, averaged over all but its first and last
-    dimension: ``[B, H]``, in the forward pass's dtype, detached.
+    ``features`` is the input of the last ``nn.Linear`` called, averaged over all dimensions except the first and
+    the last: ``[B, H]``, in the dtype of the forward pass, detached.
+
+    >>> model = nn.Sequential(nn.Identity(), nn.Linear(2, 1))
+    >>> tap = FeatureTap(model)
+    >>> _ = model(torch.tensor([[1.0, 2.0]]))
+    >>> tap.features
+    tensor([[1., 2.]])
+    >>> tap.detach()
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -27,7 +34,7 @@ class FeatureTap:
         if not layers:
             raise InputError(
                 f"{type(model).__name__} has no nn.Linear whose input could be the embedding; "
-                "end it with one, or pass embeddings as a file (embedding: {source: file, path: ...})"
+                "end the model with one, or pass embeddings as a file (embedding: {source: file, path: ...})"
             )
         self._handles = [layer.register_forward_pre_hook(self._catch) for layer in layers]
 
@@ -49,14 +56,14 @@ class FeatureTap:
 
 @contextmanager
 def evaluation(model: nn.Module) -> Iterator[None]:
-    """Puts the model into evaluation mode without gradients, and back into the mode it was in."""
+    """Puts the model into evaluation mode without gradients, and restores its mode afterwards."""
     with evaluation_mode(model), torch.no_grad():
         yield
 
 
 @contextmanager
 def evaluation_mode(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode with gradients; layers that were frozen before are frozen after."""
+    """Puts the model into evaluation mode with gradients, and restores the mode of each layer afterwards."""
     training = [module for module in model.modules() if module.training]
     model.eval()
     try:
@@ -76,9 +83,9 @@ def embed_samples(
     workers: int = 0,
     keep_outputs: bool = True,
 ) -> tuple[Tensor, Tensor | None]:
-    """Embeddings ``[N, H]`` and outputs ``[N, ...]`` (None unless ``keep_outputs``) of all samples, float32 on the CPU.
+    """Computes embeddings ``[N, H]`` and outputs ``[N, ...]`` (None unless ``keep_outputs``), float32 on the CPU.
 
-    Cost: one forward pass over the data; O(N (H + outputs)) memory, forecasts being far larger than embeddings.
+    Cost: one forward pass over the data; O(N (H + outputs)) memory. Forecasts are far larger than embeddings.
     """
     device = torch.device(device)
     model.to(device)

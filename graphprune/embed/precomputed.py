@@ -1,4 +1,4 @@
-"""Embeddings that somebody else computed, from the files that people keep them in."""
+"""Read embeddings that were computed elsewhere, from .npy, Parquet or safetensors files."""
 
 from __future__ import annotations
 
@@ -19,22 +19,23 @@ _NAMES = ("embeddings", "embedding", "features", "vector", "emb")
 def read_embeddings(
     path: Path, n: int | None = None, *, ids: npt.NDArray[np.int64] | None = None
 ) -> npt.NDArray[Any]:
-    """``[N, D]`` float16 or float32, rows in the order of the samples.
+    """Reads embeddings ``[N, D]`` float16 or float32, with rows in the order of the samples.
 
-    ``.npy`` is memory-mapped. ``.parquet`` holds a column of lists of one length, ``.safetensors`` one tensor
-    ``[N, D]`` (bfloat16 becomes float32); with several, the one called ``embeddings`` or ``embedding`` is taken.
-    float64 is refused as a likely mistake.
+    A ``.npy`` file is memory-mapped. A ``.parquet`` file needs a column of lists of equal length, and a
+    ``.safetensors`` file a tensor ``[N, D]`` (bfloat16 becomes float32). If there are several, the one named
+    ``embeddings`` or ``embedding`` is used. float64 is refused because it is probably a mistake.
 
-    A Parquet file with a column ``sample_id``, ``ids`` or ``id`` of integers is matched by it: with ``ids``, the rows
-    of those samples in their order (the file may have more, in any order); without, the rows must ascend by it.
+    If a Parquet file has an integer column ``sample_id``, ``ids`` or ``id``, rows are matched by it. With ``ids``, the
+    rows of those samples are returned in the order of ``ids`` (the file may contain more rows, in any order). Without
+    ``ids``, the column must be ascending.
 
     Args:
         path: The file.
-        n: Samples that there must be.
-        ids: ``[n]`` of the samples, ascending; they give ``n``.
+        n: Expected number of samples.
+        ids: Sample ids ``[n]``, ascending; they determine ``n``.
 
     Raises:
-        InputError: wrong shape or dtype, another length than ``n``, an absent id, NaN or infinite values.
+        InputError: wrong shape or dtype, a number of rows other than ``n``, a missing id, NaN or infinite values.
     """
     n = len(ids) if ids is not None else n
     suffix = path.suffix.lower()
@@ -51,7 +52,7 @@ def read_embeddings(
         )
     if n is not None and len(embeddings) != n:
         raise InputError(
-            f"{path} has {len(embeddings)} rows but the data {n} samples; give one row per sample"
+            f"{path} has {len(embeddings)} rows but the data has {n} samples; provide one row per sample"
         )
     require_finite(embeddings, str(path))
     return embeddings
@@ -69,15 +70,15 @@ def _from_parquet(path: Path, ids: npt.NDArray[np.int64] | None) -> npt.NDArray[
     name = _choose(path, lists, "column of lists of numbers", table.column_names)
     column, where = table[name], f"{path}: column '{name}'"
     if not pa.types.is_floating(column.type.value_type):
-        raise InputError(f"{where} holds {column.type.value_type}; embeddings must be float16 or float32")
+        raise InputError(f"{where} contains {column.type.value_type}; embeddings must be float16 or float32")
     lengths = np.asarray(pc.list_value_length(column).to_numpy())
     if column.null_count or any(chunk.flatten().null_count for chunk in column.chunks):
-        raise InputError(f"{where} has nulls; give every sample its vector")
+        raise InputError(f"{where} has null values; provide a vector for every sample")
     if len(lengths) and (lengths != lengths[0]).any():
         row = int(np.flatnonzero(lengths != lengths[0])[0])
         raise InputError(
-            f"{where} has {lengths[row]} values in row {row} but {lengths[0]} in row 0; give every sample a vector "
-            "of one length"
+            f"{where} has {lengths[row]} values in row {row} but {lengths[0]} in row 0; "
+            "provide vectors of equal length"
         )
     parts = [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in column.chunks if len(chunk)]
     values = parts[0] if len(parts) == 1 else np.concatenate(parts or [np.empty(0, np.float32)])
@@ -87,16 +88,16 @@ def _from_parquet(path: Path, ids: npt.NDArray[np.int64] | None) -> npt.NDArray[
         return vectors
     order = np.argsort(own, kind="stable")
     if (np.diff(own[order]) == 0).any():
-        raise InputError(f"{path}: some ids of its samples are duplicates; give one vector per sample")
+        raise InputError(f"{path}: the id column has duplicate ids; provide one vector per sample")
     if ids is not None:
         return vectors[order[locate(own[order], ids, f"{path}: ids of the data")]]
     if (np.diff(own) < 0).any():
-        raise InputError(f"{path}: the id column does not ascend; sort the rows by it")
+        raise InputError(f"{path}: the id column is not ascending; sort the rows by it")
     return vectors
 
 
 def stored_ids(path: Path) -> npt.NDArray[np.int64] | None:
-    """The ids ``[N]`` that a file holds beside its embeddings, or None."""
+    """Returns the sample ids ``[N]`` stored in an embedding file, or None."""
     if path.suffix.lower() != ".parquet":
         return None
     from graphprune.table import read_parquet
@@ -120,16 +121,16 @@ def _from_safetensors(path: Path) -> npt.NDArray[Any]:
             flat = [name for name in names if len(file.get_slice(name).get_shape()) == 2]
             tensor = file.get_tensor(_choose(path, flat, "tensor [N, D]", names))
     except (SafetensorError, OSError) as error:
-        raise InputError(f"{path} is not a readable safetensors file ({error}); write it anew") from error
+        raise InputError(f"{path} is not a readable safetensors file ({error}); regenerate it") from error
     return np.asarray((tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy())
 
 
 def _choose(path: Path, found: list[str], what: str, every: list[str]) -> str:
-    """The only one, or the one with a usual name."""
+    """Returns the only candidate, or the one with a usual name."""
     if len(found) == 1:
         return found[0]
     usual = [name for name in _NAMES if name in found]
     if not usual:
         listed = ", ".join(every) or "nothing"
-        raise InputError(f"{path} must hold one {what}, or one called 'embeddings' (it has {listed})")
+        raise InputError(f"{path} contains {listed}; it must contain one {what}, or one named 'embeddings'")
     return usual[0]

@@ -1,4 +1,4 @@
-"""Embeddings of windows without a model: plain statistics of their inputs."""
+"""Embeddings of windows without a model: statistics of their inputs."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from graphprune.data.windows import WindowSamples
 
 
 def window_statistics(samples: WindowSamples, *, block_size: int | None = None) -> npt.NDArray[np.float32]:
-    """Statistics of each window's input as an embedding ``[N, D]`` float32.
+    """Computes statistics of each window's input as an embedding ``[N, D]`` float32.
 
-    Mean, variance, lag-1 energy and trend of the target channel in the input window, for whole-network
-    windows their mean and standard deviation over sensors; then the place in the day as sine and cosine of
-    the last input step. Every column is standardised over the samples (0 where constant). D is 10, or 6 for
-    sensor-time windows.
+    The columns are the mean, variance, lag-1 energy and trend of the target channel in the input window (for
+    whole-network windows, their mean and standard deviation over sensors), followed by the sine and cosine of the
+    time of day at the last input step. Every column is standardized over the samples (0 if constant). D is 10, or 6
+    for sensor-time windows.
 
-    Cost: O(N window nodes) time; memory beside the result is that of ``block_size`` windows (see `blocks`).
+    Cost: O(N window nodes) time; besides the result, memory for ``block_size`` windows (see `blocks`).
     """
     parts = []
     for rows in samples.blocks(block_size):
@@ -40,16 +40,19 @@ def window_statistics(samples: WindowSamples, *, block_size: int | None = None) 
 
 
 def node_statistics(x: Tensor) -> Tensor:
-    """Mean, variance, lag-1 energy and trend ``[B, nodes, 4]`` of windows ``[B, T, nodes]``, NaN if missing.
+    """Computes mean, variance, lag-1 energy and trend ``[B, nodes, 4]`` of windows ``[B, T, nodes]``.
 
-    Energy is the mean of ``(x[t+1] - x[t])^2``; the trend is the least-squares slope per step. What cannot be
-    computed from the observed steps is NaN.
+    Missing steps are NaN. The energy is the mean of ``(x[t+1] - x[t])^2``; the trend is the least-squares slope per
+    step. A statistic that cannot be computed from the observed steps is NaN.
+
+    >>> node_statistics(torch.tensor([1.0, 2.0, 3.0])[None, :, None]).flatten().tolist()
+    [2.0, 0.6666666865348816, 1.0, 1.0]
     """
     seen = ~x.isnan()
     mean = x.nanmean(dim=1)
-    centred = x - mean[:, None]
+    centered = x - mean[:, None]
     steps = torch.arange(x.shape[1], dtype=x.dtype)[:, None].expand_as(x).masked_fill(~seen, torch.nan)
     steps = steps - steps.nanmean(dim=1, keepdim=True)
-    slope = (steps * centred).nansum(dim=1) / steps.square().nansum(dim=1)
+    slope = (steps * centered).nansum(dim=1) / steps.square().nansum(dim=1)
     energy = x.diff(dim=1).square().nanmean(dim=1)
-    return torch.stack([mean, centred.square().nanmean(dim=1), energy, slope], dim=2)
+    return torch.stack([mean, centered.square().nanmean(dim=1), energy, slope], dim=2)

@@ -1,4 +1,4 @@
-"""Extrapolators: scores of unmeasured samples from measured ones."""
+"""Extrapolators: predict the scores of unmeasured samples from measured ones."""
 
 from typing import TYPE_CHECKING
 

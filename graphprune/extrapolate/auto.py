@@ -1,4 +1,4 @@
-"""The default: what a training thinks of every sample, fitted on seeds and read off directly, ranks added."""
+"""The default extrapolator: add the ranks of a fit on the seeds and of signals from the seed run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from graphprune.extrapolate.base import Extrapolator, Inputs, Looks
+from graphprune.extrapolate.base import EpochSignals, Extrapolator, Inputs
 from graphprune.extrapolate.controls.ranks import quantile
 from graphprune.extrapolate.gcn import GCN
 from graphprune.graph.features import one_hot
@@ -17,38 +17,47 @@ from graphprune.runtime.math import middle_rank, pearson
 from graphprune.runtime.rng import derive_seed, generator
 
 _FOLDS = 3
-# Signals whose summed ranks correlate less than this with the fit's go against what the seeds say.
+# If the summed ranks of the signals correlate less than this with the fit, the signals contradict the seeds.
 _AGAINST = -0.2
 
 
 @register("extrapolator", "auto", source="graphprune", status="ours")
 class Auto(Extrapolator):
-    r"""Rank sum of a fit on the seeds and of signals that need none; GCN where nothing else is known.
+    r"""Auto: predict by the rank sum of a fit on the seeds and of signals that need no fit, else by a GCN.
 
     graphprune's own formulation. With the true-label probability :math:`p_k(i)` and the entropy
-    :math:`h_k(i)` of sample i at the last K looks of the seed run, and :math:`\bar p` the mean over looks,
+    :math:`h_k(i)` of sample i in the last K evaluation passes of the seed run, and :math:`\bar p` the mean over passes,
 
     .. math:: v_i = F(g(i)) + F(\bar p_i (1 - \bar p_i)) + F(1 - \bar p_i)
 
-    where F is the rank among the unmeasured samples and g a forest of extremely randomised trees (Geurts et al.,
-    2006), fitted to the ranks of the seeds' scores, on the :math:`p_k, h_k` and the class. Seeds were trained on
-    and look easier than others, so each column enters g as its rank within its own group, seeds or others. The
-    variance p(1 - p) of one look stands for what scores of training dynamics measure over many, 1 - p for
-    difficulty. Where the two together go against the fit (correlation below -.2 among the unmeasured), the fit
-    stands alone. Values are the quantiles of the seeds' scores at v.
+    where F is the rank among the unmeasured samples, and g is a forest of extremely randomized trees (Geurts et al.,
+    2006) that predicts the ranks of the seeds' scores from :math:`p_k, h_k` and the class. The model was trained on
+    the seeds, so they appear easier than other samples; each column therefore enters g as its rank within its own
+    group (seeds or others). The variance p(1 - p) approximates what scores of training dynamics measure over many
+    epochs, and 1 - p measures difficulty. If the two signals together contradict the fit (correlation below -.2
+    among the unmeasured samples), only the fit is used. Values are the quantiles of the seeds' scores at v.
 
-    The looks are ``seed_run`` (best: a seed run with ``background`` has seen every sample), else ``probes``.
-    Windows have no classes: there the one signal is the ST-complexity of the seed model's forecast errors on every
-    window (see `SeedErrors`), which also is what g goes by.
-    The standard deviation of every prediction is the root mean square error on seeds left out in 3 folds.
+    The probabilities come from ``seed_run`` (best with ``background``, where the seed run has seen every sample), or
+    else from ``probes``. Windows have no classes: there the only signal is the ST-complexity of the seed model's
+    forecast errors on every window (see `SeedErrors`), which is also the input of g. Without any of these inputs the
+    method is `GCN`. The standard deviation of every prediction is the root mean square error on held-out seeds
+    (3 folds).
 
     Args:
-        seed: Of the folds, and of the GCN.
+        seed: Random seed of the folds, the trees and the GCN (default: 0).
 
     Raises:
         InputError: fewer than 30 seeds.
 
     Cost: O(M log M (K + C)) time for four fits, O(N log N) for the ranks and the prediction.
+
+    >>> import numpy as np
+    >>> from graphprune import KNNGraph
+    >>> x, errors = torch.randn(40, 2, generator=torch.Generator().manual_seed(0)), torch.arange(40.0)
+    >>> inputs = Inputs(KNNGraph.build(x, k=3), x, seed_errors=errors)
+    >>> values = Auto().fit(inputs, np.arange(30), errors[:30].numpy()).predict()
+    >>> bool((np.diff(values[30:]) > 0).all())  # the unmeasured samples follow the errors
+    True
     """
 
     reads = ("scores", "looks", "seed_errors")
@@ -62,8 +71,8 @@ class Auto(Extrapolator):
         return 10 * _FOLDS
 
     def _fit(self, inputs: Inputs, seed_rows: Tensor, seed_scores: Tensor) -> None:
-        seen = _of_classes(inputs) or _of_windows(inputs)
-        if seen is None:
+        signals = _of_classes(inputs) or _of_windows(inputs)
+        if signals is None:
             self.graph_ = GCN(seed=self.seed)
             self.graph_._fit(inputs, seed_rows, seed_scores)
             self.values_, self.std_ = self.graph_._predict(), self.graph_._predict_std()
@@ -73,18 +82,20 @@ class Auto(Extrapolator):
         for held in order.tensor_split(_FOLDS):
             rest = torch.ones(len(seed_rows), dtype=torch.bool)
             rest[held] = False
-            values = self._values(seen, seed_rows[rest], seed_scores[rest], seed_rows[held])
+            values = self._values(signals, seed_rows[rest], seed_scores[rest], seed_rows[held])
             errors[held] = values[seed_rows[held]] - seed_scores[held]
-        self.values_ = self._values(seen, seed_rows, seed_scores, None)
+        self.values_ = self._values(signals, seed_rows, seed_scores, None)
         self.std_ = errors.square().mean().sqrt().expand(inputs.n)
 
-    def _values(self, seen: _Seen, seed_rows: Tensor, seed_scores: Tensor, among: Tensor | None) -> Tensor:
-        """Predictions ``[N]``; ranks are those ``among`` some rows (default: all that are not seeds)."""
+    def _values(
+        self, signals: _Signals, seed_rows: Tensor, seed_scores: Tensor, among: Tensor | None
+    ) -> Tensor:
+        """Predicts ``[N]`` values; ranks are taken ``among`` some rows (default: all samples but the seeds)."""
         from sklearn.ensemble import ExtraTreesRegressor
 
-        seeds = torch.zeros(len(seen.columns), dtype=torch.bool)
+        seeds = torch.zeros(len(signals.columns), dtype=torch.bool)
         seeds[seed_rows] = True
-        features = torch.cat([rank_by_group(seen.columns, seeds), seen.classes], dim=1).numpy()
+        features = torch.cat([rank_by_group(signals.columns, seeds), signals.classes], dim=1).numpy()
         fit = ExtraTreesRegressor(
             200,
             min_samples_leaf=min(10, max(2, len(seed_rows) // 10)),
@@ -97,9 +108,11 @@ class Auto(Extrapolator):
         if not group.any():
             group = seeds
         total = middle_rank(fitted, fitted[group])
-        shown = sum((middle_rank(signal, signal[group]) for signal in seen.signals), torch.zeros(len(total)))
-        if pearson(shown[group], total[group]) > _AGAINST:
-            total = total + shown
+        direct = sum(
+            (middle_rank(signal, signal[group]) for signal in signals.direct), torch.zeros(len(total))
+        )
+        if pearson(direct[group], total[group]) > _AGAINST:
+            total = total + direct
         return quantile(seed_scores, middle_rank(total, total[group]))
 
     def _predict(self) -> Tensor:
@@ -110,36 +123,36 @@ class Auto(Extrapolator):
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """What the fit goes by, ``columns [N, F]`` and ``classes [N, C]``, and ``signals [N]`` that need no fit."""
+class _Signals:
+    """Inputs of the fit, ``columns [N, F]`` and ``classes [N, C]``, and ``direct`` signals ``[N]`` without a fit."""
 
     columns: Tensor
     classes: Tensor
-    signals: tuple[Tensor, ...]
+    direct: tuple[Tensor, ...]
 
 
-def _of_classes(inputs: Inputs) -> _Seen | None:
-    looks = late_looks(inputs)
-    if looks is None or inputs.labels is None:
+def _of_classes(inputs: Inputs) -> _Signals | None:
+    late = late_signals(inputs)
+    if late is None or inputs.labels is None:
         return None
-    mean = looks[0].mean(dim=0)
-    return _Seen(torch.cat(looks).T, one_hot(inputs.labels, inputs.n), (mean * (1 - mean), 1 - mean))
+    mean = late[0].mean(dim=0)
+    return _Signals(torch.cat(late).T, one_hot(inputs.labels, inputs.n), (mean * (1 - mean), 1 - mean))
 
 
-def _of_windows(inputs: Inputs) -> _Seen | None:
+def _of_windows(inputs: Inputs) -> _Signals | None:
     if inputs.seed_errors is None:
         return None
     errors = inputs.seed_errors.to(torch.float32)
-    return _Seen(errors[:, None], torch.empty(inputs.n, 0), (errors,))
+    return _Signals(errors[:, None], torch.empty(inputs.n, 0), (errors,))
 
 
-def late_looks(inputs: Inputs) -> tuple[Tensor, Tensor] | None:
-    """True-label probabilities and entropies ``[K, N]`` float32, of the seed run's looks or of the probes."""
-    looks = inputs.seed_run
+def late_signals(inputs: Inputs) -> tuple[Tensor, Tensor] | None:
+    """True-label probabilities and entropies ``[K, N]`` float32 from the seed run, or else from ``probes``."""
+    late = inputs.seed_run
     if inputs.labels is None:
         return None
-    if looks is not None and looks.p_true is not None and looks.entropy is not None:
-        return _filled(looks)
+    if late is not None and late.p_true is not None and late.entropy is not None:
+        return _filled(late)
     if inputs.probes is None:
         return None
     probes = inputs.probes.to(torch.float32)
@@ -148,7 +161,7 @@ def late_looks(inputs: Inputs) -> tuple[Tensor, Tensor] | None:
 
 
 def rank_by_group(columns: Tensor, group: Tensor) -> Tensor:
-    """Each column's ranks in 0..1 within the rows of ``group [N]`` bool and within the others, ``[N, F]``."""
+    """Ranks ``[N, F]`` in 0..1 of each column, taken separately within ``group [N]`` bool and within the rest."""
     ranked = torch.empty_like(columns, dtype=torch.float32)
     for rows in (group, ~group):
         for column in range(columns.shape[1]):
@@ -157,9 +170,9 @@ def rank_by_group(columns: Tensor, group: Tensor) -> Tensor:
     return ranked
 
 
-def _filled(looks: Looks) -> tuple[Tensor, Tensor]:
-    """Looks that a sample missed take the value of its last one."""
-    assert looks.p_true is not None
-    assert looks.entropy is not None
-    p, entropy = looks.p_true.to(torch.float32), looks.entropy.to(torch.float32)
+def _filled(late: EpochSignals) -> tuple[Tensor, Tensor]:
+    """Fills the signals of visits that a sample missed with those of its last visit."""
+    assert late.p_true is not None
+    assert late.entropy is not None
+    p, entropy = late.p_true.to(torch.float32), late.entropy.to(torch.float32)
     return torch.where(p.isnan(), p[-1:], p), torch.where(entropy.isnan(), entropy[-1:], entropy)

@@ -1,4 +1,4 @@
-"""What an extrapolator is: fitted on the seeds' scores, it predicts everybody's."""
+"""Base class of extrapolators: fitted on the scores of the seeds, they predict the scores of all samples."""
 
 from __future__ import annotations
 
@@ -18,26 +18,33 @@ from graphprune.options import check_options
 from graphprune.runtime.facts import JobFacts
 from graphprune.table import float32_scores, locate, require_ids
 
-# What brings an optional input, for the error of a method that lacks it.
+# How to provide each optional input, for the error of a method that lacks it.
 _REMEDY = {
     "labels": "pass labels (--labels Y.npy)",
-    "probes": "pass class probabilities of the seed model on samples it did not train on (--probes Q.npz)",
+    "probes": "pass the class probabilities of the seed model on samples outside its training set (--probes Q.npz)",
     "short_run": "pass the probabilities of a short run on all data (--short-run T.npz)",
     **dict.fromkeys(
-        ("input_complexity", "seed_errors"), "it is for jobs on windows of sensor data (data.kind: sensors)"
+        ("input_complexity", "seed_errors"), "it exists only for windows of sensor data (data.kind: sensors)"
     ),
 }
 
 
 @dataclass(frozen=True)
-class Looks:
-    """What a training showed of every sample at K looks (epochs or passes), ``[K, N]`` float each.
+class EpochSignals:
+    """Signals that a training run recorded for every sample in K epochs or evaluation passes, each ``[K, N]`` float.
 
     Args:
         p_true: Probability of the true label.
         entropy: Entropy of the prediction in nats.
         el2n: Distance of the prediction from the one-hot label.
-        loss: Mean loss of a forecast, where there are no classes.
+        loss: Mean loss of a forecast (for data without classes).
+
+    Raises:
+        InputError: no signal at all, or signals of different shapes.
+
+    >>> signals = EpochSignals(p_true=torch.tensor([[0.25, 0.5], [0.75, 1.0]]))
+    >>> signals.n, signals.mean("p_true").tolist(), signals.mean("p_true", last=0.5).tolist()
+    (2, [0.5, 0.75], [0.75, 1.0])
     """
 
     p_true: Tensor | None = None
@@ -50,11 +57,13 @@ class Looks:
             object.__setattr__(self, name, signal.cpu())
         if not self.signals or len({signal.shape for signal in self.signals.values()}) > 1:
             shapes = {name: tuple(signal.shape) for name, signal in self.signals.items()}
-            raise InputError(f"looks have signals of shapes {shapes}; give at least one, all [K, N]")
+            raise InputError(
+                f"epoch signals have the shapes {shapes}; provide at least one signal, all of the same shape [K, N]"
+            )
 
     @property
     def signals(self) -> dict[str, Tensor]:
-        """Those that are there, by name."""
+        """The recorded signals by name."""
         named = {name: getattr(self, name) for name in ("p_true", "entropy", "el2n", "loss")}
         return {name: signal for name, signal in named.items() if signal is not None}
 
@@ -64,11 +73,11 @@ class Looks:
         return next(iter(self.signals.values())).shape[1]
 
     def mean(self, name: str, *, last: float = 1.0) -> Tensor:
-        """Mean over the ``last`` share of the looks ``[N]`` float32; `InputError` where ``name`` was not kept."""
+        """Mean ``[N]`` float32 over the ``last`` share of the epochs; `InputError` if ``name`` was not recorded."""
         signal: Tensor | None = getattr(self, name)
         if signal is None:
             raise InputError(
-                f"the short run has no {name}, only {', '.join(self.signals)}; "
+                f"the short run has no signal {name}, only {', '.join(self.signals)}; "
                 "log all class probabilities of the short run (probs [E, N, C] and labels)"
             )
         late = signal[-max(1, round(last * len(signal))) :]
@@ -77,7 +86,7 @@ class Looks:
 
 @dataclass(frozen=True)
 class Inputs:
-    """What extrapolators may look at: all N samples, no scores. Everything is moved to the CPU, where they compute.
+    """Inputs of extrapolators for all N samples, without scores. Tensors are moved to the CPU for computation.
 
     Args:
         graph: The shared kNN graph over the embeddings.
@@ -85,10 +94,18 @@ class Inputs:
         ids: Sample ids ``[N]`` int64 ascending (default: ``0..N-1``).
         labels: Class labels ``[N]`` int64, or None.
         probes: Out-of-sample class probabilities ``[P, N, C]`` at P checkpoints, or None.
-        short_run: What a short run on all data showed epoch by epoch, or None.
-        seed_run: What the seed run showed of all samples in its last looks, or None.
-        input_complexity: How complex each window is by its input alone ``[N]``, or None.
+        short_run: Epoch signals of a short run on all data, or None.
+        seed_run: Epoch signals of the seed run for all samples in its last evaluation passes, or None.
+        input_complexity: Complexity of each window's input ``[N]``, or None.
         seed_errors: ST-complexity of the seed model's forecast errors on each window ``[N]``, or None.
+
+    Raises:
+        InputError: ids that are not ascending, probabilities that are not finite, or inputs of different lengths.
+
+    >>> x = torch.arange(6.0)[:, None]
+    >>> inputs = Inputs(KNNGraph.build(x, k=2), x, labels=torch.tensor([0, 0, 0, 1, 1, 1]))
+    >>> inputs.n, sorted(inputs.there)
+    (6, ['embeddings', 'graph', 'ids', 'labels'])
     """
 
     graph: KNNGraph
@@ -96,8 +113,8 @@ class Inputs:
     ids: npt.NDArray[np.int64] | None = None
     labels: Tensor | None = None
     probes: Tensor | None = None
-    short_run: Looks | None = None
-    seed_run: Looks | None = None
+    short_run: EpochSignals | None = None
+    seed_run: EpochSignals | None = None
     input_complexity: Tensor | None = None
     seed_errors: Tensor | None = None
 
@@ -108,10 +125,10 @@ class Inputs:
                 object.__setattr__(self, name, value.cpu())
         ids = np.arange(n, dtype=np.int64) if self.ids is None else require_ids(self.ids, "ids")
         if (np.diff(ids) <= 0).any():
-            raise InputError("ids must be ascending without repetition; sort them, and all rows with them")
+            raise InputError("ids must be ascending without duplicates; sort the ids and all rows with them")
         object.__setattr__(self, "ids", ids)
         if self.probes is not None and not bool(self.probes.isfinite().all()):
-            raise InputError("probes hold NaN or infinite probabilities; repair them or leave them out")
+            raise InputError("probes contain NaN or infinite probabilities; correct them or omit the probes")
         lengths = {
             "graph": self.graph.n,
             "ids": len(self.sample_ids),
@@ -125,7 +142,7 @@ class Inputs:
         for name, length in lengths.items():
             if length != n:
                 raise InputError(
-                    f"{name} covers {length} samples but the embeddings {n}; compute both on the same data"
+                    f"{name} covers {length} samples but the embeddings cover {n}; compute both on the same data"
                 )
 
     @property
@@ -146,16 +163,19 @@ class Inputs:
 
 
 class Extrapolator(ABC):
-    """Base of all extrapolators. It follows the scikit-learn estimator API: ``fit``, ``predict``, ``get_params``,
-    ``set_params``; ``sklearn.base.clone`` gives an unfitted copy.
+    """Base class of all extrapolators.
 
-    Subclasses store their arguments in ``__init__`` and implement ``_fit``, ``_predict`` and
-    ``_predict_std``; this class maps ids to rows, validates, and keeps the seeds' measured scores. Seeds that
-    all have the same score leave nothing to learn: everybody gets that score, with standard deviation 0.
-    ``requires`` names the optional inputs without which the method cannot work. ``reads`` names everything that its
+    It follows the scikit-learn estimator API (``fit``, ``predict``, ``get_params``, ``set_params``);
+    ``sklearn.base.clone`` returns an unfitted copy. Subclasses store their arguments in ``__init__`` and implement
+    ``_fit``, ``_predict`` and ``_predict_std``; this class maps ids to rows, validates the input, and keeps the
+    measured scores of the seeds. If all seeds have the same score, there is nothing to learn: every sample gets that
+    score with standard deviation 0.
+
+    ``requires`` names the optional inputs that the method cannot work without. ``reads`` names everything that its
     order of the samples depends on: ``scores`` (of the seeds), ``embeddings``, ``graph``, ``probes``, ``looks`` (the
-    field ``seed_run``), ``seed_errors``, ``input_complexity``, ``short_run``; a job computes what its methods read
-    and charges it to them. ``reads_otherwise`` replaces it in jobs that make nothing in ``reads`` but scores.
+    field ``seed_run``), ``seed_errors``, ``input_complexity``, ``short_run``. A job computes the inputs that its
+    methods read and charges their cost to them. ``reads_otherwise`` replaces ``reads`` in jobs that produce nothing
+    in ``reads`` except scores.
     """
 
     requires: ClassVar[tuple[str, ...]] = ()
@@ -164,11 +184,11 @@ class Extrapolator(ABC):
 
     @property
     def least_seeds(self) -> int:
-        """How many seeds it takes to fit it."""
+        """Minimum number of seeds for a fit."""
         return 2
 
     def check(self, job: JobFacts) -> None:
-        """Refuses a job that lacks an input or seeds that the method needs, before anything is computed."""
+        """Raises `InputError` if a job lacks a required input or enough seeds, before anything is computed."""
         for name in self.requires:
             if job.lacks(name):
                 raise InputError(f"{type(self).__name__} needs {name}; {_REMEDY[name]}")
@@ -180,23 +200,25 @@ class Extrapolator(ABC):
     def fit(
         self, inputs: Inputs, seed_ids: npt.NDArray[np.int64], seed_scores: npt.NDArray[np.floating[Any]]
     ) -> Self:
-        """Learns from ``seed_ids [M]`` and ``seed_scores [M]``; raises `InputError` on bad ids or scores."""
+        """Fits to ``seed_ids [M]`` and ``seed_scores [M]``; raises `InputError` for invalid ids or scores."""
         self.check(JobFacts(n=inputs.n, inputs=inputs.there))
         seed_ids = require_ids(seed_ids, "seed ids")
         scores = float32_scores(seed_scores, "seed scores")
         if len(seed_ids) != len(scores):
-            raise InputError(f"{len(seed_ids)} seed ids but {len(scores)} seed scores; give one each")
+            raise InputError(
+                f"{len(seed_ids)} seed ids but {len(scores)} seed scores; provide one score per id"
+            )
         unique, counts = np.unique(seed_ids, return_counts=True)
         if len(unique) != len(seed_ids):
             raise InputError(
-                f"{int((counts > 1).sum())} seed ids stand more than once, "
-                f"the first is {unique[counts > 1][0]}; keep one score per seed"
+                f"{int((counts > 1).sum())} duplicate seed ids, the first is {unique[counts > 1][0]}; "
+                "keep one score per seed"
             )
         if not np.isfinite(scores).all():
             bad = ~np.isfinite(scores)
             raise InputError(
                 f"{bad.sum()} of {len(scores)} seed scores are NaN or infinite, the first is id "
-                f"{seed_ids[bad][0]}; drop or repair them"
+                f"{seed_ids[bad][0]}; remove or correct them"
             )
         rows = torch.from_numpy(locate(inputs.sample_ids, seed_ids, "seeds"))
         order = torch.argsort(rows)
@@ -214,10 +236,10 @@ class Extrapolator(ABC):
         return self
 
     def predict(self, return_std: bool = False) -> Any:
-        """Scores ``[N]`` float32, the seeds' measured ones kept.
+        """Returns scores ``[N]`` float32; seeds keep their measured scores.
 
-        With ``return_std`` also their standard deviations ``[N]`` float32, 0 for seeds; what they mean stands
-        in each method's docstring.
+        With ``return_std``, also returns standard deviations ``[N]`` float32, which are 0 for seeds. The docstring of
+        each method defines them.
         """
         if not hasattr(self, "n_"):
             raise InputError(
@@ -239,23 +261,23 @@ class Extrapolator(ABC):
     def _require_finite(self, values: Tensor) -> None:
         if not bool(values.isfinite().all()):
             raise InputError(
-                f"the predictions of {type(self).__name__} are not finite; lower its rates and weights"
+                f"the predictions of {type(self).__name__} are not finite; lower its learning rate or weights"
             )
 
     @abstractmethod
     def _fit(self, inputs: Inputs, seed_rows: Tensor, seed_scores: Tensor) -> None:
-        """Learns from rows ``[M]`` int64 ascending and scores ``[M]`` float32."""
+        """Fits to rows ``[M]`` int64 ascending and scores ``[M]`` float32."""
 
     @abstractmethod
     def _predict(self) -> Tensor:
-        """Scores ``[N]`` float32 of all samples, on the CPU."""
+        """Predicts scores ``[N]`` float32 of all samples, on the CPU."""
 
     @abstractmethod
     def _predict_std(self) -> Tensor:
         """Standard deviation of each prediction ``[N]`` float32, on the CPU."""
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """The arguments this object was made with; ``deep`` adds those of nested extrapolators as ``name__key``."""
+        """Returns the constructor arguments; ``deep`` adds those of nested extrapolators as ``name__key``."""
         params = {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
         if deep:
             for name, value in list(params.items()):
@@ -264,7 +286,7 @@ class Extrapolator(ABC):
         return params
 
     def set_params(self, **params: Any) -> Self:
-        """Sets arguments by name, ``name__key`` in nested extrapolators; unknown ones are an `InputError`."""
+        """Sets arguments by name (``name__key`` in nested extrapolators); raises `InputError` for unknown names."""
         known = self.get_params()
         for name in params:
             if name not in known:

@@ -1,4 +1,4 @@
-"""How predictions stray from the truth: by their own size, beyond their intervals, and by class."""
+"""Calibration of predictions: by predicted value, by coverage of their intervals, and by class."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 
-# A normal variable lies within so many standard deviations in 90 % of cases.
+# A normal variable is within this many standard deviations of its mean in 90 % of cases.
 NORMAL_90 = 1.6448536269514722
 
 
 def calibration(predicted: Array, truth: Array, *, bins: int = 10) -> list[dict[str, float]]:
     """Mean prediction, mean truth and count ``n`` in each of ``bins`` equal-count bins of the prediction.
 
-    Ties fall where a stable sort puts them; with fewer than ``bins`` samples each one is its own bin.
+    Ties are ordered by a stable sort. With fewer than ``bins`` samples, each sample is its own bin.
+
     Cost: O(n log n).
 
     >>> calibration(np.array([3.0, 1.0, 2.0, 4.0]), np.array([30.0, 10.0, 20.0, 40.0]), bins=2)
@@ -31,7 +32,7 @@ def calibration(predicted: Array, truth: Array, *, bins: int = 10) -> list[dict[
 
 
 def coverage90(predicted: Array, truth: Array, std: Array) -> float:
-    """Share of truths within the normal 90 % interval, predicted ± 1.645 std.
+    """Share of true values inside the normal 90 % interval, predicted ± 1.645 std.
 
     >>> coverage90(np.zeros(2), np.array([1.0, 2.0]), np.ones(2))
     0.5
@@ -40,7 +41,7 @@ def coverage90(predicted: Array, truth: Array, std: Array) -> float:
 
 
 def class_bias(errors: Array, labels: npt.ArrayLike) -> list[tuple[str, int, float]]:
-    """Class, its count, and the mean of ``errors [n]`` in it; classes ascending.
+    """Name, count and mean of ``errors [n]`` of each class, ascending by class.
 
     >>> class_bias(np.array([0.0, 1.0, 2.0]), np.array([0, 1, 1]))
     [('0', 1, 0.0), ('1', 2, 1.5)]

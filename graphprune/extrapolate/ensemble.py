@@ -1,4 +1,4 @@
-"""Several extrapolators together, with an uncertainty that held-out seeds have checked."""
+"""Combine several extrapolators, with an uncertainty calibrated on held-out seeds."""
 
 from __future__ import annotations
 
@@ -23,23 +23,33 @@ from graphprune.runtime.rng import generator
 
 @register("extrapolator", "ensemble", source="graphprune", status="ours")
 class Ensemble(Extrapolator):
-    r"""Mean of several extrapolators, and a standard deviation whose 90 % intervals hold on held-out seeds.
+    r"""Ensemble: predict by the mean of several extrapolators, with 90 % intervals calibrated on held-out seeds.
 
     .. math:: \sigma_i = c \sqrt{\mathrm{var}_m(\hat s_i^{(m)}) + e^2}
 
-    e is the root mean square error of the mean prediction on seeds that the members have not seen
-    (``folds``-fold cross-fitting over all seeds), and c makes ``+-1.645 sigma`` cover 90 % of those errors.
-    Unseen samples may err more than held-out seeds do: seeds have been trained on.
+    e is the root mean square error of the mean prediction on seeds held out from the members
+    (``folds``-fold cross-fitting over all seeds), and c is set so that ``+-1.645 sigma`` covers 90 % of those errors.
+    Errors on unseen samples may be larger than on held-out seeds, because the seed model was trained on the seeds.
 
     Args:
         members: Names of extrapolators, or mappings with ``name`` and options.
-        folds: Parts that the seeds are split in (default: 3).
-        seed: Of the split, and of members that take a ``seed`` and have none.
+        folds: Number of parts that the seeds are split into (default: 3).
+        seed: Random seed of the split, and of members that accept a ``seed`` and set none (default: 0).
 
     Raises:
-        InputError: fewer than two members, fewer than 10 seeds a fold.
+        InputError: fewer than two members, or fewer than 10 seeds per fold.
 
     Cost: ``folds + 1`` fits of every member.
+
+    >>> import numpy as np
+    >>> from graphprune import KNNGraph
+    >>> x = torch.arange(40.0)[:, None]
+    >>> inputs = Inputs(KNNGraph.build(x, k=2), x)
+    >>> seeds = np.arange(0, 40, 2)
+    >>> method = Ensemble(members=[{"name": "knn", "k": 5}, "ridge"], folds=2)
+    >>> values, std = method.fit(inputs, seeds, seeds / 40).predict(return_std=True)
+    >>> values.shape, bool((std[1::2] > 0).all()), float(std[0])
+    ((40,), True, 0.0)
     """
 
     def __init__(
@@ -59,7 +69,7 @@ class Ensemble(Extrapolator):
 
     def check(self, job: JobFacts) -> None:
         super().check(job)
-        # Each member is also fitted without the largest part of the seeds.
+        # Each member is also fitted with the largest part of the seeds left out.
         rest = None if job.seeds is None else job.seeds - math.ceil(job.seeds / self.folds)
         for member in self.members:
             make_member(member, self.seed).check(replace(job, seeds=rest))
@@ -81,7 +91,7 @@ class Ensemble(Extrapolator):
         self.std_ = self.factor_ * (each.var(dim=0, correction=0) + self.error_**2).sqrt()
 
     def _predictions(self, inputs: Inputs, rows: Tensor, scores: Tensor) -> Tensor:
-        """Every member's predictions ``[members, N]``, fitted on some of the seeds."""
+        """Predictions ``[members, N]`` of all members, fitted on some of the seeds."""
         ids = inputs.sample_ids[rows.numpy()]
         fitted = [make_member(member, self.seed).fit(inputs, ids, scores.numpy()) for member in self.members]
         return torch.from_numpy(np.stack([method.predict() for method in fitted]))
@@ -94,7 +104,7 @@ class Ensemble(Extrapolator):
 
 
 def make_member(member: str | Mapping[str, Any], seed: int) -> Extrapolator:
-    """An extrapolator from its name, or from a mapping with ``name`` and options."""
+    """Creates an extrapolator from its name, or from a mapping with ``name`` and options."""
     options = {"name": member} if isinstance(member, str) else dict(member)
     name = options.pop("name", None)
     if not isinstance(name, str):

@@ -1,4 +1,4 @@
-"""What a sample looks like to an extrapolator: columns put together by name."""
+"""Features of the samples for extrapolators: columns selected by name."""
 
 from __future__ import annotations
 
@@ -24,20 +24,26 @@ Features = Annotated[Sequence[Feature], Field(min_length=1)]
 
 
 def node_features(inputs: Inputs, names: Sequence[str], *, normalize: bool = False) -> Tensor:
-    """Columns ``[N, F]`` float32 for every sample, in the order of ``names``.
+    """Computes columns ``[N, F]`` float32 for every sample, in the order of ``names``.
 
-    ``label``: one-hot class (left out where there are no labels); ``embedding``: as given, or at length 1;
-    ``density``: mean distance to the graph neighbours; ``agreement``: share of them with the sample's label;
-    ``probes``: true-label probability, margin, entropy and loss at every checkpoint (without labels: largest
-    probability, margin and entropy). The last three have mean 0 and standard deviation 1 in each column.
+    ``label``: one-hot class (omitted without labels); ``embedding``: as given, or scaled to length 1; ``density``: mean
+    distance to the graph neighbors; ``agreement``: share of the graph neighbors with the sample's label; ``probes``:
+    true-label probability, margin, entropy and loss at every checkpoint (without labels: largest probability, margin
+    and entropy). Columns of the last three are standardized.
 
     Args:
         inputs: All samples.
-        names: Some of the five above.
-        normalize: Scale embeddings to length 1.
+        names: Names of features, from the five above.
+        normalize: Scale embeddings to length 1 (default: False).
 
     Raises:
-        InputError: an unknown name, or one whose input is missing.
+        InputError: a name is unknown, or its input is missing.
+
+    >>> from graphprune import Inputs, KNNGraph
+    >>> x = torch.arange(4.0)[:, None]
+    >>> inputs = Inputs(KNNGraph.build(x, k=1), x, labels=torch.tensor([0, 0, 1, 1]))
+    >>> node_features(inputs, ["label", "embedding"]).tolist()
+    [[1.0, 0.0, 0.0], [1.0, 0.0, 1.0], [0.0, 1.0, 2.0], [0.0, 1.0, 3.0]]
     """
     columns = []
     for name in names:
@@ -55,39 +61,43 @@ def node_features(inputs: Inputs, names: Sequence[str], *, normalize: bool = Fal
         elif name == "probes":
             columns.append(standardize(probe_columns(inputs)))
     if not columns:
-        raise InputError(f"features {list(names)} give no column without labels; add 'embedding'")
+        raise InputError(f"features {list(names)} are empty without labels; add 'embedding'")
     return torch.cat(columns, dim=1)
 
 
 def check_features(names: Sequence[str], job: JobFacts) -> None:
-    """Refuses features whose input a job lacks."""
+    """Raises `InputError` for features whose input a job lacks."""
     for name, needed in (("agreement", "labels"), ("probes", "probes")):
         if name in names and job.lacks(needed):
-            raise InputError(f"feature '{name}' needs {needed}, which this job has not; leave it out")
+            raise InputError(
+                f"feature '{name}' needs {needed}, which this job does not have; remove the feature"
+            )
     if set(names) <= {"label"} and job.lacks("labels"):
-        raise InputError(f"features {list(names)} give no column without labels; add 'embedding'")
+        raise InputError(f"features {list(names)} are empty without labels; add 'embedding'")
 
 
 def density(inputs: Inputs) -> Tensor:
-    """Mean distance to the graph neighbours ``[N]``; 0 for a sample without any."""
+    """Mean distance to the graph neighbors ``[N]``; 0 for a sample without neighbors."""
     distances = inputs.graph.distances
     real = distances.isfinite()
     return torch.where(real, distances, 0).sum(dim=1) / real.sum(dim=1).clamp(min=1)
 
 
 def disagreement(inputs: Inputs) -> Tensor:
-    """Share of the graph neighbours with another label ``[N]`` float32; 0 for a sample without neighbours."""
+    """Share of the graph neighbors with another label ``[N]`` float32; 0 for a sample without neighbors."""
     if inputs.labels is None:
-        raise InputError("feature 'agreement' needs labels; pass labels (--labels Y.npy) or leave it out")
+        raise InputError(
+            "feature 'agreement' needs labels; pass labels (--labels Y.npy) or remove the feature"
+        )
     real = inputs.graph.distances.isfinite()
     other = inputs.labels[inputs.graph.indices.to(torch.int64)] != inputs.labels[:, None]
     return (other & real).sum(dim=1) / real.sum(dim=1).clamp(min=1).to(torch.float32)
 
 
 def probe_columns(inputs: Inputs) -> Tensor:
-    """What the probes' probabilities say of every sample, ``[N, 4 P]`` (``[N, 3 P]`` without labels)."""
+    """Statistics of the class probabilities in ``probes``, ``[N, 4 P]`` (``[N, 3 P]`` without labels)."""
     if inputs.probes is None:
-        raise InputError("feature 'probes' needs probes; pass --probes Q.npz or leave it out")
+        raise InputError("feature 'probes' needs probes; pass --probes Q.npz or remove the feature")
     columns = []
     for p in inputs.probes.to(torch.float32):
         entropy = torch.special.entr(p).sum(dim=1)

@@ -1,4 +1,4 @@
-"""Graph attention: neighbours weighted by what they and the sample look like."""
+"""GAT: graph attention, which weights neighbors by their features and those of the sample."""
 
 from __future__ import annotations
 
@@ -18,17 +18,28 @@ from graphprune.registry import register
 @register("extrapolator", "gat", source="Brody et al., arXiv 2105.14491 (2021)", status="ours")
 @dataclass(kw_only=True, eq=False, repr=False)
 class GAT(NetworkExtrapolator):
-    """Two layers of PyTorch Geometric's ``GATv2Conv`` over the kNN graph with self loops.
+    """GAT: predict by graph attention over the kNN graph with self loops, trained on the seeds.
 
-    Every step takes ``batch_size`` seeds and everything they depend on, without sampling.
+    The layers are PyTorch Geometric's ``GATv2Conv``. Every step uses ``batch_size`` seeds and all samples that their
+    predictions depend on, without sampling.
 
-    Arguments, training and standard deviation: see `NetworkExtrapolator`; besides
+    For the other arguments, the training and the standard deviation, see `NetworkExtrapolator`.
 
     Args:
         hidden: Features per head of each hidden layer (default: one layer of 64).
         heads: Attention heads of the hidden layers (default: 2).
 
     Cost: O(steps * batch_size * k^layers * heads * hidden) time and memory.
+
+    Reference: Brody et al., arXiv 2105.14491 (2021).
+
+    >>> import numpy as np
+    >>> from graphprune import KNNGraph
+    >>> x = torch.arange(20.0)[:, None] / 20
+    >>> inputs = Inputs(KNNGraph.build(x, k=2), x)
+    >>> seeds = np.arange(0, 20, 2)
+    >>> GAT(hidden=[4], steps=2).fit(inputs, seeds, x[seeds, 0].numpy()).predict().shape
+    (20,)
     """
 
     hidden: Sequence[Width] = (64,)
@@ -56,7 +67,7 @@ class GAT(NetworkExtrapolator):
 
 
 class AttentionLayers(nn.Module):
-    """``GATv2Conv`` layers with ReLU and dropout between, from a block's sources to its targets."""
+    """``GATv2Conv`` layers with ReLU and dropout between them, from the sources of a block to its targets."""
 
     def __init__(self, width: int, hidden: Sequence[int], heads: int, dropout: float) -> None:
         from torch_geometric.nn import GATv2Conv
@@ -70,7 +81,7 @@ class AttentionLayers(nn.Module):
         self.dropout = Dropout(dropout)
 
     def forward(self, h: Tensor, blocks: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
-        """Outputs ``[B]`` of the last block's targets from ``h [S, F]``, one block per layer."""
+        """Computes outputs ``[B]`` of the last block's targets from ``h [S, F]``, with one block per layer."""
         for depth, (layer, (targets, edges)) in enumerate(zip(self.layers, blocks, strict=True)):
             if depth:
                 h = self.dropout(torch.relu(h))
@@ -81,11 +92,11 @@ class AttentionLayers(nn.Module):
 def edge_blocks(
     table: Tensor, linked: Tensor, rows: Tensor, layers: int
 ) -> tuple[list[tuple[Tensor, Tensor]], Tensor]:
-    """What ``rows`` depend on, first layer first.
+    """Finds the samples and edges that the outputs of ``rows`` depend on, first layer first.
 
     Returns:
-        Per layer the places of its targets among its sources and its edges ``[2, L]`` in places; and the rows
-        ``[S]`` whose features the first layer takes.
+        For each layer, the positions of its targets among its sources and its edges ``[2, L]`` as positions; and the
+        rows ``[S]`` whose features enter the first layer.
     """
     blocks = []
     for _ in range(layers):

@@ -1,4 +1,4 @@
-"""The extrapolation paper's graph convolutional network."""
+"""GCN: the graph convolutional network of the extrapolation paper."""
 
 from __future__ import annotations
 
@@ -17,29 +17,37 @@ from graphprune.graph.propagate import Propagator, gcn_table, locality_order, re
 from graphprune.options import Count
 from graphprune.registry import register
 
-# From this many samples on, not even 32 columns fit a cache and a local order of the samples helps.
+# From this many samples on, even 32 columns exceed the cache, and ordering samples by locality helps.
 _ORDERED_FROM = 131_072
 
 
 @register("extrapolator", "gcn", source="Schmidt et al., arXiv 2506.09010 (2025)", status="confirmed")
 @dataclass(kw_only=True, eq=False, repr=False)
 class GCN(NetworkExtrapolator):
-    r"""Graph convolutions features-512-256-1 over the kNN graph, trained on the seeds.
+    r"""GCN: predict by graph convolutions (features-512-256-1) over the kNN graph, trained on the seeds.
 
     .. math:: H^{(l+1)} = \mathrm{dropout}(\mathrm{ReLU}(\tilde A H^{(l)} W^{(l)} + b^{(l)})), \qquad
               \tilde A = D^{-1/2} (A + I) D^{-1/2}, \qquad A_{ij} = e^{-d_{ij} / 2}
 
-    Nodes are all samples, with ``[one-hot label; embedding]``; links run from neighbour to sample.
+    The nodes are all samples with the features ``[one-hot label; embedding]``; links point from neighbor to sample.
 
-    Where we differ from the paper: full batches over everything that the seeds' predictions depend on,
-    instead of 128 seeds with sampled neighbours. Because :math:`\tilde A X` is computed once, the first layer
-    needs no aggregation while training.
+    Where we differ from the paper: training uses full batches over all samples that the seeds' predictions depend on,
+    instead of 128 seeds with sampled neighbors. Because :math:`\tilde A X` is computed once, the first layer needs no
+    aggregation during training.
 
-    Arguments, training and standard deviation: see `NetworkExtrapolator`.
+    For the arguments, the training and the standard deviation, see `NetworkExtrapolator`.
 
     Cost: O(steps * N * (k + hidden) * hidden) time, O(N * (features + hidden)) memory.
 
     Reference: Schmidt et al., arXiv 2506.09010 (2025); Kipf and Welling (2017), arXiv 1609.02907.
+
+    >>> import numpy as np
+    >>> from graphprune import KNNGraph
+    >>> x = torch.arange(20.0)[:, None] / 20
+    >>> inputs = Inputs(KNNGraph.build(x, k=2), x)
+    >>> seeds = np.arange(0, 20, 2)
+    >>> GCN(hidden=[8], steps=2).fit(inputs, seeds, x[seeds, 0].numpy()).predict().shape
+    (20,)
     """
 
     batch_size: Count | None = None
@@ -68,7 +76,7 @@ class GCN(NetworkExtrapolator):
 
 
 class GraphConvolutions(nn.Module):
-    """Layers ``A H W + b`` with ReLU and dropout between; the input is already multiplied by A once."""
+    """Layers ``A H W + b`` with ReLU and dropout between them; the input is already multiplied by A once."""
 
     def __init__(self, sizes: Sequence[int], dropout: float) -> None:
         super().__init__()
@@ -78,7 +86,7 @@ class GraphConvolutions(nn.Module):
         self.biases = nn.ParameterList([torch.zeros(right) for _, right in shapes])
 
     def forward(self, x: Tensor, blocks: Sequence[Propagator]) -> Tensor:
-        """Outputs ``[n]`` of the last block's targets from ``x [N, F]``, a block per later layer."""
+        """Computes outputs ``[n]`` of the last block's targets from ``x [N, F]``, with one block per later layer."""
         h: Tensor = linear(x, self.weights[0].T, self.biases[0])
         for block, weight, bias in zip(blocks, self.weights[1:], self.biases[1:], strict=True):
             h = block(self.dropout(torch.relu(h)) @ weight) + bias.to(h.dtype)
@@ -88,10 +96,10 @@ class GraphConvolutions(nn.Module):
 def receptive_field(
     indices: Tensor, weights: Tensor, rows: Tensor, hops: int
 ) -> tuple[list[Propagator], Tensor]:
-    """The parts of a table that ``rows`` depend on through ``hops`` products, first product first.
+    """Finds the parts of a table that ``rows`` depend on through ``hops`` products, first product first.
 
     Returns:
-        One propagator per product, and the rows ``[S]`` whose values the first one takes.
+        One propagator per product, and the rows ``[S]`` whose values enter the first product.
     """
     blocks = []
     for _ in range(hops):

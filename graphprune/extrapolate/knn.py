@@ -1,4 +1,4 @@
-"""Scores of unmeasured samples from their nearest seeds."""
+"""kNN: scores of unmeasured samples from their nearest seeds."""
 
 from __future__ import annotations
 
@@ -19,32 +19,40 @@ from graphprune.registry import register
 
 @register("extrapolator", "knn", source="Schmidt et al., arXiv 2506.09010 (2025)", status="confirmed")
 class KNN(Extrapolator):
-    r"""Weighted mean of the scores of the k nearest seeds.
+    r"""kNN: predict the weighted mean of the scores of the k nearest seeds.
 
     .. math:: \hat s_i = \sum_{j \in N_k(i)} w_{ij} s_j, \qquad w_{ij} = \mathrm{softmax}_j(-d_{ij} / \tau)
 
     The softmax equals the exponential kernel of the paper and cannot underflow to 0/0. The standard deviation
-    is that of the neighbours' scores under the same weights.
+    is that of the neighbors' scores under the same weights.
 
     Args:
         k: Nearest seeds per sample (default: 20).
         temperature: Divides the distances; ``inf`` gives the plain mean (default: 1).
-        normalize: Scale embeddings to length 1 (default: True). Seeds were trained on, so their raw
-            embeddings are longer than those of the rest.
-        labels: Append the one-hot label, where there are labels (default: True).
-        label_weight: Of the one-hot label beside embeddings of length 1 (default: 1).
+        normalize: Scale embeddings to length 1 (default: True). The model was trained on the seeds, so their raw
+            embeddings are longer than those of other samples.
+        labels: Append the one-hot label if there are labels (default: True).
+        label_weight: Weight of the one-hot label relative to embeddings of length 1 (default: 1).
 
-    With ``normalize`` and ``labels`` off this is the paper's method: raw embeddings in the graph's metric.
+    With ``normalize=False`` and ``labels=False`` this is the paper's method: raw embeddings in the graph's metric.
 
     Shapes:
         ``inputs.embeddings [N, D]``, ``seed_rows [M]`` int64, ``seed_scores [M]`` float32 -> ``[N]`` float32
 
     Raises:
-        InputError: fewer than ``k`` seeds, zero or negative temperature.
+        InputError: fewer than ``k`` seeds, or a temperature that is not positive.
 
     Cost: O(N M D) time for exact search, O(N k) memory.
 
     Reference: Schmidt et al., arXiv 2506.09010 (2025). They also report the plain mean.
+
+    >>> import numpy as np
+    >>> from graphprune import KNNGraph
+    >>> x = torch.arange(8.0)[:, None]
+    >>> inputs = Inputs(KNNGraph.build(x, k=2), x)
+    >>> method = KNN(k=2, normalize=False).fit(inputs, np.array([0, 2, 5, 7]), np.array([0.0, 2.0, 5.0, 7.0]))
+    >>> method.predict().round(2)  # sample 1 lies between the seeds 0 and 2
+    array([0.  , 1.  , 2.  , 2.81, 4.19, 5.  , 6.  , 7.  ], dtype=float32)
     """
 
     def __init__(
@@ -68,9 +76,9 @@ class KNN(Extrapolator):
 
     def _fit(self, inputs: Inputs, seed_rows: Tensor, seed_scores: Tensor) -> None:
         if not self.temperature > 0:
-            raise InputError(f"temperature is {self.temperature:g}; it must be above 0")
+            raise InputError(f"temperature is {self.temperature:g}; set it to a positive number")
         if self.k < 1:
-            raise InputError(f"k is {self.k}; a mean is over at least 1 seed")
+            raise InputError(f"k is {self.k}; set it to at least 1")
         use_labels = self.labels and inputs.labels is not None
         if self.normalize or use_labels:
             labels = inputs.labels if use_labels else None
@@ -84,11 +92,11 @@ class KNN(Extrapolator):
         else:
             distances, nearest = inputs.graph.query(among=seed_rows, k=self.k)
         self.weights_ = torch.softmax(-distances / self.temperature, dim=1)
-        self.neighbour_scores_ = seed_scores[nearest]
+        self.neighbor_scores_ = seed_scores[nearest]
 
     def _predict(self) -> Tensor:
-        return (self.weights_ * self.neighbour_scores_).sum(dim=1)
+        return (self.weights_ * self.neighbor_scores_).sum(dim=1)
 
     def _predict_std(self) -> Tensor:
-        deviation = self.neighbour_scores_ - self._predict()[:, None]
+        deviation = self.neighbor_scores_ - self._predict()[:, None]
         return (self.weights_ * deviation.square()).sum(dim=1).sqrt()

@@ -1,4 +1,4 @@
-"""Fitting a network to the seeds' scores: one training loop for all of them."""
+"""Base class of extrapolators that fit a network to the scores of the seeds, with one training loop."""
 
 from __future__ import annotations
 
@@ -25,41 +25,40 @@ Loss = Literal["mse", "rank"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Run = Callable[[Tensor | None], Tensor]
 
-# Held-out seeds are looked at this often, in steps.
+# Steps between evaluations on the held-out seeds.
 _EVERY = 10
 
-# From this many samples on, bfloat16 pays for itself.
+# From this many samples on, bfloat16 is faster in total.
 _BFLOAT16_FROM = 1024
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class NetworkExtrapolator(Extrapolator):
-    """Base of all extrapolators that train a network by Adam on standardised scores.
+    """Base class of extrapolators that train a network with Adam on standardized scores.
 
-    10 % of the seeds are held out; the weights with the best Pearson correlation on them are kept, and
-    training stops when it has not improved for ``patience`` steps. With ``loss="rank"`` the loss of random
-    pairs of seeds is ``softplus(-(f_i - f_j) * sign(s_i - s_j))``, and outputs are mapped to scores by a line
-    fitted on the training seeds. The standard deviation of every prediction is the root mean square error on
-    the held-out seeds.
+    10 % of the seeds are held out. The weights with the best Pearson correlation on them are kept, and training
+    stops when the correlation has not improved for ``patience`` steps. With ``loss="rank"`` the loss of random pairs
+    of seeds is ``softplus(-(f_i - f_j) * sign(s_i - s_j))``, and a line fitted on the training seeds maps outputs to
+    scores. The standard deviation of every prediction is the root mean square error on the held-out seeds.
 
     Args:
         features: Columns of each sample, see `node_features` (default: one-hot label and embedding).
-        normalize: Scale embeddings to length 1 (default: False, as the paper).
-        hidden: Widths of the hidden layers.
-        dropout: Probability after each hidden layer.
-        steps: Most steps of Adam.
-        batch_size: Seeds per step, None for all.
-        lr: Learning rate of Adam.
-        weight_decay: Of Adam.
-        loss: ``mse`` or ``rank``.
-        patience: Steps without improvement on the held-out seeds before stopping.
-        precision: Number format of products while training, ``float32``, ``bfloat16`` or ``auto``: bfloat16
-            from 1,024 samples on where the hardware multiplies it natively. Weights and predictions are
+        normalize: Scale embeddings to length 1 (default: False, as in the paper).
+        hidden: Widths of the hidden layers (default: 512 and 256).
+        dropout: Dropout probability after each hidden layer (default: 0.5).
+        steps: Maximum number of Adam steps (default: 1000).
+        batch_size: Seeds per step; None uses all seeds.
+        lr: Learning rate of Adam (default: 1e-3).
+        weight_decay: Weight decay of Adam (default: 0).
+        loss: ``mse`` or ``rank`` (default: ``mse``).
+        patience: Steps without improvement on the held-out seeds before training stops (default: 100).
+        precision: Number format of products during training, ``float32``, ``bfloat16`` or ``auto`` (default), which
+            uses bfloat16 from 1,024 samples on if the hardware supports it natively. Weights and predictions are
             float32.
-        seed: Of everything random.
+        seed: Random seed of all draws (default: 0).
 
     Raises:
-        InputError: fewer than 10 seeds, an unknown feature, loss or precision.
+        InputError: fewer than 10 seeds, or an unknown feature, loss or precision.
     """
 
     features: Features = ("label", "embedding")
@@ -77,9 +76,9 @@ class NetworkExtrapolator(Extrapolator):
 
     @abstractmethod
     def _build(self, inputs: Inputs, seed_rows: Tensor) -> tuple[nn.Module, Run]:
-        """A network and the function that runs it.
+        """Returns a network and the function that runs it.
 
-        That function takes seeds' rows ``[B]``, or None for all samples, and gives outputs ``[B]``. While
+        The function takes the rows ``[B]`` of seeds, or None for all samples, and returns outputs ``[B]``. During
         training it runs under autocast.
         """
 
@@ -92,12 +91,12 @@ class NetworkExtrapolator(Extrapolator):
         return 10
 
     def _fit(self, inputs: Inputs, seed_rows: Tensor, seed_scores: Tensor) -> None:
-        centre, spread = seed_scores.mean(), seed_scores.std()
-        targets = (seed_scores - centre) / spread
+        center, spread = seed_scores.mean(), seed_scores.std()
+        targets = (seed_scores - center) / spread
         shuffled = torch.randperm(len(seed_rows), generator=generator(self.seed, "held out"))
         held, fit = shuffled.tensor_split([max(2, len(shuffled) // 10)])
         dtype = number_format(self.precision, inputs.n)
-        # Without the cache, which would go on using the weights of the first step.
+        # The cache of autocast would keep the weights of the first step, so it is off.
         fast = torch.autocast("cpu", torch.bfloat16, dtype == torch.bfloat16, cache_enabled=False)
         with isolated_rng(self.seed, "network"), fast:
             self.network_, run = self._build(inputs, seed_rows)
@@ -108,7 +107,7 @@ class NetworkExtrapolator(Extrapolator):
         slope, intercept = torch.tensor(1.0), torch.tensor(0.0)
         if self.loss == "rank":
             slope, intercept = _line(outputs[seed_rows[fit]], targets[fit])
-        self.values_ = (slope * outputs + intercept) * spread + centre
+        self.values_ = (slope * outputs + intercept) * spread + center
         error = self.values_[seed_rows[held]] - seed_scores[held]
         self.residual_std_ = float(error.square().mean().sqrt())
         self.heldout_pearson_ = pearson(outputs[seed_rows[held]], targets[held])
@@ -120,7 +119,7 @@ class NetworkExtrapolator(Extrapolator):
         return torch.full_like(self.values_, self.residual_std_)
 
     def _train(self, run: Run, rows: Tensor, targets: Tensor, held: Tensor, truth: Tensor) -> int:
-        """Trains in place, restores the best weights and returns their step."""
+        """Trains in place, restores the best weights, and returns the step that they were reached at."""
         network = self.network_
         optimizer = torch.optim.Adam(
             network.parameters(), lr=self.lr, weight_decay=self.weight_decay, fused=True
@@ -153,7 +152,7 @@ class NetworkExtrapolator(Extrapolator):
 
 
 def number_format(precision: Precision, n: int) -> torch.dtype:
-    """What the option ``precision`` means for ``n`` samples on the CPU."""
+    """The number format that the option ``precision`` selects for ``n`` samples on the CPU."""
     if precision == "auto":
         fast = n >= _BFLOAT16_FROM and native_bfloat16(torch.device("cpu"))
         return torch.bfloat16 if fast else torch.float32
@@ -161,17 +160,19 @@ def number_format(precision: Precision, n: int) -> torch.dtype:
 
 
 def mlp(sizes: tuple[int, ...], dropout: float) -> nn.Sequential:
-    """Linear layers with ReLU and dropout between them."""
+    """Creates linear layers with ReLU and dropout between them."""
     layers: list[nn.Module] = []
     for left, right in pairwise(sizes):
         layers += [nn.Linear(left, right), nn.ReLU(), Dropout(dropout)]
     return nn.Sequential(*layers[:-2])
 
 
+# Not `models.dropout.Dropout`: for sizes divisible by 8 this class draws one more word, so every later draw, and with
+# it the published figures, would change; it also caps ``p`` at 255/256.
 class Dropout(nn.Module):
-    """Dropout that spends one random byte per element, so that the draw costs less than the layers around it.
+    """Dropout that draws one random byte per element, so that it costs less than the adjacent layers.
 
-    ``p`` is rounded to a multiple of 1/256; what is kept is scaled accordingly.
+    ``p`` is rounded to a multiple of 1/256, and the kept elements are scaled accordingly.
     """
 
     def __init__(self, p: float) -> None:
@@ -179,7 +180,7 @@ class Dropout(nn.Module):
         self.threshold = min(255, round(p * 256))
 
     def forward(self, x: Tensor) -> Tensor:
-        """``x`` of any shape, with a share ``p`` of it 0 while training."""
+        """Sets a share ``p`` of ``x`` (of any shape) to 0 during training."""
         if not self.training or not self.threshold:
             return x
         words = torch.empty(x.numel() // 8 + 1, dtype=torch.int64, device=x.device).random_(-(2**63), None)
@@ -190,13 +191,13 @@ class Dropout(nn.Module):
 def _loss(kind: Loss, outputs: Tensor, targets: Tensor) -> Tensor:
     if kind == "mse":
         return functional.mse_loss(outputs, targets)
-    # Batches are drawn in random order, so neighbours in them are random pairs.
+    # Batches are in random order, so adjacent seeds are random pairs.
     gap, sign = outputs - outputs.roll(1), (targets - targets.roll(1)).sign()
     return functional.softplus(-gap * sign).mean()
 
 
 def _line(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Least-squares slope and intercept of ``y`` on ``x``."""
+    """Slope and intercept of the least-squares line of ``y`` on ``x``."""
     x0 = x - x.mean()
     slope = (x0 @ y) / x0.square().sum().clamp(min=1e-12)
     return slope, y.mean() - slope * x.mean()

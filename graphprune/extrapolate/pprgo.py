@@ -1,4 +1,4 @@
-"""A network for each sample alone, its outputs averaged by personalised PageRank."""
+"""PPRGo: a network on each sample's own features, with outputs averaged by personalized PageRank."""
 
 from __future__ import annotations
 
@@ -27,23 +27,31 @@ _BLOCK = 4096
 @register("extrapolator", "pprgo", source="Bojchevski et al., arXiv 2007.01570 (2020)", status="ours")
 @dataclass(kw_only=True, eq=False, repr=False)
 class PPRGo(NetworkExtrapolator):
-    r"""Perceptron on each sample's features, averaged over the samples that its random walk visits most.
+    r"""PPRGo: predict by a perceptron on single samples, averaged over those that a random walk visits most.
 
     .. math:: \hat s_i = \sum_{j \in \mathrm{top}(i)} \pi_{ij} f(x_j)
         \Big/ \sum_{j \in \mathrm{top}(i)} \pi_{ij}
 
-    with :math:`\pi_i` the personalised PageRank of sample i along its links. graphprune formulation, after
-    Bojchevski et al. (2020): on the directed kNN graph with link weights, the weights of the ``top`` divided
-    by their sum.
+    where :math:`\pi_i` is the personalized PageRank of sample i along its links. graphprune formulation, after
+    Bojchevski et al. (2020): on the directed kNN graph with link weights; the weights of the ``top`` samples are
+    divided by their sum.
 
-    Arguments, training and standard deviation: see `NetworkExtrapolator`; besides
+    For the other arguments, the training and the standard deviation, see `NetworkExtrapolator`.
 
     Args:
         alpha: Probability of returning to the start at each step (default: .5).
-        eps: Walks of less probability than ``eps * k`` are not followed (default: 1e-4).
-        top: Samples averaged over (default: 32).
+        eps: Walks with a probability below ``eps * k`` are not followed (default: 1e-4).
+        top: Number of samples averaged over (default: 32).
 
-    Cost: O(N / (alpha * eps)) at most for the PageRank; O(steps * batch_size * top * F) for training.
+    Cost: at most O(N / (alpha * eps)) for the PageRank; O(steps * batch_size * top * F) for training.
+
+    >>> import numpy as np
+    >>> from graphprune import KNNGraph
+    >>> x = torch.arange(20.0)[:, None] / 20
+    >>> inputs = Inputs(KNNGraph.build(x, k=2), x)
+    >>> seeds = np.arange(0, 20, 2)
+    >>> PPRGo(hidden=[8], steps=2).fit(inputs, seeds, x[seeds, 0].numpy()).predict().shape
+    (20,)
     """
 
     alpha: Annotated[float, Field(ge=0.001, le=1)] = 0.5
@@ -68,14 +76,14 @@ class PPRGo(NetworkExtrapolator):
 
 
 def personal_pagerank(graph: KNNGraph, *, alpha: float, eps: float, top: int) -> tuple[Tensor, Tensor]:
-    """The ``top`` most visited samples of each sample's walk, by forward push on all rows at once.
+    """Finds the ``top`` samples that each sample's random walk visits most, by forward push on all rows at once.
 
-    Every round moves all residual mass above ``eps * k``: ``alpha`` of it settles, the rest goes along the
+    Every round moves all residual mass above ``eps * k``: the share ``alpha`` of it settles, and the rest follows the
     links.
 
     Returns:
-        Samples ``[N, top]`` int64 and their shares ``[N, top]`` float32, rows summing to 1; rows with fewer
-        samples are filled with the sample itself at share 0.
+        Samples ``[N, top]`` int64 and their shares ``[N, top]`` float32, each row summing to 1. Rows with fewer
+        samples are padded with the sample itself at share 0.
     """
     from scipy.sparse import csr_array, vstack
 
@@ -109,7 +117,7 @@ def personal_pagerank(graph: KNNGraph, *, alpha: float, eps: float, top: int) ->
 
 
 def _largest(matrix: csr_array, top: int) -> csr_array:
-    """The ``top`` largest entries of each row, ties to the lower column."""
+    """Keeps the ``top`` largest entries of each row; on ties, the lower column."""
     from scipy.sparse import csr_array
 
     count = np.diff(matrix.indptr)

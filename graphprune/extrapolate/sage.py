@@ -1,4 +1,4 @@
-"""GraphSAGE: a sample beside the mean of its neighbours."""
+"""GraphSAGE: a sample together with the mean of its neighbors."""
 
 from __future__ import annotations
 
@@ -23,16 +23,26 @@ from graphprune.registry import register
 @register("extrapolator", "sage", source="Hamilton et al., arXiv 1706.02216 (2017)", status="ours")
 @dataclass(kw_only=True, eq=False, repr=False)
 class SAGE(NetworkExtrapolator):
-    r"""GraphSAGE layers with the mean aggregator over the kNN graph.
+    r"""GraphSAGE: predict by layers with the mean aggregator over the kNN graph, trained on the seeds.
 
     .. math:: h_i' = W_1 \, \frac{1}{k} \sum_{j \in N(i)} h_j + b + W_2 h_i
 
-    The layers are PyTorch Geometric's ``SAGEConv``; our kernel takes the means. All neighbours are used and
-    batches are full, where the paper samples both.
+    The layers are PyTorch Geometric's ``SAGEConv``; our kernel computes the means. All neighbors and full
+    batches are used, whereas the paper samples both.
 
-    Arguments, training and standard deviation: see `NetworkExtrapolator`.
+    For the arguments, the training and the standard deviation, see `NetworkExtrapolator`.
 
     Cost: O(steps * N * (k + hidden) * hidden) time, O(N * (features + hidden)) memory.
+
+    Reference: Hamilton et al., arXiv 1706.02216 (2017).
+
+    >>> import numpy as np
+    >>> from graphprune import KNNGraph
+    >>> x = torch.arange(20.0)[:, None] / 20
+    >>> inputs = Inputs(KNNGraph.build(x, k=2), x)
+    >>> seeds = np.arange(0, 20, 2)
+    >>> SAGE(hidden=[8], steps=2).fit(inputs, seeds, x[seeds, 0].numpy()).predict().shape
+    (20,)
     """
 
     batch_size: Count | None = None
@@ -55,7 +65,7 @@ class SAGE(NetworkExtrapolator):
 
 
 class SAGELayers(nn.Module):
-    """``SAGEConv`` layers with ReLU and dropout between."""
+    """``SAGEConv`` layers with ReLU and dropout between them."""
 
     def __init__(self, sizes: Sequence[int], dropout: float) -> None:
         from torch_geometric.nn import SAGEConv
@@ -65,7 +75,7 @@ class SAGELayers(nn.Module):
         self.dropout = Dropout(dropout)
 
     def forward(self, h: Tensor, blocks: Sequence[Propagator]) -> Tensor:
-        """Outputs ``[n]`` of the last block's targets from ``h [N, F]``, one block per layer."""
+        """Computes outputs ``[n]`` of the last block's targets from ``h [N, F]``, with one block per layer."""
         for depth, (layer, block) in enumerate(zip(self.layers, blocks, strict=True)):
             if depth:
                 h = self.dropout(torch.relu(h))
@@ -74,13 +84,13 @@ class SAGELayers(nn.Module):
 
 
 def convolve(layer: Any, h: Tensor, block: Propagator) -> Tensor:
-    """One ``SAGEConv`` with its means taken by ``block``, whose first column is the sample itself."""
+    """Applies one ``SAGEConv`` with means computed by ``block``, whose first column is the sample itself."""
     own = h[block.indices[:, 0].to(torch.int64)]
     return linear(block(h), layer.lin_l.weight, layer.lin_l.bias) + linear(own, layer.lin_r.weight)
 
 
 def sage_table(indices: Tensor, distances: Tensor) -> tuple[Tensor, Tensor]:
-    """Indices and weights ``[N, k + 1]``: the sample itself at weight 0, then its neighbours, all alike."""
+    """Indices and weights ``[N, k + 1]``: the sample itself at weight 0, then its neighbors with equal weights."""
     real = distances.isfinite().to(torch.float32)
     own = torch.arange(len(indices), dtype=indices.dtype)[:, None]
     share = real / real.sum(dim=1, keepdim=True).clamp(min=1)

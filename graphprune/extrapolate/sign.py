@@ -1,4 +1,4 @@
-"""Graph features computed once, then a network without a graph."""
+"""SIGN: graph features computed once, then a network without a graph."""
 
 from __future__ import annotations
 
@@ -19,17 +19,25 @@ from graphprune.registry import register
 @register("extrapolator", "sign", source="Frasca et al., arXiv 2004.11198 (2020)", status="ours")
 @dataclass(kw_only=True, eq=False, repr=False)
 class SIGN(NetworkExtrapolator):
-    r"""Perceptron on ``[X, AX, ..., A^h X]``, with A the normalised adjacency of the kNN graph (see `GCN`).
+    r"""SIGN: predict by a perceptron on ``[X, AX, ..., A^h X]``, where A is the normalized kNN graph (see `GCN`).
 
-    graphprune formulation, after Frasca et al. (2020): one perceptron over all hops. Training costs nothing
-    of the graph's size, so it scales to any number of samples.
+    graphprune formulation, after Frasca et al. (2020): one perceptron over all hops. The cost of training does
+    not depend on the size of the graph, so the method scales to any number of samples.
 
-    Arguments, training and standard deviation: see `NetworkExtrapolator`; besides
+    For the other arguments, the training and the standard deviation, see `NetworkExtrapolator`.
 
     Args:
-        hops: Products h with A (default: 3).
+        hops: Number h of products with A (default: 3).
 
     Cost: O(hops N k F) once, then O(steps * batch_size * hops * F); O(N hops F) memory.
+
+    >>> import numpy as np
+    >>> from graphprune import KNNGraph
+    >>> x = torch.arange(20.0)[:, None] / 20
+    >>> inputs = Inputs(KNNGraph.build(x, k=2), x)
+    >>> seeds = np.arange(0, 20, 2)
+    >>> SIGN(hidden=[8], hops=2, steps=2).fit(inputs, seeds, x[seeds, 0].numpy()).predict().shape
+    (20,)
     """
 
     hops: Annotated[int, Field(ge=0, le=1_000)] = 3

@@ -38,7 +38,7 @@ from graphprune.table import ScoreTable, locate, require_ids, require_same_data
 from graphprune.train.process_group import ProcessGroup
 
 if TYPE_CHECKING:
-    from graphprune.extrapolate.base import Looks
+    from graphprune.extrapolate.base import EpochSignals
 
 Ids = npt.NDArray[np.int64]
 
@@ -381,16 +381,16 @@ def _probabilities(path: Path) -> torch.Tensor:
     return torch.from_numpy(arrays["probs"].astype(np.float32))
 
 
-def _short_run(path: Path) -> Looks:
-    from graphprune.extrapolate.base import Looks
+def _short_run(path: Path) -> EpochSignals:
+    from graphprune.extrapolate.base import EpochSignals
     from graphprune.scores.signal_log import OF_CLASSES, OF_FORECASTS, signals_of_probabilities
 
     arrays = read_npz(path)
     if "probs" in arrays and "labels" in arrays and arrays["probs"].ndim == 3:
         labels = _integers(arrays["labels"], f"{path}: labels")
         probs = torch.from_numpy(arrays["probs"].astype(np.float32))
-        return Looks(**signals_of_probabilities(probs, torch.from_numpy(labels)))
+        return EpochSignals(**signals_of_probabilities(probs, torch.from_numpy(labels)))
     known = {name: arrays[name] for name in (*OF_CLASSES, *OF_FORECASTS) if name in arrays}
     if not known or any(array.ndim != 2 for array in known.values()):
         raise InputError(f"{path} must hold p_true [E, N], or probs [E, N, C] and labels [N]")
-    return Looks(**{name: torch.from_numpy(array.astype(np.float32)) for name, array in known.items()})
+    return EpochSignals(**{name: torch.from_numpy(array.astype(np.float32)) for name, array in known.items()})

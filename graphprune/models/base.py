@@ -1,4 +1,4 @@
-"""What a model is to graphprune: any nn.Module; registered ones also build themselves from a task."""
+"""Base class of registered models. Any nn.Module can be trained; a registered model also builds itself from a task."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from graphprune.data.base import TaskInfo
 class RegisteredModel(nn.Module):
     """A model that configurations can name.
 
-    The penultimate representation is, for these as for any other module, the input of the last
-    ``nn.Linear`` that the forward pass calls, averaged over all but its first and last dimension.
+    As for any other module, the penultimate representation is the input of the last ``nn.Linear`` that the
+    forward pass calls, averaged over all dimensions except the first and the last.
     """
 
     @classmethod
     @abstractmethod
     def for_task(cls, info: TaskInfo, **options: object) -> Self:
-        """The model for a task; options are the keys beside ``name`` in the config's ``model``."""
+        """Builds the model for a task; ``options`` are the keys of ``model`` in the config, without ``name``."""

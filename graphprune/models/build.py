@@ -1,4 +1,4 @@
-"""From a model's name in a config to the model: graphprune's own, timm's and torchvision's."""
+"""Build models by the name given in a config: graphprune's own models and those of timm and torchvision."""
 
 from __future__ import annotations
 
@@ -17,32 +17,35 @@ _EXTRAS = {"timm": "timm", "torchvision": "vision"}
 
 
 def check_model(method: Method) -> None:
-    """Refuses an unknown name, option or missing library before any work is done.
+    """Checks the name and the options of a model before any work is done.
 
     Raises:
-        InputError: in one sentence, which.
+        InputError: the name or an option is unknown, or the library is not installed.
     """
     library, _, name = method.name.partition(":")
     if name:
         if library not in _EXTRAS:
             raise InputError(
-                f"model '{method.name}': '{library}:' is not known; use timm:NAME or torchvision:NAME"
+                f"model '{method.name}': unknown library '{library}'; expected timm:NAME or torchvision:NAME"
             )
-        if not isinstance(method.options.get("pretrained", False), bool):
-            raise InputError(f"model '{method.name}': pretrained must be true or false")
+        pretrained = method.options.get("pretrained", False)
+        if not isinstance(pretrained, bool):
+            raise InputError(
+                f"model '{method.name}': pretrained must be true or false, received {pretrained!r}"
+            )
         _import(library, method.name)
         return
     check_method("model", method.name, method.options)
 
 
 def build_model(method: Method, info: TaskInfo) -> nn.Module:
-    """The model for a task, untrained unless ``pretrained: true`` (timm and torchvision).
+    """Builds the model for a task; its weights are random unless ``pretrained: true`` (timm and torchvision).
 
-    ``timm:NAME`` and ``torchvision:NAME`` take the options of `timm.create_model` and of torchvision's
-    builders; the last linear layer gets the task's classes.
+    ``timm:NAME`` and ``torchvision:NAME`` accept the options of `timm.create_model` and of torchvision's
+    builders. The last linear layer gets one output per class of the task.
 
     Raises:
-        InputError: the library is missing or does not know the name, or the model does not fit the data.
+        InputError: the library is not installed or has no such model, or the model does not fit the data.
     """
     check_model(method)
     library, _, name = method.name.partition(":")
@@ -50,7 +53,7 @@ def build_model(method: Method, info: TaskInfo) -> nn.Module:
         try:
             model: nn.Module = get("model", method.name).for_task(info, **method.options)
         except (RuntimeError, MemoryError) as error:
-            # What torch raises where memory ends has no type of its own.
+            # On the CPU, torch reports a failed allocation as a plain RuntimeError.
             if isinstance(error, RuntimeError) and "alloc" not in str(error):
                 raise
             raise InputError(
@@ -59,7 +62,8 @@ def build_model(method: Method, info: TaskInfo) -> nn.Module:
         return model
     if info.kind != "classification" or len(info.input_shape) != 3:
         raise InputError(
-            f"model '{method.name}' takes images [C, H, W], the data has {list(info.input_shape)}"
+            f"model '{method.name}' takes images [C, H, W], but the data has shape {list(info.input_shape)}; "
+            "choose a model for this data, such as mlp or stid"
         )
     options = dict(method.options)
     pretrained = options.pop("pretrained", False)
@@ -68,9 +72,9 @@ def build_model(method: Method, info: TaskInfo) -> nn.Module:
         return make(_import(library, method.name), name, info, pretrained, options)
     except InputError:
         raise
-    except Exception as error:  # unknown names and options raise a dozen kinds; none of them is ours
+    except Exception as error:  # the type raised for an unknown name or option depends on the library
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise InputError(f"model '{method.name}' could not be made: {first}") from error
+        raise InputError(f"model '{method.name}' could not be created: {first}") from error
 
 
 def _timm(timm: Any, name: str, info: TaskInfo, pretrained: bool, options: dict[str, Any]) -> nn.Module:
@@ -85,7 +89,8 @@ def _torchvision(
 ) -> nn.Module:
     if info.input_shape[0] != 3:
         raise InputError(
-            f"model 'torchvision:{name}' takes 3 channels, the data has {info.input_shape[0]}; use timm:NAME"
+            f"model 'torchvision:{name}' takes 3 channels, but the data has {info.input_shape[0]}; "
+            "use timm:NAME"
         )
     if not pretrained:
         fresh: nn.Module = torchvision.models.get_model(
@@ -96,7 +101,7 @@ def _torchvision(
     heads = [(path, layer) for path, layer in model.named_modules() if isinstance(layer, nn.Linear)]
     if not heads:
         raise InputError(
-            f"model 'torchvision:{name}' has no linear layer to fit to the classes; leave pretrained out"
+            f"model 'torchvision:{name}' has no linear layer to adapt to the classes; remove pretrained"
         )
     path, head = heads[-1]
     parent, _, leaf = path.rpartition(".")

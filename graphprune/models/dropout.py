@@ -1,4 +1,4 @@
-"""Dropout that does not wait for the random numbers."""
+"""Dropout with cheap random numbers on the CPU."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ _SIDES = 256
 
 
 class Dropout(nn.Dropout):
-    """``nn.Dropout`` that draws a byte for each element on CPUs, where a Bernoulli draw costs like a product.
+    """Dropout: ``nn.Dropout`` that draws one random byte per element on CPUs.
 
-    There ``p`` is rounded to a 256th, and the scale follows the rounded one, so that the expectation is exact.
-    Other devices use torch's own.
+    A Bernoulli draw costs as much there as the matrix product next to it. ``p`` is rounded to a multiple of 1/256,
+    and the scale uses the rounded value, so that the expectation is exact. Other devices use torch's own dropout.
 
     >>> Dropout(0.5).eval()(torch.ones(2)).tolist()
     [1.0, 1.0]
@@ -23,6 +23,6 @@ class Dropout(nn.Dropout):
         if not self.training or input.device.type != "cpu" or dropped in (0, _SIDES):
             return super().forward(input)
         words = torch.empty(-(-input.numel() // 8), dtype=torch.int64).random_(-(2**63), None)
-        # In place the comparison stays in bytes; one that makes booleans takes ten times as long.
+        # The in-place comparison writes bytes; a comparison that returns booleans takes ten times as long.
         kept = words.view(torch.uint8)[: input.numel()].view(input.shape).ge_(dropped)
         return input * kept.to(input.dtype).mul_(_SIDES / (_SIDES - dropped))

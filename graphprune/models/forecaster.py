@@ -1,4 +1,4 @@
-"""What models of sensor windows share: which channels are readings, and the last observed value."""
+"""Base class of the models of sensor windows: the meaning of each channel, and the last observed value."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _PLACES = (TIME_OF_DAY, DAY_OF_WEEK, SENSOR)
 
 
 class Forecaster(RegisteredModel):
-    """A model from ``[batch, time, node, feature]`` to ``[batch, horizon, node]`` in standardised units.
+    """Forecasting model from ``[batch, time, node, feature]`` to ``[batch, horizon, node]`` in standardized units.
 
     Args:
         info: The task.
 
     Attributes:
-        readings: The first so many channels are readings (and ``observed``), the rest tell time and place.
-        places: Channel of ``time_of_day``, ``day_of_week`` and ``sensor``, as far as there is one.
+        readings: Number of leading channels that hold readings (and ``observed``); the rest encode time and place.
+        places: Index of the channels ``time_of_day``, ``day_of_week`` and ``sensor`` that the data has.
     """
 
     def __init__(self, info: TaskInfo) -> None:
@@ -37,12 +37,13 @@ class Forecaster(RegisteredModel):
     def for_task(cls, info: TaskInfo, **options: object) -> Self:
         if info.kind != "forecasting":
             raise InputError(
-                f"{cls.__name__} forecasts windows of sensors; use small_cnn or resnet for images"
+                f"{cls.__name__} forecasts windows of sensors, but the task is {info.kind}; use small_cnn or resnet20 "
+                "for images and mlp for vectors"
             )
         return cls(info=info, **options)
 
     def slots(self, x: Tensor) -> dict[str, Tensor]:
-        """Index of the time of day and of the weekday of each input step, ``[batch, time]`` int64 each."""
+        """Indices of the time of day and of the weekday of every input step, each ``[batch, time]`` int64."""
         counts = {TIME_OF_DAY: self.steps_per_day, DAY_OF_WEEK: 7}
         return {
             name: (x[:, :, 0, self.places[name]] * count).round().long() % count
@@ -51,7 +52,7 @@ class Forecaster(RegisteredModel):
         }
 
     def last_observed(self, x: Tensor) -> Tensor:
-        """Last observed target ``[batch, 1, node]``; 0, the training mean, where the window holds none."""
+        """Last observed target ``[batch, 1, node]``; 0 (the training mean) if the window has no observed target."""
         values = x[..., self.target]
         if self.observed is None:
             return values[:, -1:]

@@ -1,4 +1,4 @@
-"""A multi-layer perceptron for vectors, and for anything that can be flattened."""
+"""A multi-layer perceptron for vectors and for inputs of any other shape, which it flattens."""
 
 from __future__ import annotations
 
@@ -16,9 +16,19 @@ from graphprune.registry import register
 
 @register("model", "mlp", source="a plain perceptron", status="ours")
 class MLP(RegisteredModel):
-    """``depth`` hidden layers of ``width`` units with batch norm and ReLU.
+    """MLP: classify by a perceptron with batch norm and ReLU in the hidden layers.
+
+    Args:
+        in_features: Numbers per sample.
+        num_classes: Classes.
+        width: Units of each hidden layer (default: 128).
+        depth: Hidden layers; 0 gives a linear classifier (default: 2).
 
     Shapes: ``[B, ...]`` float32 -> ``[B, num_classes]``.
+
+    >>> import torch
+    >>> MLP(in_features=4, num_classes=3)(torch.zeros(2, 4)).shape
+    torch.Size([2, 3])
     """
 
     def __init__(
@@ -35,7 +45,9 @@ class MLP(RegisteredModel):
     @classmethod
     def for_task(cls, info: TaskInfo, **options: object) -> Self:
         if info.kind != "classification":
-            raise InputError("model mlp is a classifier; use model stid for windows")
+            raise InputError(
+                f"model mlp is a classifier, but the task is {info.kind}; use model stid for windows"
+            )
         return cls(in_features=math.prod(info.input_shape), num_classes=info.num_classes or 0, **options)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from graphprune.registry import register
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions and a shortcut: parameter-free (option A: stride and zero channels) or a 1x1 projection."""
+    """Two 3x3 convolutions and a shortcut: parameter-free (option A: stride, zero channels) or a 1x1 projection."""
 
     def __init__(self, inputs: int, outputs: int, stride: int, *, projection: bool) -> None:
         super().__init__()
@@ -41,7 +41,9 @@ class BasicBlock(nn.Module):
 
 
 class CifarResNet(RegisteredModel):
-    """A 3x3 stem, stages of `BasicBlock` that halve the image and double the width, global mean, linear.
+    """Residual network: a 3x3 stem, stages of `BasicBlock`, the mean over the image, and a linear layer.
+
+    Each stage after the first halves the image and doubles the width.
 
     Shapes: ``[B, in_channels, H, W]`` float32 -> ``[B, num_classes]``.
     """
@@ -73,7 +75,10 @@ class CifarResNet(RegisteredModel):
     @classmethod
     def for_task(cls, info: TaskInfo, **options: object) -> Self:
         if info.kind != "classification" or len(info.input_shape) != 3:
-            raise InputError(f"a ResNet takes images [C, H, W], the data has shape {list(info.input_shape)}")
+            raise InputError(
+                f"model {cls.__name__} takes images [C, H, W], but the data has shape {list(info.input_shape)}; "
+                "use model mlp for vectors or stid for windows"
+            )
         return cls(in_channels=info.input_shape[0], num_classes=info.num_classes or 0, **options)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
@@ -87,7 +92,14 @@ class CifarResNet(RegisteredModel):
 
 @register("model", "resnet20", source="He et al., CVPR 2016, section 4.2", status="confirmed")
 class ResNet20(CifarResNet):
-    """The CIFAR ResNet with 20 layers, 0.27 million parameters, parameter-free shortcuts."""
+    """ResNet-20: classify 32x32 images by the 20-layer CIFAR network with parameter-free shortcuts.
+
+    It has 0.27 million parameters at the default width of 16.
+
+    >>> import torch
+    >>> ResNet20(in_channels=3, num_classes=10)(torch.zeros(2, 3, 8, 8)).shape
+    torch.Size([2, 10])
+    """
 
     blocks = (3, 3, 3)
     default_width = 16
@@ -98,7 +110,14 @@ class ResNet20(CifarResNet):
     "model", "resnet18", source="He et al., CVPR 2016, with the 3x3 stem usual on CIFAR", status="confirmed"
 )
 class ResNet18(CifarResNet):
-    """The 18-layer network with a 3x3 stem and projection shortcuts, 11.2 million parameters."""
+    """ResNet-18: classify small images by the 18-layer network with a 3x3 stem and projection shortcuts.
+
+    It has 11.2 million parameters at the default width of 64.
+
+    >>> import torch
+    >>> ResNet18(in_channels=3, num_classes=10, width=4)(torch.zeros(2, 3, 8, 8)).shape
+    torch.Size([2, 10])
+    """
 
     blocks = (2, 2, 2, 2)
     default_width = 64

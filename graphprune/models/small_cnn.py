@@ -18,15 +18,22 @@ Stages = Annotated[int, Field(ge=1, le=16)]
 
 @register("model", "small_cnn", source="a plain VGG-like stack", status="ours")
 class SmallCNN(RegisteredModel):
-    """Stages of two 3x3 convolutions with batch norm, halving the image and doubling the width; global mean; linear.
+    """Small CNN: classify small images by stages of two 3x3 convolutions with batch norm.
+
+    Each stage after the first halves the image and doubles the width; the mean over the image and a linear layer
+    follow.
 
     Args:
         in_channels: Channels of the image.
         num_classes: Classes.
         width: Channels of the first stage (default: 16, about 70,000 parameters with 3 stages).
-        stages: Resolutions; the image's side must be at least ``2 ** (stages - 1)``.
+        stages: Number of resolutions; the image's side must be at least ``2 ** (stages - 1)`` (default: 3).
 
     Shapes: ``[B, in_channels, H, W]`` float32 -> ``[B, num_classes]``.
+
+    >>> import torch
+    >>> SmallCNN(in_channels=1, num_classes=10)(torch.zeros(2, 1, 8, 8)).shape
+    torch.Size([2, 10])
     """
 
     def __init__(
@@ -49,7 +56,7 @@ class SmallCNN(RegisteredModel):
     def for_task(cls, info: TaskInfo, **options: object) -> Self:
         if info.kind != "classification" or len(info.input_shape) != 3:
             raise InputError(
-                f"model small_cnn takes images [C, H, W], the data has shape {list(info.input_shape)}; "
+                f"model small_cnn takes images [C, H, W], but the data has shape {list(info.input_shape)}; "
                 "use model mlp for vectors or stid for windows"
             )
         stages = options.get("stages", 3)

@@ -1,4 +1,4 @@
-"""STAEformer: a plain transformer over time and over nodes, on a learned spatio-temporal embedding."""
+"""STAEformer: a plain transformer over time and nodes with a learned spatio-temporal embedding."""
 
 from __future__ import annotations
 
@@ -17,27 +17,36 @@ from graphprune.registry import register
 
 @register("model", "staeformer", source="Liu et al., CIKM 2023, arXiv 2308.10425", status="abstract")
 class STAEformer(Forecaster):
-    r"""Readings, clock and an adaptive embedding per step and node; attention over time, then over nodes.
+    r"""STAEformer: forecast by attention over time and then over nodes, with an adaptive embedding per step and node.
 
     .. math:: z_{t,n} = [W x_{t,n};\ e_{time\ of\ day};\ e_{day\ of\ week};\ a_{t,n}]
 
-    The head is one linear layer over all steps of a node. The forecast is the difference to the last observed
-    value, which the paper does not do (``residual=False`` restores it).
+    The head is one linear layer over all steps of a node. The forecast is the difference from the last observed
+    value, unlike in the paper (``residual=False`` gives the paper's form).
 
     Args:
-        info: The task; whole-network windows.
-        width: Of the readings' and of each clock's embedding (default: 24).
+        info: The task: whole-network windows.
+        width: Width of the embedding of the readings and of each of the two clock embeddings (default: 24).
         adaptive: Width of the adaptive embedding (default: 80).
-        heads: Of attention (default: 4).
-        layers: Over time, and again over nodes (default: 3).
-        feed_forward: Hidden width after attention (default: 256).
-        dropout: (default: 0.1).
-        residual: Whether to forecast the difference to the last observed value (default: True).
+        heads: Attention heads (default: 4).
+        layers: Attention layers over time, and as many over nodes (default: 3).
+        feed_forward: Hidden width of the perceptron after attention (default: 256).
+        dropout: Dropout probability (default: 0.1).
+        residual: Whether to forecast the difference from the last observed value (default: True).
 
     Shapes:
-        ``[batch, time, node, feature]`` -> ``[batch, horizon, node]`` in standardised units.
+        ``[batch, time, node, feature]`` -> ``[batch, horizon, node]`` in standardized units.
 
-    Cost: O(B (N T^2 + T N^2)) for attention.
+    Raises:
+        InputError: the windows show one sensor instead of the whole network; ``heads`` does not divide the width.
+
+    Cost: O(B (N T^2 + T N^2)) time for attention over B windows of T steps and N nodes.
+
+    >>> import torch
+    >>> from graphprune.data.base import TaskInfo
+    >>> info = TaskInfo("forecasting", (6, 3, 1), horizon=4, channels=("speed",), n_sensors=3)
+    >>> STAEformer(info=info, width=4, adaptive=4, heads=2, layers=1)(torch.zeros(2, 6, 3, 1)).shape
+    torch.Size([2, 4, 3])
     """
 
     def __init__(
@@ -56,10 +65,11 @@ class STAEformer(Forecaster):
         window, nodes, _ = info.input_shape
         if nodes != info.n_sensors:
             raise InputError(
-                "model staeformer needs windows of the whole network; set data.granularity: network"
+                f"model staeformer needs windows of all {info.n_sensors} sensors, but each window has {nodes}; "
+                "set data.granularity: network"
             )
         self.residual = residual
-        # As in the paper, the clock is read as a number besides its embedding.
+        # As in the paper, the clock enters both as a number and as an embedding.
         self.inputs = nn.Linear(len(info.channels), width)
         counts = {TIME_OF_DAY: info.steps_per_day, DAY_OF_WEEK: 7}
         self.clock = nn.ModuleDict(
@@ -69,14 +79,15 @@ class STAEformer(Forecaster):
         hidden = width * (1 + len(self.clock)) + adaptive
         if hidden % heads:
             raise InputError(
-                f"model staeformer: its width {hidden} is no multiple of heads {heads}; change adaptive"
+                f"model staeformer: the total width {hidden} is not a multiple of heads {heads}; "
+                "change adaptive or heads"
             )
         self.over_time = nn.ModuleList(_Block(hidden, heads, feed_forward, dropout) for _ in range(layers))
         self.over_nodes = nn.ModuleList(_Block(hidden, heads, feed_forward, dropout) for _ in range(layers))
         self.head = nn.Linear(window * hidden, info.horizon)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Forecasts ``[batch, horizon, node]`` of windows ``x [batch, time, node, feature]``, both standardised."""
+        """Forecasts ``[batch, horizon, node]`` of windows ``x [batch, time, node, feature]``, both standardized."""
         batch, _, nodes, _ = x.shape
         parts = [self.inputs(x)]
         for name, slots in self.slots(x).items():
@@ -93,7 +104,7 @@ class STAEformer(Forecaster):
 
 
 class _Block(nn.Module):
-    """Self-attention over the length of ``[batch, other, length, width]``, then a perceptron; post-norm."""
+    """Self-attention over the third dimension of ``[batch, other, length, width]``, then a perceptron; post-norm."""
 
     def __init__(self, width: int, heads: Width, feed_forward: Width, dropout: float) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Scores: what a training shows of every sample."""
+"""Scores: one number per sample from the dynamics of a training run."""
 
 from typing import TYPE_CHECKING
 

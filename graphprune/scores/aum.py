@@ -1,4 +1,4 @@
-"""AUM: area under the margin between the true label's logit and the best other one."""
+"""AUM: area under the margin between the logit of the true label and the largest other logit."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from graphprune.scores.windows import Epochs
 
 @register("score", "aum", source="Pleiss et al., NeurIPS 2020, arXiv 2001.10528", status="confirmed")
 class AUM(AverageScore):
-    r"""Minus the mean margin of the true label: what is hard or mislabelled is kept.
+    r"""AUM: score samples by minus the mean margin of the true label; hard and mislabeled samples score high.
 
     .. math:: S_i = -\frac1K \sum_k \bigl( z_{k,y} - \max_{c \ne y} z_{k,c} \bigr)
 
     Args:
-        T: First epochs of the run that count (all when it has fewer), or ``all`` (default).
+        T: Number of first epochs that count (all if the run has fewer), or ``all`` (default).
 
     Shapes:
         state ``[n]`` float32 -> values ``[n]`` float32; 0 for samples never visited.
@@ -29,9 +29,17 @@ class AUM(AverageScore):
 
     Cost: O(B C) time per batch, O(N) memory.
 
-    Reference: Pleiss et al., NeurIPS 2020, arXiv 2001.10528, recorded online while training. They look for
-    mislabelled samples, the lowest margins, which this score keeps first: pair it with a rule that drops
-    the hardest. Log-probabilities differ as logits do, so logs of probabilities serve as well.
+    Reference: Pleiss et al., NeurIPS 2020, arXiv 2001.10528, recorded online during training. The authors search
+    for mislabeled samples, which have the lowest margins and which this score would keep first; combine it with a
+    rule that drops the hardest samples. Differences of log-probabilities equal those of logits, so logs of
+    probabilities can be used too.
+
+    >>> import numpy as np
+    >>> from graphprune.scores.trajectories import scores_from_trajectories
+    >>> p = np.array([[0.2, 0.9], [0.8, 0.9], [0.4, 0.9], [0.7, 0.9]])  # of class 0, [epochs, samples]
+    >>> probs = np.stack([p, 1 - p], axis=2)
+    >>> scores_from_trajectories(AUM(), labels=[0, 0], probs=probs).round(3)
+    array([-0.11 , -2.197], dtype=float32)
     """
 
     phase = "train"

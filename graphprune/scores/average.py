@@ -1,4 +1,4 @@
-"""Scores that are the last value, or the mean, of something that each visit shows by itself."""
+"""Base class of scores that are the last value or the mean of a quantity of single visits."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from graphprune.scores.windows import Epochs
 
 
 class AverageScore(Score):
-    """Last value or running mean of a per-visit quantity; subclasses implement ``_of_batch``.
+    """Base class of scores that keep the last value or the running mean of a quantity per visit.
+
+    Subclasses implement ``_of_batch``.
 
     Args:
         reduce: ``last`` (the last visit, default) or ``mean`` (over visits).
-        T: First epochs of the run that count (all of them when the run has fewer), or ``all`` (default).
+        T: Number of first epochs that count (all if the run has fewer), or ``all`` (default).
 
     Shapes:
         state ``[n]`` float32 -> values ``[n]`` float32; 0 for samples never visited.
@@ -25,7 +27,7 @@ class AverageScore(Score):
     Raises:
         InputError: an argument is out of range.
 
-    Cost: O(B) time per batch beside ``_of_batch``, O(N) memory.
+    Cost: O(B) time per batch plus ``_of_batch``, O(N) memory.
     """
 
     _state = ("mean", "visits")
@@ -57,4 +59,4 @@ class AverageScore(Score):
 
     @abstractmethod
     def _of_batch(self, signals: Signals) -> Tensor:
-        """The quantity ``[B]`` float32; larger means "keep"."""
+        """Computes the quantity ``[B]`` float32; larger values are kept."""

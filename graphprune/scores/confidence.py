@@ -1,4 +1,4 @@
-"""Lack of confidence in the true label."""
+"""Confidence: lack of confidence in the true label."""
 
 from __future__ import annotations
 
@@ -13,18 +13,24 @@ from graphprune.scores.base import Signals, required
     "score", "confidence", source="Swayamdipta et al., EMNLP 2020, arXiv 2009.10795", status="confirmed"
 )
 class Confidence(AverageScore):
-    r"""One minus the true label's probability: what the model does not believe is kept.
+    r"""Confidence: score samples by one minus the probability of the true label.
 
     .. math:: S_i = 1 - p_K(i) \quad\text{or}\quad 1 - \frac1K \sum_k p_k(i)
 
     Args:
         reduce: ``last`` (default) or ``mean``.
-        T: First epochs of the run that count, or ``all`` (default).
+        T: Number of first epochs that count, or ``all`` (default).
 
-    Shapes, errors and cost as in `AverageScore`.
+    For shapes, errors and cost, see `AverageScore`.
 
-    Reference: Swayamdipta et al., EMNLP 2020, arXiv 2009.10795, whose confidence is the mean form and for
-    whom high confidence means easy.
+    Reference: Swayamdipta et al., EMNLP 2020, arXiv 2009.10795, who use the mean; there, high confidence means
+    easy.
+
+    >>> import numpy as np
+    >>> from graphprune.scores.trajectories import scores_from_trajectories
+    >>> p_true = np.array([[0.2, 0.9], [0.8, 0.9], [0.4, 0.9], [0.6, 0.9]])  # [epochs, samples]
+    >>> scores_from_trajectories(Confidence(), p_true=p_true).round(3)
+    array([0.4, 0.1], dtype=float32)
     """
 
     needs = frozenset({"p_true"})

@@ -1,4 +1,4 @@
-"""DUAL: uncertainty of a window times its difficulty, from the early epochs alone."""
+"""DUAL: uncertainty of a window times its difficulty, from the early epochs only."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from graphprune.scores.windows import Epochs, Window, WindowScore, first_epochs
 
 @register("score", "dual", source="Cho et al., ICML 2025, arXiv 2502.06905", status="confirmed")
 class DUAL(WindowScore):
-    r"""Mean over sliding windows of standard deviation times one minus mean of the true label's probability.
+    r"""DUAL: score samples by the uncertainty of the true label's probability times its difficulty, over windows.
 
     .. math:: S_i = \frac{1}{T-J+1} \sum_{k=0}^{T-J} \mathrm{std}(p_k, \dots, p_{k+J-1}) \, (1 - \bar p_k)
 
-    with J - 1 in the denominator of the variance. Unlike Dynamic Uncertainty it counts the last window too,
-    and it falls again for samples that are merely noisy later, so that few early epochs suffice.
+    with J - 1 in the denominator of the variance. Unlike Dynamic Uncertainty, it also counts the last window, and it
+    decreases again for samples that are only noisy later; a few early epochs are therefore sufficient.
 
     Args:
-        T: First epochs of the run that count, or ``all`` (default: 30).
+        T: Number of first epochs that count, or ``all`` (default: 30).
         window: J, visits per window (default: 10).
 
     Shapes:
@@ -31,8 +31,14 @@ class DUAL(WindowScore):
 
     Cost: O(B J) time per batch, O(N J) memory.
 
-    Reference: Cho et al., ICML 2025, arXiv 2502.06905. The authors multiply by 10, which orders nothing
-    differently; their Beta sampling is a selection rule and no part of the score.
+    Reference: Cho et al., ICML 2025, arXiv 2502.06905. The authors multiply by 10, which does not change the
+    order; their Beta sampling is a selection rule and not part of the score.
+
+    >>> import numpy as np
+    >>> from graphprune.scores.trajectories import scores_from_trajectories
+    >>> p_true = np.array([[0.2, 0.9], [0.8, 0.9], [0.4, 0.9], [0.6, 0.9]])  # [epochs, samples]
+    >>> scores_from_trajectories(DUAL(T=4, window=3), p_true=p_true).round(3)
+    array([0.121, 0.   ], dtype=float32)
     """
 
     phase = "train"

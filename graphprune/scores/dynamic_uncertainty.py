@@ -1,4 +1,4 @@
-"""Dynamic Uncertainty: how much the belief in the true label moves within windows of epochs."""
+"""Dynamic Uncertainty: deviation of the true label's probability within windows of epochs."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from graphprune.scores.windows import Window, WindowScore
 
 @register("score", "dynamic_uncertainty", source="He et al., arXiv 2306.05175 (2023)", status="confirmed")
 class DynamicUncertainty(WindowScore):
-    r"""Mean over sliding windows of the standard deviation of the true label's probability.
+    r"""Dynamic Uncertainty: score samples by the deviation of the true label's probability within sliding windows.
 
     .. math:: U_i = \frac{1}{K - J} \sum_{k=0}^{K-J-1} \mathrm{std}(p_k(i), \dots, p_{k+J-1}(i))
 
-    K counts the sample's visits after ``skip``. As in the authors' code the last window starts at visit
-    K-J-1, so the last visit only closes the window before it: a window counts once the next visit comes.
+    K is the number of the sample's visits after ``skip``. As in the authors' code, the last window starts at visit
+    K-J-1; a window counts only when the next visit occurs.
 
     Args:
         window: J, visits per window (default: 10).
         ddof: Subtracted from J in the denominator of the variance (default: 1).
-        skip: First epochs of the run that are left out (default: 0).
-        signal: ``p_true``, ``loss`` (the per-sample loss trajectory, for forecasts) or ``auto`` (default):
-            ``p_true`` when there are classes, else ``loss``.
+        skip: Number of first epochs that are skipped (default: 0).
+        signal: ``p_true``, ``loss`` (the per-sample loss, for forecasts) or ``auto`` (default):
+            ``p_true`` if there are classes, else ``loss``.
 
     Shapes:
         state ``[n, J]`` float32 -> values ``[n]`` float32; 0 for samples with at most J visits.
@@ -38,12 +38,18 @@ class DynamicUncertainty(WindowScore):
 
     Cost: O(B J) time per batch, O(N J) memory.
 
-    Reference: He et al., arXiv 2306.05175 (2023), recorded on an un-augmented evaluation pass. The authors
-    multiply by 10, which orders nothing differently and is left out. The loss trajectory is our own use.
+    Reference: He et al., arXiv 2306.05175 (2023), recorded in an evaluation pass without augmentation. The
+    authors multiply by 10, which does not change the order and is omitted. Using the loss is our own extension.
+
+    >>> import numpy as np
+    >>> from graphprune.scores.trajectories import scores_from_trajectories
+    >>> p_true = np.array([[0.2, 0.9], [0.8, 0.9], [0.4, 0.9], [0.6, 0.9]])  # [epochs, samples]
+    >>> scores_from_trajectories(DynamicUncertainty(window=3), p_true=p_true).round(3)
+    array([0.306, 0.   ], dtype=float32)
     """
 
-    needs = frozenset()  # p_true or loss, once the data is known
-    # The authors' loop stops one window early; the extrapolation paper's does not.
+    needs = frozenset()  # p_true or loss, set in _allocate
+    # The authors' loop stops one window early; that of the extrapolation paper does not.
     _counts_last_window: ClassVar[bool] = False
 
     def __init__(
@@ -60,7 +66,7 @@ class DynamicUncertainty(WindowScore):
         window, skip = self.window, self.skip
         if self.ddof >= window:
             raise InputError(
-                f"{type(self).__name__}: ddof is {self.ddof} but window {window}; ddof must be smaller"
+                f"{type(self).__name__}: ddof is {self.ddof} but window is {window}; ddof must be smaller"
             )
         closing = 0 if self._counts_last_window else 1
         most = epochs - skip - closing

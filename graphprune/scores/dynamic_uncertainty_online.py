@@ -1,4 +1,4 @@
-"""Dynamic Uncertainty as the extrapolation paper records it: online, while training."""
+"""Online Dynamic Uncertainty: recorded during training, as in the extrapolation paper."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from graphprune.scores.windows import Window
     status="confirmed",
 )
 class DynamicUncertaintyOnline(DynamicUncertainty):
-    r"""Dynamic Uncertainty from the training forward pass, population deviation, first 2 epochs skipped.
+    r"""Online Dynamic Uncertainty: score samples by Dynamic Uncertainty of the training forward pass.
 
     .. math:: U_i = \frac{1}{K - J + 1} \sum_{k=0}^{K-J} \sqrt{\frac1J \sum_{j<J} (p_{k+j}(i) - \bar p_k(i))^2}
 
-    K counts the sample's visits after ``skip``. Every window counts, the last one included, as in the code
-    of the extrapolation paper (E - J - 1 windows of E epochs); `DynamicUncertainty` leaves the last one out.
-    The score needs no evaluation pass: the probabilities are those of the augmented sample at the time of
-    its training step.
+    K is the number of the sample's visits after ``skip``. Every window counts, including the last, as in the code of
+    the extrapolation paper (E - J - 1 windows of E epochs); `DynamicUncertainty` omits the last one. The score uses
+    the population deviation and needs no evaluation pass: the probabilities are those of the augmented sample at its
+    training step.
 
     Args:
         window: J, visits per window (default: 10).
         ddof: Subtracted from J in the denominator of the variance (default: 0).
-        skip: First epochs of the run that are left out (default: 2).
-        signal: ``auto``, ``p_true`` or ``loss`` as in `DynamicUncertainty`.
+        skip: Number of first epochs that are skipped (default: 2).
+        signal: ``auto``, ``p_true`` or ``loss``, as in `DynamicUncertainty` (default: ``auto``).
 
     Shapes:
         state ``[n, J]`` float32 -> values ``[n]`` float32; 0 for samples with fewer than J visits.
@@ -41,6 +41,12 @@ class DynamicUncertaintyOnline(DynamicUncertainty):
     Cost: O(B J) time per batch, O(N J) memory.
 
     Reference: Schmidt et al., arXiv 2506.09010 (2025).
+
+    >>> import numpy as np
+    >>> from graphprune.scores.trajectories import scores_from_trajectories
+    >>> p_true = np.array([[0.2, 0.9], [0.8, 0.9], [0.4, 0.9], [0.6, 0.9]])  # [epochs, samples]
+    >>> scores_from_trajectories(DynamicUncertaintyOnline(window=3, skip=0), p_true=p_true).round(3)
+    array([0.206, 0.   ], dtype=float32)
     """
 
     phase = "train"

@@ -1,4 +1,4 @@
-"""EL2N: how far the prediction is from the one-hot label."""
+"""EL2N: distance of the prediction from the one-hot label."""
 
 from __future__ import annotations
 
@@ -21,18 +21,25 @@ def logit_gradient(log_probs: Tensor, targets: Tensor) -> Tensor:
 
 @register("score", "el2n", source="Paul et al., NeurIPS 2021, arXiv 2107.07075", status="confirmed")
 class EL2N(AverageScore):
-    r"""Error norm, averaged over the early epochs.
+    r"""EL2N: score samples by the norm of the prediction error, averaged over the early epochs.
 
     .. math:: S_i = \frac1K \sum_k \lVert \mathrm{softmax}(z_k(i)) - \mathrm{onehot}(y_i) \rVert_2
 
     Args:
         reduce: ``mean`` over visits (default) or ``last``.
-        T: First epochs of the run that count (all when it has fewer), or ``all`` (default: 10).
+        T: Number of first epochs that count (all if the run has fewer), or ``all`` (default: 10).
 
-    Shapes, errors and cost as in `AverageScore`, with O(B C) time per batch.
+    For shapes, errors and cost, see `AverageScore`; it takes O(B C) time per batch.
 
     Reference: Paul et al., NeurIPS 2021, arXiv 2107.07075. They average ten networks at one early epoch;
-    here one network's first epochs are averaged.
+    this score averages the first epochs of one network.
+
+    >>> import numpy as np
+    >>> from graphprune.scores.trajectories import scores_from_trajectories
+    >>> p = np.array([[0.2, 0.9], [0.8, 0.9], [0.4, 0.9], [0.6, 0.9]])  # of class 0, [epochs, samples]
+    >>> probs = np.stack([p, 1 - p], axis=2)
+    >>> scores_from_trajectories(EL2N(), labels=[0, 0], probs=probs).round(3)
+    array([0.707, 0.141], dtype=float32)
     """
 
     needs = frozenset({"log_probs", "targets"})

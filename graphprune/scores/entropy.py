@@ -1,4 +1,4 @@
-"""Entropy of the prediction."""
+"""Entropy: entropy of the predicted distribution."""
 
 from __future__ import annotations
 
@@ -11,17 +11,24 @@ from graphprune.scores.base import Signals, required
 
 @register("score", "entropy", source="Coleman et al., ICLR 2020, arXiv 1906.11829", status="confirmed")
 class Entropy(AverageScore):
-    r"""Entropy of the predicted distribution, in nats; needs no labels.
+    r"""Entropy: score samples by the entropy of the predicted distribution in nats, without labels.
 
     .. math:: S_i = -\sum_c P_{k,c} \log P_{k,c} \quad\text{at the last visit, or its mean over visits}
 
     Args:
         reduce: ``last`` (default) or ``mean``.
-        T: First epochs of the run that count, or ``all`` (default).
+        T: Number of first epochs that count, or ``all`` (default).
 
-    Shapes, errors and cost as in `AverageScore`, with O(B C) time per batch.
+    For shapes, errors and cost, see `AverageScore`; it takes O(B C) time per batch.
 
     Reference: Coleman et al., ICLR 2020, arXiv 1906.11829.
+
+    >>> import numpy as np
+    >>> from graphprune.scores.trajectories import scores_from_trajectories
+    >>> p = np.array([[0.2, 0.9], [0.8, 0.9], [0.4, 0.9], [0.6, 0.9]])  # of class 0, [epochs, samples]
+    >>> probs = np.stack([p, 1 - p], axis=2)
+    >>> scores_from_trajectories(Entropy(), labels=[0, 0], probs=probs).round(3)
+    array([0.673, 0.325], dtype=float32)
     """
 
     needs = frozenset({"log_probs"})
@@ -31,6 +38,6 @@ class Entropy(AverageScore):
 
 
 def entropy_of(log_probs: Tensor) -> Tensor:
-    """Entropy ``[B]`` in nats of ``log_probs [B, C]``; a class without probability adds nothing."""
+    """Computes the entropy ``[B]`` in nats of ``log_probs [B, C]``; a class with probability 0 adds nothing."""
     probs = log_probs.exp()
     return -(probs * log_probs).masked_fill(probs == 0, 0).sum(dim=1)

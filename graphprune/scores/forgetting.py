@@ -1,4 +1,4 @@
-"""Forgetting events: how often a sample is unlearned."""
+"""Forgetting: how often a sample is unlearned."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from graphprune.scores.base import Score, Signals, required
 
 @register("score", "forgetting", source="Toneva et al., ICLR 2019, arXiv 1812.05159", status="confirmed")
 class Forgetting(Score):
-    r"""Number of times that a sample goes from right to wrong; never learned counts as the maximum.
+    r"""Forgetting: score samples by how often their prediction changes from right to wrong.
 
     .. math:: S_i = \sum_k [\mathrm{correct}_k(i) \wedge \neg\, \mathrm{correct}_{k+1}(i)]
 
-    A sample that was visited and never right gets the number of epochs, which no count of events reaches.
+    A sample that was visited but never right gets the number of epochs, which no number of events can reach.
 
     Shapes:
         state ``[n]`` int32 -> values ``[n]`` float32, whole numbers; 0 for samples never visited.
@@ -25,7 +25,14 @@ class Forgetting(Score):
 
     Cost: O(B C) time per batch, O(N) memory.
 
-    Reference: Toneva et al., ICLR 2019, arXiv 1812.05159, recorded online while training.
+    Reference: Toneva et al., ICLR 2019, arXiv 1812.05159, recorded online during training.
+
+    >>> import numpy as np
+    >>> from graphprune.scores.trajectories import scores_from_trajectories
+    >>> p = np.array([[0.2, 0.9], [0.8, 0.9], [0.4, 0.9], [0.6, 0.9]])  # of class 0, [epochs, samples]
+    >>> probs = np.stack([p, 1 - p], axis=2)
+    >>> scores_from_trajectories(Forgetting(), labels=[0, 0], probs=probs).round(3)
+    array([1., 0.], dtype=float32)
     """
 
     phase = "train"

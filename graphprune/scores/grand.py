@@ -1,4 +1,4 @@
-"""GraNd: the norm of a sample's loss gradient, for the last layer in closed form or for all parameters."""
+"""GraNd: norm of a sample's loss gradient, in closed form for the last layer or for all parameters."""
 
 from __future__ import annotations
 
@@ -20,23 +20,32 @@ from graphprune.scores.windows import Epochs
 
 @register("score", "grand", source="Paul et al., NeurIPS 2021, arXiv 2107.07075", status="confirmed")
 class GraNd(AverageScore):
-    r"""Norm of the cross-entropy's gradient by the last layer's weights and bias, averaged over early epochs.
+    r"""GraNd: score samples by the norm of the last-layer gradient of the loss, averaged over the early epochs.
 
     .. math::
         S_i = \frac1K \sum_k \lVert [g_k ; g_k \otimes h_k] \rVert_2
             = \frac1K \sum_k \lVert g_k \rVert_2 \sqrt{1 + \lVert h_k \rVert_2^2}, \quad
         g = \mathrm{softmax}(z) - \mathrm{onehot}(y)
 
-    with the penultimate features h, so that z = W h + b. `gradient_norms` takes all parameters instead.
+    where h are the penultimate features, so z = W h + b, and the gradient is that of the cross-entropy by W and b.
+    `gradient_norms` uses all parameters instead.
 
     Args:
         reduce: ``mean`` over visits (default) or ``last``.
-        T: First epochs of the run that count (all when it has fewer), or ``all`` (default: 10).
+        T: Number of first epochs that count (all if the run has fewer), or ``all`` (default: 10).
 
-    Shapes, errors and cost as in `AverageScore`, with O(B (C + H)) time per batch.
+    For shapes, errors and cost, see `AverageScore`; it takes O(B (C + H)) time per batch.
 
-    Reference: Paul et al., NeurIPS 2021, arXiv 2107.07075. They take the gradient of all parameters and
-    average ten networks; the last-layer form is the usual cheap stand-in.
+    Reference: Paul et al., NeurIPS 2021, arXiv 2107.07075. They use the gradient of all parameters and average
+    ten networks; the last-layer form is the usual approximation.
+
+    >>> score = GraNd()
+    >>> score.start(2, epochs=1, num_classes=2)
+    >>> log_probs = torch.tensor([[0.5, 0.5], [0.9, 0.1]]).log()
+    >>> features, targets = torch.tensor([[1.0], [1.0]]), torch.tensor([0, 0])
+    >>> score.update(torch.arange(2), Signals(log_probs=log_probs, targets=targets, features=features), epoch=0)
+    >>> score.values()
+    tensor([1.0000, 0.2000])
     """
 
     needs = frozenset({"log_probs", "targets", "features"})
@@ -59,37 +68,37 @@ def gradient_norms(
     loss: Callable[[Tensor, Tensor], Tensor] = cross_entropy,
     block: int = 32,
 ) -> Tensor:
-    """GraNd in full: the norm of each sample's loss gradient by all trainable parameters, for small models.
+    """Computes the norm of each sample's loss gradient by all trainable parameters (for small models).
 
     Args:
-        model: Any module that ``torch.func`` can map over samples; it is put into evaluation mode meanwhile.
+        model: Any module that ``torch.func`` can map over samples; it is in evaluation mode during the call.
         inputs: ``[B, ...]`` on the model's device.
         targets: ``[B, ...]``.
         loss: Scalar loss of a batch of one, ``loss(outputs, targets)`` (default: cross-entropy).
-        block: Samples whose gradients are held at once (default: 32).
+        block: Number of samples whose gradients are in memory at the same time (default: 32).
 
     Returns:
-        Norms ``[B]`` float32 on the CPU; mean over checkpoints is the caller's.
+        Norms ``[B]`` float32 on the CPU. Averaging over checkpoints is left to the caller.
 
     Raises:
-        InputError: no trainable parameter, different lengths.
+        InputError: no trainable parameters, or different numbers of inputs and targets.
 
     Cost: O(B) backward passes, O(block P) memory for P parameters.
 
     Reference: Paul et al., NeurIPS 2021, arXiv 2107.07075.
     """
     if len(inputs) != len(targets):
-        raise InputError(f"{len(inputs)} inputs but {len(targets)} targets; give one target each")
+        raise InputError(f"{len(inputs)} inputs but {len(targets)} targets; give one target per input")
     trainable = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
     if not trainable:
-        raise InputError("the model has no trainable parameter; set requires_grad on those that count")
+        raise InputError("the model has no trainable parameter; set requires_grad on the parameters to use")
 
     def of_one(parameters: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
         output: Any = torch.func.functional_call(model, parameters, (x[None],))
         return loss(output, y[None])
 
     per_sample = torch.func.vmap(torch.func.grad(of_one), in_dims=(None, 0, 0))
-    # Batch normalisation over a batch of one would mean nothing, and dropout is noise.
+    # Evaluation mode: batch norm over a batch of one is meaningless, and dropout adds noise.
     norms = []
     with evaluation_mode(model):
         for x, y in zip(torch.split(inputs, block), torch.split(targets, block), strict=True):

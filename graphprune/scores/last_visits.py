@@ -1,4 +1,4 @@
-"""The last few looks at every sample."""
+"""Signals of the last few visits of every sample."""
 
 from __future__ import annotations
 
@@ -10,15 +10,23 @@ from graphprune.scores.entropy import entropy_of
 
 
 class LastVisits(Score):
-    """True-label probability and entropy (nats) of the last ``visits`` visits; not registered.
+    """Keeps true-label probability and entropy (in nats) of the last ``visits`` visits. It is not registered.
 
     Args:
-        visits: Looks kept.
+        visits: Number of visits kept (default: 3).
         phase: ``train`` or ``eval`` (default).
 
-    Shapes: ``p_true``, ``entropy`` ``[n + 1, visits]`` float32, oldest first, NaN where there were fewer.
+    Shapes: ``p_true``, ``entropy`` ``[n + 1, visits]`` float32, oldest first, NaN if there were fewer visits.
 
     Cost: O(B (C + visits)) time per batch, 8 bytes per sample and visit.
+
+    >>> score = LastVisits(visits=2)
+    >>> score.start(1, epochs=2, num_classes=2)
+    >>> for epoch, p in enumerate((0.5, 0.75)):
+    ...     probs = torch.tensor([[p, 1 - p]])
+    ...     score.update(torch.tensor([0]), Signals(p_true=probs[:, 0], log_probs=probs.log()), epoch)
+    >>> score.looks()[0].tolist()
+    [[0.5], [0.75]]
     """
 
     _state = ("p_true", "entropy")
@@ -42,9 +50,9 @@ class LastVisits(Score):
             state[rows] = torch.cat([state[rows][:, 1:], newest[:, None]], dim=1)
 
     def looks(self) -> tuple[Tensor, Tensor]:
-        """``p_true`` and ``entropy`` by look ``[visits, n]`` float32 on the CPU."""
+        """Returns ``p_true`` and ``entropy`` by visit, ``[visits, n]`` float32 on the CPU."""
         return self.p_true[: self.n].T.cpu().contiguous(), self.entropy[: self.n].T.cpu().contiguous()
 
     def values(self) -> Tensor:
-        """The last true-label probability ``[n]``, 0 without a visit."""
+        """Returns the last true-label probability ``[n]``, 0 without a visit."""
         return self._finish(self.p_true[:, -1].nan_to_num(0.0))

@@ -1,4 +1,4 @@
-"""The per-sample loss."""
+"""Loss: the per-sample loss."""
 
 from __future__ import annotations
 
@@ -11,15 +11,21 @@ from graphprune.scores.base import Signals, required
 
 @register("score", "loss", source="textbook", status="confirmed")
 class Loss(AverageScore):
-    r"""The sample's loss at its last visit, or its mean over visits: what is fitted badly is kept.
+    r"""Loss: score samples by their loss at the last visit, or by its mean over visits.
 
     .. math:: S_i = l_K(i) \quad\text{or}\quad \frac1K \sum_k l_k(i)
 
     Args:
         reduce: ``last`` (default) or ``mean``.
-        T: First epochs of the run that count, or ``all`` (default).
+        T: Number of first epochs that count, or ``all`` (default).
 
-    Shapes, errors and cost as in `AverageScore`.
+    For shapes, errors and cost, see `AverageScore`.
+
+    >>> import numpy as np
+    >>> from graphprune.scores.trajectories import scores_from_trajectories
+    >>> p_true = np.array([[0.2, 0.9], [0.8, 0.9], [0.4, 0.9], [0.6, 0.9]])  # [epochs, samples]
+    >>> scores_from_trajectories(Loss(), p_true=p_true).round(3)
+    array([0.511, 0.105], dtype=float32)
     """
 
     needs = frozenset({"loss"})

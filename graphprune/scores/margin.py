@@ -1,4 +1,4 @@
-"""Margin between the two likeliest classes."""
+"""Margin: gap between the two most probable classes."""
 
 from __future__ import annotations
 
@@ -11,19 +11,26 @@ from graphprune.scores.base import Signals, required
 
 @register("score", "margin", source="Coleman et al., ICLR 2020, arXiv 1906.11829", status="confirmed")
 class Margin(AverageScore):
-    r"""One minus the gap between the two largest probabilities: undecided samples are kept; needs no labels.
+    r"""Margin: score samples by one minus the gap between the two largest probabilities, without labels.
 
     .. math:: S_i = 1 - (P_{(1)} - P_{(2)}) \quad\text{at the last visit, or its mean over visits}
 
-    The margin of the true label's logit is `AUM`.
+    For the margin of the true label's logit, see `AUM`.
 
     Args:
         reduce: ``last`` (default) or ``mean``.
-        T: First epochs of the run that count, or ``all`` (default).
+        T: Number of first epochs that count, or ``all`` (default).
 
-    Shapes, errors and cost as in `AverageScore`, with O(B C) time per batch.
+    For shapes, errors and cost, see `AverageScore`; it takes O(B C) time per batch.
 
     Reference: Coleman et al., ICLR 2020, arXiv 1906.11829.
+
+    >>> import numpy as np
+    >>> from graphprune.scores.trajectories import scores_from_trajectories
+    >>> p = np.array([[0.2, 0.9], [0.8, 0.9], [0.4, 0.9], [0.6, 0.9]])  # of class 0, [epochs, samples]
+    >>> probs = np.stack([p, 1 - p], axis=2)
+    >>> scores_from_trajectories(Margin(), labels=[0, 0], probs=probs).round(3)
+    array([0.8, 0.2], dtype=float32)
     """
 
     needs = frozenset({"log_probs"})

@@ -1,4 +1,4 @@
-"""The recorder: hands each batch of a training run to all attached scores, computing shared signals once."""
+"""The recorder: passes each batch of a training run to all attached scores and computes shared signals once."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ _DERIVED = {"log_probs": ("logits",), "p_true": ("logits", "targets"), "loss": (
 
 
 class Recorder:
-    """Streams training dynamics into scores; holds O(N x window) and never a sample's whole history.
+    """Recorder: stream training dynamics into scores, with O(N x window) memory instead of whole histories.
 
-    Within an epoch batches may come in any order; a sample that is skipped adds nothing to its trajectory;
-    of several visits in one epoch and phase the first counts. Nothing waits for the device during a step:
-    ids that are not recorded and targets that are no classes are noted there and reported at the next epoch's first
-    batch, or by ``values`` or ``state_dict`` (on the CPU at once).
+    Batches of an epoch may arrive in any order. A skipped sample adds nothing to its trajectory, and of several visits
+    in one epoch and phase, only the first counts. No step waits for the device: unknown ids and targets outside the
+    classes are counted on the device and reported at the first batch of the next epoch, or by ``values`` or
+    ``state_dict`` (on the CPU, immediately).
 
     Args:
         scores: Scores by name.
-        ids: Ids of the recorded samples ``[M]`` int64, ascending. Other ids are an error.
-        epochs: Epochs of the run (windows are checked against it before it starts).
-        num_classes: Classes, or None for forecasts.
-        device: Where the state lives; the batches' device avoids copies.
-        eval_epochs: After which epochs (from 0) evaluation passes stand (default: all).
-        others: Whether ids that are not recorded are an error (``refuse``, default) or left out (``ignore``).
+        ids: Ids of the recorded samples ``[M]`` int64, ascending; see ``others``.
+        epochs: Epochs of the run; the windows of scores are checked against it.
+        num_classes: Number of classes, or None for forecasts.
+        device: Device of the state; use the device of the batches to avoid copies.
+        eval_epochs: Epochs (from 0) that are followed by an evaluation pass (default: all).
+        others: Whether ids outside ``ids`` are an error (``refuse``, default) or skipped (``ignore``).
 
-    Cost: O(B C) time per batch of B samples beside the scores' own; 12 bytes per sample and phase.
+    Cost: O(B C) time per batch of B samples plus the cost of the scores; 12 bytes per sample and phase.
 
     >>> import torch
     >>> from graphprune.registry import create
@@ -58,10 +58,8 @@ class Recorder:
         self.ids = ids.to(device=device, dtype=torch.int64)
         self.n = len(ids)
         if not self.n or bool((self.ids[1:] <= self.ids[:-1]).any()):
-            raise InputError(
-                "recorder: ids must be ascending, without repetition and at least one; sort them"
-            )
-        # Copies to a device need nobody to wait; one to the CPU would be read before it has arrived.
+            raise InputError("recorder: ids must be ascending, without duplicates, and not empty; sort them")
+        # Copies to a device can be asynchronous; a copy to the CPU would be read before it is complete.
         self._on_device = self.ids.device.type != "cpu"
         self._rows_are_ids = bool(self.ids[0] == 0) and bool(self.ids[-1] == self.n - 1)
         self._last_visit = {phase: self._integers(-1) for phase in self.phases}
@@ -75,21 +73,21 @@ class Recorder:
 
     @property
     def phases(self) -> tuple[Phase, ...]:
-        """Which passes the attached scores need, of ``train`` and ``eval``."""
+        """The passes that the attached scores need: ``train``, ``eval`` or both."""
         phases: tuple[Phase, ...] = ("train", "eval")
         return tuple(p for p in phases if any(s.phase == p for s in self.scores.values()))
 
     def evaluates(self, epoch: int) -> bool:
-        """Whether a score waits for an evaluation pass after this whole epoch."""
+        """Whether a score needs an evaluation pass after this epoch."""
         due = self.eval_epochs is None or epoch in self.eval_epochs
         return due and "eval" in self.phases
 
     def evaluation_ids(self, epoch: int) -> Tensor:
-        """Ids ``[M]`` ascending that the pass after this epoch covers."""
+        """Ids ``[M]``, ascending, that the pass after this epoch covers."""
         return self.ids
 
     def needs(self, phase: Phase) -> frozenset[str]:
-        """Which `Signals` the scores of a phase read."""
+        """Names of the `Signals` that the scores of a phase read."""
         empty: frozenset[str] = frozenset()
         return empty.union(*(s.needs for s in self.scores.values() if s.phase == phase))
 
@@ -109,14 +107,14 @@ class Recorder:
         """Records one batch.
 
         Args:
-            phase: The pass this batch comes from; without a score of that phase nothing happens.
+            phase: The pass that this batch belongs to; without a score of that phase the call does nothing.
             ids: ``[B]`` int64.
-            epoch: From 0.
-            logits, targets, loss, features, errors: As in `Signals`, any floating dtype; a loss that is
-                needed but not given is the cross-entropy of logits and targets.
+            epoch: Epoch, counted from 0.
+            logits, targets, loss, features, errors: As in `Signals`, of any floating dtype. If a loss is needed
+                but not given, it is the cross-entropy of logits and targets.
 
         Raises:
-            InputError: a signal that a score needs is missing or of another length; an id is not recorded.
+            InputError: a signal that a score needs is missing or has another length, or an id is unknown.
         """
         if phase not in self.phases or not len(ids):
             return
@@ -131,12 +129,12 @@ class Recorder:
                 score.update(rows, signals, epoch)
 
     def values(self) -> dict[str, Tensor]:
-        """Scores ``[M]`` float32 by name, in the order of ``ids``."""
+        """Returns scores ``[M]`` float32 by name, in the order of ``ids``."""
         self._refuse_foreign()
         return {name: score.values() for name, score in self.scores.items()}
 
     def state_dict(self) -> dict[str, Any]:
-        """State of all scores; survives a resume. References, as in torch: save it before recording on."""
+        """Returns the state of all scores as references, like torch; save it before the next batch."""
         self._refuse_foreign()
         return {
             "last_visit": dict(self._last_visit),
@@ -144,10 +142,10 @@ class Recorder:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continues a recording with the same scores and ids."""
+        """Restores the state of a recording with the same scores and ids."""
         if set(state["scores"]) != set(self.scores):
             raise InputError(
-                f"recorder: saved are the scores {sorted(state['scores'])} but attached "
+                f"recorder: the saved scores are {sorted(state['scores'])} but the attached scores are "
                 f"{sorted(self.scores)}; resume with the same scores"
             )
         for phase, visits in self._last_visit.items():
@@ -159,7 +157,7 @@ class Recorder:
         return torch.full((self.n + 1,), fill, dtype=torch.int32, device=self.ids.device)
 
     def _rows(self, ids: Tensor) -> Tensor:
-        """Rows ``[B]`` of ids ``[B]``; foreign ids are noted on the device and go to the spare row."""
+        """Maps ids ``[B]`` to rows ``[B]``; unknown ids are counted on the device and mapped to the spare row."""
         ids = ids.to(device=self.ids.device, dtype=torch.int64, non_blocking=self._on_device)
         if self._rows_are_ids:
             rows, known = ids, (ids >= 0) & (ids < self.n)
@@ -175,7 +173,7 @@ class Recorder:
         return torch.where(known, rows, self.n)
 
     def _known_classes(self, targets: Tensor, classes: int) -> Tensor:
-        """``targets`` within the classes; others are noted, since indexing by them would end a process on CUDA."""
+        """Clamps ``targets`` to the classes and counts the others; indexing by them would abort the process on CUDA."""
         if not self._on_device and int(targets.min()) >= 0 and int(targets.max()) < classes:
             return targets
         within = targets.clamp(0, classes - 1)
@@ -184,7 +182,7 @@ class Recorder:
         return within
 
     def _refuse_at_once(self) -> None:
-        # Where looking at a result waits for nothing.
+        # On the CPU, reading a result does not wait.
         if not self._on_device:
             self._refuse_foreign()
 
@@ -193,23 +191,23 @@ class Recorder:
             self._strange = torch.zeros_like(self._strange)
             raise InputError(
                 f"recorder: {strange} observed targets lie outside 0..{(self._num_classes or 0) - 1}; number the "
-                "classes from 0 on, and leave out samples without a class"
+                "classes from 0 and omit samples without a class"
             )
         count, lowest = self._foreign.tolist()
         if count:
             self._foreign = self._no_foreign()
             raise InputError(
                 f"recorder: {count} observed ids are not among the {self.n} recorded samples, the lowest is "
-                f"{lowest}; observe only ids that the recorder was made for"
+                f"{lowest}; observe only ids that were passed to the recorder"
             )
 
     def _no_foreign(self) -> Tensor:
         return torch.tensor([0, _NONE], device=self.ids.device)
 
     def _first_visits(self, phase: Phase, rows: Tensor, epoch: int) -> Tensor:
-        """``rows`` with every visit but a sample's first in this epoch sent to the spare row."""
+        """Replaces every row that is not the sample's first visit in this epoch by the spare row."""
         order = torch.arange(len(rows), dtype=torch.int32, device=rows.device)
-        # Of equal rows in the batch the earliest position wins; only the batch's own rows are touched.
+        # For equal rows in the batch, the earliest position wins; only rows of the batch are changed.
         self._position[rows] = len(rows)
         self._position.scatter_reduce_(0, rows, order, "amin")
         first = (self._position[rows] == order) & (self._last_visit[phase][rows] != epoch)
@@ -217,7 +215,7 @@ class Recorder:
         return torch.where(first, rows, self.n)
 
     def _signals(self, phase: Phase, size: int, given: Mapping[str, Tensor | None]) -> Signals:
-        """The signals that this phase's scores need, float32 on the recorder's device."""
+        """Computes the signals that the scores of this phase need, float32 on the recorder's device."""
         needs = self.needs(phase)
         derived = {name for name in needs & _DERIVED.keys() if given.get(name) is None}
         wanted = (needs - derived).union(*(_DERIVED[name] for name in derived))
@@ -233,7 +231,7 @@ class Recorder:
                     and (name in s.needs or any(name in _DERIVED.get(d, ()) for d in s.needs))
                 )
                 raise InputError(
-                    f"recorder: observe got {got} for {name}= beside {size} ids; {readers} need one each"
+                    f"recorder: observe received {got} for {name}= with {size} ids; {readers} need one value per id"
                 )
             if name == "targets" and value.is_floating_point():
                 raise InputError(f"recorder: targets are {value.dtype}; give class numbers as integers")

@@ -1,4 +1,4 @@
-"""One row of numbers per sample, in memory or in a memory-mapped scratch file."""
+"""One row of numbers per sample, stored in memory or in a memory-mapped temporary file."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from torch import Tensor
 
 from graphprune.errors import InputError
 
-# Bytes that may be mapped between two releases; the kernel maps up to 64 KiB around each row it reads.
+# Bytes that may be mapped before pages are released; the kernel maps up to 64 KiB around each row it reads.
 _RESIDENT = 2**28
 _AROUND = 2**16
 
 
 class RowStore:
-    """Rows ``tensor [n, width]``, read as float32 on the batch's device and written from it.
+    """Rows ``tensor [n, width]``, read as float32 to the device of the batch and written from it.
 
     Cost: O(B width) per call; the tensor is O(n width) memory.
     """
@@ -27,7 +27,7 @@ class RowStore:
         self.tensor = tensor
 
     def read(self, rows: Tensor) -> Tensor:
-        """Rows ``[B, width]`` float32 for ``rows [B]`` int64."""
+        """Returns rows ``[B, width]`` float32 for ``rows [B]`` int64."""
         return self.tensor[rows].to(torch.float32)
 
     def write(self, rows: Tensor, values: Tensor) -> None:
@@ -36,9 +36,9 @@ class RowStore:
 
 
 class MappedRowStore(RowStore):
-    """Rows in a file of which only recently touched pages are resident; on a device they are copies.
+    """Rows in a file of which only recently used pages are in memory; on a device, rows are copies.
 
-    The file has no name, so that no two recorders share it and its room is free again when the process ends.
+    The file has no name, so two recorders cannot share it, and its space is released when the process ends.
     """
 
     def __init__(self, n: int, width: int, dtype: torch.dtype, folder: Path) -> None:
@@ -49,7 +49,7 @@ class MappedRowStore(RowStore):
                 self._map = mmap.mmap(file.fileno(), 0)
         except (OSError, ValueError) as error:
             raise InputError(
-                f"rows_folder {folder} cannot hold the rows ({error}); give a writable folder that exists"
+                f"rows_folder {folder} cannot store the rows ({error}); use an existing writable folder"
             ) from error
         super().__init__(torch.from_numpy(np.frombuffer(self._map, dtype=kind).reshape(n, width)))
         self._touched = 0
@@ -65,7 +65,7 @@ class MappedRowStore(RowStore):
             self._release()
 
     def _release(self) -> None:
-        """Gives the mapped pages back; the file keeps what was written."""
+        """Releases the mapped pages; the file keeps their contents."""
         if hasattr(self._map, "madvise"):
             self._map.madvise(mmap.MADV_DONTNEED)
 
@@ -73,7 +73,7 @@ class MappedRowStore(RowStore):
 def row_store(
     n: int, width: int, dtype: torch.dtype, device: torch.device, folder: str | Path | None
 ) -> RowStore:
-    """``n`` rows of zeros ``[n, width]``: on ``device``, or in a file in ``folder`` when one is given."""
+    """Creates ``n`` rows of zeros ``[n, width]`` on ``device``, or in a file in ``folder`` if it is given."""
     if folder is not None:
         return MappedRowStore(n, width, dtype, Path(folder))
     return RowStore(torch.zeros(n, width, dtype=dtype, device=device))

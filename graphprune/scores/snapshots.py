@@ -1,4 +1,4 @@
-"""A recorder that keeps the scores as they stand after some epochs of a run."""
+"""A recorder that keeps the scores after selected epochs of a run."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from graphprune.scores.recorder import Recorder
 
 
 class SnapshotRecorder(Recorder):
-    """As `Recorder`, and ``snapshots[e]`` holds the values of all scores after e whole epochs.
+    """Records like `Recorder`, and keeps the values of all scores after e epochs in ``snapshots[e]``.
 
     Args:
-        at: Numbers of epochs, the last one being where the run ends.
+        at: Numbers of epochs; the last one is the length of the run.
     """
 
     def __init__(
@@ -37,11 +37,11 @@ class SnapshotRecorder(Recorder):
 
     @property
     def snapshots(self) -> dict[int, dict[str, Tensor]]:
-        """Scores ``[M]`` float32 by number of epochs and name; call when the run has ended."""
+        """Scores ``[M]`` float32 by number of epochs and name; read it when the run has ended."""
         return {**self._kept, self.at[-1]: self.values()}
 
     def observe(self, phase: Phase, ids: Tensor, epoch: int, **signals: Tensor | None) -> None:
-        """As `Recorder.observe`; the first batch of an epoch keeps what the epochs before it gave."""
+        """Same as `Recorder.observe`; the first batch of an epoch stores the scores of the epochs before it."""
         if epoch > self._under_way:
             self._under_way = epoch
             if epoch in self.at:
@@ -49,17 +49,17 @@ class SnapshotRecorder(Recorder):
         super().observe(phase, ids, epoch, **signals)
 
     def state_dict(self) -> dict[str, Any]:
-        """As `Recorder.state_dict`, with what was kept."""
+        """Same as `Recorder.state_dict`, with the stored scores."""
         kept = {str(epoch): values for epoch, values in self._kept.items()}
         return {**super().state_dict(), "kept": kept, "under_way": self._under_way}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continues a recording with the same scores, ids and lengths."""
+        """Restores the state of a recording with the same scores, ids and lengths."""
         expected = {name: values.shape for name, values in self.values().items()}
         for epoch, values in state["kept"].items():
             if int(epoch) not in self.at or {name: value.shape for name, value in values.items()} != expected:
                 raise InputError(
-                    f"recorder: the scores kept after epoch {epoch} are not those of this recording; "
+                    f"recorder: the scores stored after epoch {epoch} do not match this recording; "
                     "resume with the same scores"
                 )
         super().load_state_dict(state)

@@ -1,4 +1,4 @@
-"""How complex a window of sensor series is to the model that forecasts it."""
+"""ST-complexity: how difficult a window of sensor data is for the model that forecasts it."""
 
 from __future__ import annotations
 
@@ -14,31 +14,38 @@ from graphprune.scores.base import Score, Signals, required
 
 @register("score", "st_complexity", source="after Chen et al., arXiv 2602.19113 (2026)", status="ours")
 class STComplexity(Score):
-    r"""Level and heterogeneity, over sensors and over time, of a window's forecast error at its last visit.
+    r"""ST-complexity: score windows by the level and heterogeneity of their forecast errors at the last visit.
 
     graphprune formulation, after Chen et al. (ST-Prune, arXiv 2602.19113), whose equation was not available;
-    no parity is claimed. Of the absolute errors e of a window, T x S, missing ones left out:
+    no parity is claimed. For the absolute errors e of a window, T x S, without missing ones:
 
     .. math:: S = z(\mathrm{mean}\,e) + a\,z(\mathrm{std}_S\,\mathrm{mean}_T\,e)
         + b\,z(\mathrm{std}_T\,\mathrm{mean}_S\,e)
 
-    z standardises over the recorded windows (0 where constant), ddof = 0 throughout.
+    z standardizes over the recorded windows (0 if constant), with ddof = 0 everywhere.
 
-    A sensor-time window has one sensor: with ``links`` its spatial term is the std of the mean errors of
-    itself and of its linked sensors at that start, as far as they were recorded.
+    A sensor-time window has one sensor. With ``links``, its spatial term is the standard deviation of the mean errors
+    of the window and of the windows of its linked sensors with the same start, if they were recorded.
 
     Args:
         a: Weight of spatial heterogeneity (default: 1).
-        b: Weight of temporal heterogeneity (default: 1); a = b = 0 is the standardised loss.
-        level: Weight of the level (default: 1); 0 leaves the heterogeneities alone.
+        b: Weight of temporal heterogeneity (default: 1); a = b = 0 gives the standardized loss.
+        level: Weight of the level (default: 1); 0 leaves only the heterogeneities.
         links: Positions ``[n, L]`` int64 of the linked sensors' windows among the recorded samples, -1 for
-            none (default: windows show all sensors).
+            none (default: None, for windows of all sensors).
 
     Shapes:
-        state ``[n]`` float32 x 3 -> values ``[n]`` float32. Windows never visited, and those without any
-        observed target, count as error 0 and are left out of z's mean and standard deviation.
+        state ``[n]`` float32 x 3 -> values ``[n]`` float32. Windows that were never visited or have no
+        observed target count as error 0 and are excluded from the mean and standard deviation of z.
 
     Cost: O(B T S) time per batch, O(N) memory.
+
+    >>> score = STComplexity()
+    >>> score.start(2, epochs=1, num_classes=None)
+    >>> errors = torch.tensor([[[1.0, 1.0], [1.0, 1.0]], [[2.0, 4.0], [6.0, 8.0]]])  # [windows, steps, sensors]
+    >>> score.update(torch.arange(2), Signals(errors=errors), epoch=0)
+    >>> score.values().tolist()
+    [-3.0, 3.0]
     """
 
     needs = frozenset({"errors"})
@@ -54,7 +61,7 @@ class STComplexity(Score):
         self.a, self.b, self.level, self.links = a, b, level, links
 
     def _allocate(self, epochs: int, num_classes: int | None) -> None:
-        # NaN says "not known": never visited, or nothing observed.
+        # NaN means unknown: never visited, or nothing observed.
         self.mean_error = self._full(fill=torch.nan)
         self.spatial = self._full()
         self.temporal = self._full()
@@ -71,27 +78,27 @@ class STComplexity(Score):
 
 
 def combined(parts: Iterable[tuple[float, Tensor]], known: Tensor) -> Tensor:
-    """Sum of weights times standardised parts ``[n]``, in float64, as float32; unknown ones count as 0 before."""
+    """Weighted sum of standardized parts ``[n]``, computed in float64, as float32; unknown values count as 0."""
     total = torch.zeros(len(known), dtype=torch.float64, device=known.device)
     for weight, part in parts:
         if weight:
-            total += weight * standardised(part.double().masked_fill(~known, 0), known)
+            total += weight * standardized(part.double().masked_fill(~known, 0), known)
     return total.float()
 
 
 def beside_linked(level: Tensor, links: Tensor) -> Tensor:
-    """Std of each window's mean error ``[n]`` and those of its linked windows ``[n, L]``, as far as both are known.
+    """Standard deviation ``[n]`` of the mean errors ``[n]`` of a window and its linked windows ``[n, L]``.
 
-    NaN says that a mean error is not known, -1 that there is no link.
+    A mean error of NaN is unknown and ignored; a link of -1 is none.
     """
     linked = level[links.clamp(min=0)].masked_fill(links < 0, torch.nan)
     return _nanstd(torch.cat([level[:, None], linked], dim=1).double()).nan_to_num(nan=0.0)
 
 
 def complexity_parts(errors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Level, spatial and temporal heterogeneity ``[B]`` float32 of errors ``[B, T, S]``, NaN where missing.
+    """Computes level, spatial and temporal heterogeneity, each ``[B]`` float32, of errors ``[B, T, S]``.
 
-    NaN for a window without any observed error.
+    Missing errors are NaN; a window without any observed error gives NaN.
     """
     errors = errors.to(torch.float32)
     return errors.flatten(1).nanmean(dim=1), _nanstd(errors.nanmean(dim=1)), _nanstd(errors.nanmean(dim=2))
@@ -101,10 +108,10 @@ def _nanstd(x: Tensor) -> Tensor:
     return (x - x.nanmean(dim=1, keepdim=True)).square().nanmean(dim=1).sqrt()
 
 
-def standardised(part: Tensor, known: Tensor) -> Tensor:
-    """``part [n]`` float64 by mean and standard deviation of its ``known`` ones; 0 where constant."""
+def standardized(part: Tensor, known: Tensor) -> Tensor:
+    """Standardizes ``part [n]`` float64 by the mean and deviation of its ``known`` values; 0 if constant."""
     if not bool(known.any()):
         return torch.zeros_like(part)
     mean, std = part[known].mean(), part[known].std(correction=0)
-    # A spread of roundings is no spread.
+    # A deviation that consists of rounding errors counts as 0.
     return (part - mean) / std if std > 1e-12 * mean.abs() else torch.zeros_like(part)

@@ -1,4 +1,4 @@
-"""How large the forecast errors of a window are: the first part of ST-complexity alone."""
+"""ST-level: the size of a window's forecast errors, the first term of ST-complexity."""
 
 from __future__ import annotations
 
@@ -8,9 +8,18 @@ from graphprune.scores.st_complexity import STComplexity
 
 @register("score", "st_level", source="after Chen et al., arXiv 2602.19113 (2026)", status="ours")
 class STLevel(STComplexity):
-    """Mean absolute error of a window at its last visit, standardised over the recorded windows.
+    """ST-level: score windows by their mean absolute error at the last visit, standardized over the windows.
 
-    graphprune formulation: `STComplexity` with the weights a = 0, b = 0, level = 1; shapes and cost as there.
+    graphprune formulation: `STComplexity` with the weights a = 0, b = 0, level = 1, and the same shapes and cost.
+
+    >>> import torch
+    >>> from graphprune.scores.base import Signals
+    >>> score = STLevel()
+    >>> score.start(2, epochs=1, num_classes=None)
+    >>> errors = torch.tensor([[[1.0, 1.0], [1.0, 1.0]], [[2.0, 4.0], [6.0, 8.0]]])  # [windows, steps, sensors]
+    >>> score.update(torch.arange(2), Signals(errors=errors), epoch=0)
+    >>> score.values().tolist()
+    [-1.0, 1.0]
     """
 
     def __init__(self) -> None:

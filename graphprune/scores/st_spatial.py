@@ -1,4 +1,4 @@
-"""How differently a window's sensors are forecast: the second part of ST-complexity alone."""
+"""ST-spatial: the deviation of forecast errors over sensors, the second term of ST-complexity."""
 
 from __future__ import annotations
 
@@ -10,12 +10,22 @@ from graphprune.scores.st_complexity import STComplexity
 
 @register("score", "st_spatial", source="after Chen et al., arXiv 2602.19113 (2026)", status="ours")
 class STSpatial(STComplexity):
-    """Std over sensors of the mean absolute error over time, standardised over the recorded windows.
+    """ST-spatial: score windows by the deviation over sensors of the mean absolute error over time.
 
-    graphprune formulation: `STComplexity` with the weights a = 1, b = 0, level = 0; shapes and cost as there.
+    The deviation is standardized over the recorded windows. graphprune formulation: `STComplexity` with the weights
+    a = 1, b = 0, level = 0, and the same shapes and cost.
 
     Args:
-        links: As of `STComplexity`, for windows of single sensors.
+        links: As in `STComplexity`, for windows of single sensors (default: None).
+
+    >>> import torch
+    >>> from graphprune.scores.base import Signals
+    >>> score = STSpatial()
+    >>> score.start(2, epochs=1, num_classes=None)
+    >>> errors = torch.tensor([[[1.0, 1.0], [1.0, 1.0]], [[2.0, 4.0], [6.0, 8.0]]])  # [windows, steps, sensors]
+    >>> score.update(torch.arange(2), Signals(errors=errors), epoch=0)
+    >>> score.values().tolist()
+    [-1.0, 1.0]
     """
 
     def __init__(self, *, links: Tensor | None = None) -> None:

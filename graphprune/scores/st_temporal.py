@@ -1,4 +1,4 @@
-"""How the forecast error changes within a window: the third part of ST-complexity alone."""
+"""ST-temporal: the deviation of forecast errors over time, the third term of ST-complexity."""
 
 from __future__ import annotations
 
@@ -8,9 +8,19 @@ from graphprune.scores.st_complexity import STComplexity
 
 @register("score", "st_temporal", source="after Chen et al., arXiv 2602.19113 (2026)", status="ours")
 class STTemporal(STComplexity):
-    """Std over time of the mean absolute error over sensors, standardised over the recorded windows.
+    """ST-temporal: score windows by the deviation over time of the mean absolute error over sensors.
 
-    graphprune formulation: `STComplexity` with the weights a = 0, b = 1, level = 0; shapes and cost as there.
+    The deviation is standardized over the recorded windows. graphprune formulation: `STComplexity` with the weights
+    a = 0, b = 1, level = 0, and the same shapes and cost.
+
+    >>> import torch
+    >>> from graphprune.scores.base import Signals
+    >>> score = STTemporal()
+    >>> score.start(2, epochs=1, num_classes=None)
+    >>> errors = torch.tensor([[[1.0, 1.0], [1.0, 1.0]], [[2.0, 4.0], [6.0, 8.0]]])  # [windows, steps, sensors]
+    >>> score.update(torch.arange(2), Signals(errors=errors), epoch=0)
+    >>> score.values().tolist()
+    [-1.0, 1.0]
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""TDDS: variation of the prediction's epoch-to-epoch divergence, over windows weighted towards the last."""
+"""TDDS: deviation of the divergence between epochs, over windows weighted toward the last."""
 
 from __future__ import annotations
 
@@ -22,24 +22,25 @@ _EPSILON = 1e-8
 
 @register("score", "tdds", source="Zhang et al., CVPR 2024, arXiv 2311.13613", status="confirmed")
 class TDDS(WindowScore):
-    r"""Temporal dual-depth scoring: deviation of epoch-to-epoch divergences, averaged over windows.
+    r"""TDDS: score samples by the deviation of the divergence between epochs, averaged over windows.
 
     .. math::
         D_j = \sum_c |P_{j+1,c} (\log(P_{j+1,c} + \epsilon) - \log(P_{j,c} + \epsilon))|, \quad
         R_k = \lVert (D_j - \bar D_k)_{j=k}^{k+J-2} \rVert_2, \quad
         S = \sum_{k=0}^{T-J} a (1-a)^{T-J-k} R_k
 
-    with :math:`\epsilon` = 1e-8. The sum is an exponential average, taken as each window completes.
+    with :math:`\epsilon` = 1e-8 (temporal dual-depth scoring). The sum is an exponential average, updated when a
+    window is complete.
 
     Args:
-        T: First epochs of the run that count, or ``all`` (default: 10).
-        window: J, visits per window, at least 3 (default: 10). For ResNet-18 on CIFAR the authors take
-            (T, J) = (90, 10) to keep 70 %, then (70, 10), (60, 20), (20, 10), (10, 5) as less is kept.
+        T: Number of first epochs that count, or ``all`` (default: 10).
+        window: J, visits per window, at least 3 (default: 10). For ResNet-18 on CIFAR the authors use
+            (T, J) = (90, 10) to keep 70 %, then (70, 10), (60, 20), (20, 10), (10, 5) to keep less.
         decay: a, weight of the newest window (default: 0.9).
-        row_dtype: ``float32`` (default) or ``float16``, the storage of each sample's previous probabilities.
-            Half precision halves it and costs a relative error of the score of about 3e-4.
-        rows_folder: An existing folder on whose disk the previous probabilities lie, in a nameless file that is
-            memory-mapped and gone with the process, instead of main memory. Read on the CPU.
+        row_dtype: Number format of each sample's previous probabilities, ``float32`` (default) or ``float16``.
+            Half precision halves their memory, with a relative error of the score of about 3e-4.
+        rows_folder: An existing folder; the previous probabilities are stored there in a memory-mapped temporary
+            file, which is deleted when the process ends, instead of in main memory (default: None).
 
     Shapes:
         state ``[n, J-1]`` float32 and one row ``[n, C]``; values ``[n]`` float32, 0 with fewer than J visits.
@@ -50,6 +51,13 @@ class TDDS(WindowScore):
     Cost: O(B (C + J)) time per batch, O(N (C + J)) memory, O(N J) with ``rows_folder``.
 
     Reference: Zhang et al., CVPR 2024, arXiv 2311.13613.
+
+    >>> import numpy as np
+    >>> from graphprune.scores.trajectories import scores_from_trajectories
+    >>> p = np.array([[0.2, 0.9], [0.8, 0.9], [0.4, 0.9], [0.6, 0.9]])  # of class 0, [epochs, samples]
+    >>> probs = np.stack([p, 1 - p], axis=2)
+    >>> scores_from_trajectories(TDDS(T=4, window=3), labels=[0, 0], probs=probs).round(3)
+    array([0.367, 0.   ], dtype=float32)
     """
 
     phase = "train"
@@ -70,12 +78,12 @@ class TDDS(WindowScore):
 
     def check(self, job: JobFacts) -> None:
         if self.rows_folder is not None and not Path(self.rows_folder).is_dir():
-            raise InputError(f"rows_folder {self.rows_folder} is not a folder; make it first")
+            raise InputError(f"rows_folder {self.rows_folder} is not a folder; create it first")
         super().check(job)
 
     def _allocate(self, epochs: int, num_classes: int | None) -> None:
         assert num_classes is not None
-        # Two visits have one divergence, which never deviates from its own mean.
+        # A window of two visits has one divergence, which cannot deviate from its own mean.
         self._last = first_epochs("TDDS", self.T, epochs, self.window)
         self._allocate_ring(self.window - 1)
         dtype = torch.float16 if self.row_dtype == "float16" else torch.float32
@@ -90,7 +98,7 @@ class TDDS(WindowScore):
         divergence = (probs * change).abs_().sum(dim=1)
         self._rows.write(rows, probs)
         visits = self.visits[rows]
-        # A first visit has nothing before it: what it writes is overwritten before a window completes.
+        # The first visit has no predecessor: its value is overwritten before a window is complete.
         self._push(rows, (visits - 1) % (self.window - 1), divergence)
         ring, visits = self._window(rows)
         deviation = ring.std(dim=1, correction=0) * (self.window - 1) ** 0.5

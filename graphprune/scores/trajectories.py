@@ -1,4 +1,4 @@
-"""Scores from a user's own training logs, through the same streaming code as a live recording."""
+"""Compute scores from existing training logs, with the same streaming code as a live recording."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from torch import Tensor
 from graphprune.errors import InputError
 from graphprune.scores.base import Score, Signals
 
-# Numbers of one epoch, and samples, that a block may hold.
+# Maximum numbers per epoch and maximum samples in a block.
 _BLOCK, _SAMPLES = 2**22, 2**16
-# Softmax outputs of half precision miss 0, 1 and their sum by less than these.
+# Tolerances for softmax outputs in half precision: beyond [0, 1], and for their sum.
 _OUTSIDE, _SUM = 1e-3, 1e-2
 _NAMES = {
     "log_probs": "all class probabilities",
@@ -31,29 +31,29 @@ def scores_from_trajectories(
     p_true: npt.NDArray[Any] | None = None,
     ids: npt.NDArray[np.int64] | None = None,
 ) -> npt.NDArray[np.float32]:
-    """Feeds logged probabilities, epoch by epoch, to a score.
+    """Computes a score from logged probabilities, epoch by epoch.
 
-    Whether the log was taken while training or in evaluation passes is the caller's affair: the score's
-    ``phase`` plays no part. The loss is the cross-entropy -log p.
+    The log may come from training or from evaluation passes; the ``phase`` of the score is ignored. The loss is the
+    cross-entropy -log p.
 
     Args:
-        score: A new score whose value of a sample depends on that sample alone; it is left holding the
-            last block's state.
-        labels: ``[N]`` int, 0 <= label < C; may be left out with ``p_true``.
+        score: A new score whose value for a sample depends only on that sample; afterwards it holds the state of the
+            last block.
+        labels: ``[N]`` int, 0 <= label < C; optional with ``p_true``.
         probs: Class probabilities after each epoch ``[E, N, C]``, any float type. A memory-mapped array
             stays on disk and is read once.
-        p_true: Instead of ``probs``, the true label's probabilities ``[E, N]``; they serve scores that read
-            nothing else (or the loss).
-        ids: Sample ids ``[N]``, named in errors (default: ``0..N-1``).
+        p_true: Instead of ``probs``, the probabilities of the true label ``[E, N]``, for scores that read only these
+            or the loss.
+        ids: Sample ids ``[N]``, used in error messages (default: ``0..N-1``).
 
     Returns:
         Scores ``[N]`` float32 in the order of the samples.
 
     Raises:
-        InputError: shapes that do not fit, NaN, numbers that are no probabilities, labels out of range,
-            a score that needs more than the log holds, too few epochs for its windows.
+        InputError: inconsistent shapes, NaN, values that are not probabilities, labels out of range, a score that
+            needs more than the log contains, or too few epochs for its windows.
 
-    Cost: that of the score; O(block C) memory.
+    Cost: the cost of the score; O(block C) memory.
 
     >>> import numpy as np
     >>> from graphprune.registry import create
@@ -62,7 +62,7 @@ def scores_from_trajectories(
     array([0.283, 0.   ], dtype=float32)
     """
     if (probs is None) == (p_true is None):
-        raise InputError("give either probs [E, N, C] or p_true [E, N], and not both")
+        raise InputError("give either probs [E, N, C] or p_true [E, N], not both")
     log = _ClassLog(probs, labels, ids) if probs is not None else _TrueLabelLog(p_true, labels, ids)
     values = np.empty(log.n, dtype=np.float32)
     for start in range(0, log.n, log.block):
@@ -71,7 +71,7 @@ def scores_from_trajectories(
         if missing := score.needs - log.holds:
             raise InputError(
                 f"{type(score).__name__} needs {' and '.join(sorted(_NAMES.get(m, m) for m in missing))}, "
-                f"which {log.name} does not hold; {log.remedy}"
+                f"which {log.name} does not contain; {log.remedy}"
             )
         rows = torch.arange(stop - start)
         for epoch in range(log.epochs):
@@ -91,7 +91,9 @@ class _TrueLabelLog:
     def __init__(self, array: Any, labels: npt.ArrayLike | None, ids: npt.NDArray[np.int64] | None) -> None:
         self.array = np.asanyarray(array)
         if self.array.ndim != self.dimensions.count(",") + 1 or 0 in self.array.shape:
-            raise InputError(f"{self.name} has shape {self.array.shape}; it must be {self.dimensions}")
+            raise InputError(
+                f"{self.name} has shape {self.array.shape}; it must have shape {self.dimensions}"
+            )
         if self.array.dtype.kind != "f":
             raise InputError(f"{self.name} is {self.array.dtype}; it must be floating-point probabilities")
         self.epochs, self.n = self.array.shape[:2]
@@ -103,28 +105,28 @@ class _TrueLabelLog:
             if given is not None and (given.shape != (self.n,) or given.dtype.kind not in "iu"):
                 raise InputError(
                     f"{what} have shape {given.shape} and type {given.dtype} but {self.name} covers {self.n} "
-                    "samples; give one integer each"
+                    "samples; give one integer per sample"
                 )
 
     def signals(self, epoch: int, start: int, stop: int) -> Signals:
-        """What rows ``start..stop`` showed at one epoch."""
+        """Returns the signals of rows ``start..stop`` in one epoch."""
         p_true = self._probabilities(epoch, start, stop)
         return Signals(p_true=p_true, loss=-_log(p_true))
 
     def _probabilities(self, epoch: int, start: int, stop: int) -> Tensor:
         block = np.array(self.array[epoch, start:stop], dtype=np.float32)
         probabilities = torch.from_numpy(block)
-        # NaN is in no interval.
+        # NaN fails both comparisons.
         inside = (probabilities >= -_OUTSIDE) & (probabilities <= 1 + _OUTSIDE)
         bad = ~inside.reshape(stop - start, -1).all(dim=1)
-        self._refuse(bad, epoch, start, "values that are no probabilities in [0, 1]")
+        self._refuse(bad, epoch, start, "values that are not probabilities in [0, 1]")
         return probabilities.clamp_(0, 1)
 
     def _refuse(self, bad: Tensor, epoch: int, start: int, what: str) -> None:
         if bad.any():
             first = int(self.ids[start + int(bad.to(torch.int8).argmax())])
             raise InputError(
-                f"{self.name} holds {what}: at epoch {epoch} in {int(bad.sum())} samples, the first is id "
+                f"{self.name} contains {what}: at epoch {epoch} in {int(bad.sum())} samples, the first is id "
                 f"{first}; log softmax outputs"
             )
 
@@ -140,18 +142,18 @@ class _ClassLog(_TrueLabelLog):
     def __init__(self, array: Any, labels: npt.ArrayLike | None, ids: npt.NDArray[np.int64] | None) -> None:
         super().__init__(array, labels, ids)
         if self.labels is None:
-            raise InputError("probs come without labels; give the class of every sample")
+            raise InputError("probs need labels; give the class of every sample")
         outside = (self.labels < 0) | (self.labels >= self.num_classes)
         if outside.any():
             first = int(outside.argmax())
             raise InputError(
                 f"labels: {int(outside.sum())} are outside 0..{self.num_classes - 1}, the first is "
-                f"{int(self.labels[first])} of id {int(self.ids[first])}; number the classes as in probs"
+                f"{int(self.labels[first])} of id {int(self.ids[first])}; number the classes as in probs, from 0"
             )
         self._targets = torch.from_numpy(self.labels.astype(np.int64))
 
     def signals(self, epoch: int, start: int, stop: int) -> Signals:
-        """What rows ``start..stop`` showed at one epoch; logs of probabilities serve as logits."""
+        """Returns the signals of rows ``start..stop`` in one epoch; logs of probabilities are used as logits."""
         probs = self._probabilities(epoch, start, stop)
         off = (probs.sum(dim=1) - 1).abs() > _SUM
         self._refuse(off, epoch, start, "rows that do not sum to 1")
@@ -164,5 +166,5 @@ class _ClassLog(_TrueLabelLog):
 
 
 def _log(probabilities: Tensor) -> Tensor:
-    """Logarithm, finite where a probability was rounded to 0."""
+    """Logarithm that is finite if a probability was rounded to 0."""
     return probabilities.clamp(min=torch.finfo(torch.float32).tiny).log()

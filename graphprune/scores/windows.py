@@ -1,4 +1,4 @@
-"""A sliding window over each sample's own visits, shared by the scores that take statistics of windows."""
+"""A sliding window over each sample's own visits, for scores that compute statistics of windows."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Window = Annotated[int, Field(ge=2, le=1_000_000)]
 
 
 class WindowScore(Score):
-    """A score that keeps the last values of each sample in a ring ``[n + 1, length]`` float32.
+    """Base class of scores that keep the last values of each sample in a ring ``[n + 1, length]`` float32.
 
     ``visits`` counts a sample's visits; subclasses read windows with `_window` and write with `_push`.
     """
@@ -34,17 +34,17 @@ class WindowScore(Score):
         self.total = self._full()
 
     def _window(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """The last values ``[B, length]``, in no particular order, and the visits so far ``[B]`` int32."""
+        """Returns the last values ``[B, length]``, in no particular order, and the number of visits ``[B]`` int32."""
         return self.ring[rows], self.visits[rows]
 
     def _push(self, rows: Tensor, slots: Tensor, values: Tensor) -> None:
-        """Writes ``values [B]`` to ring ``slots [B]``, counts a visit and forgets what stood there."""
+        """Writes ``values [B]`` to the ring ``slots [B]`` and counts one visit each."""
         self.ring[rows, slots.to(torch.int64)] = values
         self.visits[rows] = self.visits[rows] + 1
 
 
 def first_epochs(name: str, limit: Epochs, epochs: int, window: int) -> int:
-    """The ``T`` of a score as a number of epochs; raises when it does not fit the run or the window."""
+    """Resolves the ``T`` of a score to a number of epochs; raises `InputError` if it does not fit."""
     first = epochs if limit == "all" else limit
     if epochs < first:
         raise InputError(
@@ -53,7 +53,7 @@ def first_epochs(name: str, limit: Epochs, epochs: int, window: int) -> int:
         )
     if first < window:
         raise InputError(
-            f"{name}: {first} epochs cannot fill a window of {window}; train at least {window} epochs with T "
-            f"as large, or set window to at most {first}"
+            f"{name}: {first} epochs cannot fill a window of {window}; train at least {window} epochs and set T "
+            f"to at least {window}, or set window to at most {first}"
         )
     return first

@@ -11,7 +11,7 @@ from graphprune.embed.precomputed import read_embeddings
 from graphprune.errors import InputError
 
 
-def test_embedding_is_what_the_last_linear_layer_sees():
+def test_embedding_is_the_input_of_the_last_linear_layer():
     body, head = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Dropout(0.5)), nn.Linear(8, 3)
     model = nn.Sequential(body, head).train()
     x = torch.randn(37, 4, generator=torch.Generator().manual_seed(0))
@@ -45,18 +45,18 @@ def test_a_model_without_linear_layer_is_refused():
     [
         (np.zeros((3, 2)), "float64"),
         (np.zeros(3, np.float32), r"float32 \[3\]"),
-        (np.zeros((4, 2), np.float32), "4 rows but the data 3"),
+        (np.zeros((4, 2), np.float32), "4 rows but the data has 3"),
         (np.array([[0, 1], [np.nan, 0], [np.inf, 0]], np.float32), "2 of 3 samples .* first is id 1"),
         (np.array([[object()]]), "readable .npy"),
     ],
 )
-def test_faulty_files_are_refused(tmp_path, array, message):
+def test_invalid_files_are_refused(tmp_path, array, message):
     np.save(tmp_path / "e.npy", array)
     with pytest.raises(InputError, match=message):
         read_embeddings(tmp_path / "e.npy", 3)
 
 
-def test_layers_that_were_frozen_stay_so():
+def test_layers_that_were_frozen_stay_frozen():
     model = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Linear(8, 3)).train()
     model[1].eval()
     embed_samples(model, TensorSamples(torch.randn(5, 4), np.zeros(5)))

@@ -1,4 +1,4 @@
-"""Embeddings in Parquet as other tools write them, matched by id."""
+"""Embeddings in Parquet files as other tools write them, matched by id."""
 
 import numpy as np
 import pyarrow as pa
@@ -34,7 +34,7 @@ def test_lists_of_one_length_are_read(tmp_path, kind):
     assert np.array_equal(found, X.astype(found.dtype))
 
 
-def test_a_frame_of_pandas_is_read(tmp_path):
+def test_a_pandas_frame_is_read(tmp_path):
     pandas = pytest.importorskip("pandas", reason="pandas is absent")
     pandas.DataFrame({"sample_id": range(6), "embedding": list(X)}).to_parquet(tmp_path / "e.parquet")
     assert np.array_equal(read_embeddings(tmp_path / "e.parquet", 6), X)
@@ -48,15 +48,15 @@ def test_rows_are_matched_by_id(tmp_path, name):
     assert stored_ids(path).tolist() == [50, 10, 20, 30, 60, 40]
     with pytest.raises(InputError, match=r"e\.parquet: ids of the data: 1 of 2 ids .* the first is 11"):
         read_embeddings(path, ids=np.array([10, 11]))
-    with pytest.raises(InputError, match="does not ascend"):
+    with pytest.raises(InputError, match="is not ascending"):
         read_embeddings(path)
 
 
-def test_files_without_ids_go_by_position(tmp_path):
+def test_files_without_ids_are_read_by_position(tmp_path):
     path = write(tmp_path / "e.parquet")
     assert np.array_equal(read_embeddings(path, ids=np.arange(6) * 7), X)
     assert stored_ids(path) is None
-    with pytest.raises(InputError, match="6 rows but the data 5 samples"):
+    with pytest.raises(InputError, match="6 rows but the data has 5 samples"):
         read_embeddings(path, ids=np.arange(5))
 
 
@@ -67,14 +67,14 @@ def test_files_without_ids_go_by_position(tmp_path):
             pa.array([[1.0], [1.0], [1.0, 2.0]], pa.list_(pa.float32())),
             "has 2 values in row 2 but 1 in row 0",
         ),
-        (pa.array([[1.0], None], pa.list_(pa.float32())), "has nulls"),
-        (pa.array([[1.0], [None]], pa.list_(pa.float32())), "has nulls"),
+        (pa.array([[1.0], None], pa.list_(pa.float32())), "has null values"),
+        (pa.array([[1.0], [None]], pa.list_(pa.float32())), "has null values"),
         (pa.array([[1.0], [2.0]]), r"float64 \[2, 1\]; .*astype"),
-        (pa.array([[1], [2]]), "holds int64; embeddings must be float16 or float32"),
-        (pa.array([["a"], ["b"]]), "holds string"),
+        (pa.array([[1], [2]]), "contains int64; embeddings must be float16 or float32"),
+        (pa.array([["a"], ["b"]]), "contains string"),
         (pa.array([[], []], pa.list_(pa.float32())), r"float32 \[2, 0\]"),
         (pa.array([], pa.list_(pa.float32())), r"float32 \[0, 0\]"),
-        (pa.array([1.0, 2.0]), "must hold one column of lists of numbers"),
+        (pa.array([1.0, 2.0]), "must contain one column of lists of numbers"),
     ],
 )
 def test_other_columns_are_refused(tmp_path, vectors, said):
@@ -84,10 +84,10 @@ def test_other_columns_are_refused(tmp_path, vectors, said):
 
 @pytest.mark.parametrize(
     ("ids", "said"),
-    [([1, 1, 2, 3, 4, 5], "some ids of its samples are duplicates"), ([1, 2, 3, 4, 5, None], "1 nulls"),
+    [([1, 1, 2, 3, 4, 5], "the id column has duplicate ids"), ([1, 2, 3, 4, 5, None], "1 nulls"),
      ([0.5] * 6, "must be integers")],
 )  # fmt: skip
-def test_faulty_ids_are_refused(tmp_path, ids, said):
+def test_invalid_ids_are_refused(tmp_path, ids, said):
     with pytest.raises(InputError, match=said):
         read_embeddings(write(tmp_path / "e.parquet", ids))
 

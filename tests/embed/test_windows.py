@@ -34,7 +34,7 @@ def slow_statistics(column):
     ]
 
 
-def test_statistics_of_a_node_equal_loops():
+def test_statistics_of_a_node_equal_those_of_loops():
     x = torch.randn(20, 6, 3, generator=torch.Generator().manual_seed(0))
     x[torch.rand(x.shape, generator=torch.Generator().manual_seed(1)) < 0.3] = torch.nan
     x[0, :, 0] = torch.nan
@@ -47,7 +47,7 @@ def test_statistics_of_a_node_equal_loops():
 
 @pytest.mark.filterwarnings("ignore:Mean of empty slice")
 @pytest.mark.parametrize(("granularity", "width"), [("network", 10), ("sensor", 6)])
-def test_columns_are_standardised_statistics_over_sensors(granularity, width):
+def test_columns_are_standardized_statistics_over_sensors(granularity, width):
     part = samples(granularity)
     found = window_statistics(part, block_size=17)
     assert found.dtype == np.float32

@@ -1,4 +1,4 @@
-"""A small problem whose scores follow from where a sample lies: near its class's boundary they are high."""
+"""A small problem whose scores follow from the position of a sample: they are high near the class boundary."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from graphprune.extrapolate.base import Inputs, Looks
+from graphprune.extrapolate.base import EpochSignals, Inputs
 from graphprune.graph.knn import KNNGraph
 
 
@@ -43,7 +43,7 @@ def make_problem(n: int = 300, seed: int = 0) -> Problem:
         ids=np.arange(n, dtype=np.int64) * 7 + 3,
         labels=labels,
         probes=probes,
-        short_run=Looks(p_true=own[:2], el2n=(1 - own[:2]) * (4 / 3) ** 0.5),
+        short_run=EpochSignals(p_true=own[:2], el2n=(1 - own[:2]) * (4 / 3) ** 0.5),
         input_complexity=0.5 - margin + 0.1 * torch.randn(n, generator=g),
         seed_errors=0.5 - margin + 0.05 * torch.randn(n, generator=g),
     )

@@ -1,4 +1,4 @@
-"""What every registered extrapolator must keep to."""
+"""The contract of every registered extrapolator."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.parametrize("name", NAMES)
 
 
 def make(name: str, **options: Any) -> Any:
-    """The method with few training steps, where it trains: most of the contract does not need more."""
+    """The method with few training steps, if it trains: most of the contract needs no more."""
     known = inspect.signature(registry.get("extrapolator", name)).parameters
     quick: dict[str, Any] = {"steps": 20} if "steps" in known else {}
     if "members" in known:
@@ -70,11 +70,7 @@ def test_clone_gives_an_unfitted_equal(name: str, problem: Problem, predicted: A
 
 def test_set_params_makes_what_the_constructor_makes(name: str) -> None:
     method = registry.create("extrapolator", name)
-    # Integers and numbers that every range allows; all else stays as it is.
-    other = {
-        key: value + 1 if type(value) is int else value / 2 if type(value) is float else value
-        for key, value in method.get_params(deep=False).items()
-    }
+    other = {key: changed(value) for key, value in method.get_params(deep=False).items()}
     assert method.set_params(**other) is method
     assert method.get_params(deep=False) == other == vars(method)
     assert registry.get("extrapolator", name)(**other).get_params(deep=False) == other
@@ -83,6 +79,15 @@ def test_set_params_makes_what_the_constructor_makes(name: str) -> None:
             method.set_params(**{key: object()})
     with pytest.raises(InputError, match=f"argument of {type(method).__name__} 'steeps'"):
         method.set_params(steeps=3)
+
+
+def changed(value: Any) -> Any:
+    """Another value that the same argument accepts."""
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int):
+        return value + 1
+    return value / 2 if isinstance(value, float) else value
 
 
 def test_better_than_chance(name: str, problem: Problem) -> None:
@@ -94,7 +99,7 @@ def test_better_than_chance(name: str, problem: Problem) -> None:
         assert np.ptp(values[problem.unseen]) == 0
         return
     assert spearmanr(values[problem.unseen], truth).statistic > 0.2
-    # On the scale of the scores, so that measured and predicted ones can be ranked together.
+    # Predictions are on the scale of the scores, so that both can be ranked together.
     assert abs(values[problem.unseen].mean() - truth.mean()) < 0.5 * truth.std()
 
 
@@ -110,7 +115,7 @@ def test_same_seed_same_bytes_whatever_the_order_of_the_seeds(
     assert torch.equal(state, torch.get_rng_state())
 
 
-def test_half_precision_embeddings_are_welcome(name: str, problem: Problem) -> None:
+def test_half_precision_embeddings_are_accepted(name: str, problem: Problem) -> None:
     inputs = dataclasses.replace(problem.inputs, embeddings=problem.inputs.embeddings.half())
     values = make(name).fit(inputs, problem.seeds, problem.seed_scores).predict()
     assert np.isfinite(values).all()
@@ -141,7 +146,7 @@ def test_bad_seeds_are_named(name: str, problem: Problem) -> None:
     seeds, scores = problem.seeds[:40], problem.seed_scores[:40].copy()
     with pytest.raises(InputError, match="first is 4"):
         make(name).fit(problem.inputs, np.append(seeds, 4), np.append(scores, 0.0))
-    with pytest.raises(InputError, match=f"more than once, the first is {seeds[5]}"):
+    with pytest.raises(InputError, match=f"1 duplicate seed ids, the first is {seeds[5]};"):
         make(name).fit(problem.inputs, np.append(seeds, seeds[5]), np.append(scores, 0.0))
     with pytest.raises(InputError, match="40 seed ids but 39"):
         make(name).fit(problem.inputs, seeds, scores[1:])

@@ -1,4 +1,4 @@
-"""The controls that fit nothing, against SciPy's ranks."""
+"""The controls without a fit, against SciPy's ranks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis.extra.numpy import arrays
 from scipy.stats import rankdata, spearmanr
 
 from graphprune import registry
-from graphprune.extrapolate.base import Looks
+from graphprune.extrapolate.base import EpochSignals
 from graphprune.extrapolate.controls.ranks import quantile
 from graphprune.extrapolate.knn import KNN
 from graphprune.runtime.math import middle_rank
@@ -60,7 +60,7 @@ def signals(problem: Problem) -> dict[str, np.ndarray]:
 def test_order_and_scale(name: str, problem: Problem) -> None:
     values, unseen = predict(name, problem), problem.unseen
     signal = signals(problem)[name][unseen]
-    # What was computed in double precision ties where single precision does.
+    # Round signals in double precision, so that they tie where single precision ties.
     signal = signal if signal.dtype == np.float32 else signal.round(6)
     assert spearmanr(values[unseen], signal).statistic == pytest.approx(1.0, abs=1e-6)
     share = (rankdata(signal) - 0.5) / len(unseen)
@@ -70,7 +70,7 @@ def test_order_and_scale(name: str, problem: Problem) -> None:
 
 def test_rank_sum_adds_ranks(problem: Problem) -> None:
     values, known = predict("rank_sum", problem), signals(problem)
-    # The seeds' own scores stand in predict(); the ranks want what kNN would say of them.
+    # predict() keeps the seeds' measured scores, but the ranks use the kNN predictions for seeds too.
     knn = KNN().fit(problem.inputs, problem.seeds, problem.seed_scores)._predict().numpy()
     parts = known["seed_entropy"].round(7), known["seed_confidence"].round(7), knn
     total = sum(rankdata(part) for part in parts)[problem.unseen]
@@ -84,9 +84,9 @@ def test_more_checkpoints_are_averaged(problem: Problem) -> None:
 
 
 def test_the_last_half_of_a_short_run_counts() -> None:
-    looks = Looks(p_true=torch.tensor([[0.0], [0.2], [0.4], [0.6], [0.8]]))
-    assert looks.mean("p_true", last=0.5).item() == pytest.approx(0.7)
-    assert looks.mean("p_true", last=0.01).item() == pytest.approx(0.8)
+    signals = EpochSignals(p_true=torch.tensor([[0.0], [0.2], [0.4], [0.6], [0.8]]))
+    assert signals.mean("p_true", last=0.5).item() == pytest.approx(0.7)
+    assert signals.mean("p_true", last=0.01).item() == pytest.approx(0.8)
 
 
 finite = st.floats(-1e3, 1e3, width=32)

@@ -26,7 +26,7 @@ def rows_of(problem: Problem) -> np.ndarray:
 
 
 def dense_adjacency(problem: Problem) -> np.ndarray:
-    """D^-1/2 (A + I) D^-1/2 with A[i, j] = exp(-d / 2) where j is among i's neighbours."""
+    """D^-1/2 (A + I) D^-1/2 with A[i, j] = exp(-d / 2) for each neighbor j of i."""
     graph, n = problem.inputs.graph, problem.inputs.n
     a = np.eye(n)
     for i in range(n):
@@ -87,26 +87,26 @@ def test_ridge(problem: Problem) -> None:
     seeds, y = rows_of(problem), problem.seed_scores.astype(np.float64)
 
     def solve(rows: np.ndarray, target: np.ndarray, alpha: float) -> tuple[np.ndarray, np.ndarray, float]:
-        centre = x[rows].mean(axis=0)
-        z = x[rows] - centre
+        center = x[rows].mean(axis=0)
+        z = x[rows] - center
         beta = np.linalg.solve(z.T @ z + alpha * np.eye(z.shape[1]), z.T @ (target - target.mean()))
-        return beta, centre, target.mean()
+        return beta, center, target.mean()
 
     errors = []
     for alpha in alphas:
         left_out = []
         for m in range(len(seeds)):
             keep = np.arange(len(seeds)) != m
-            beta, centre, mean = solve(seeds[keep], y[keep], alpha)
-            left_out.append(mean + (x[seeds[m]] - centre) @ beta - y[m])
+            beta, center, mean = solve(seeds[keep], y[keep], alpha)
+            left_out.append(mean + (x[seeds[m]] - center) @ beta - y[m])
         errors.append(np.mean(np.square(left_out)))
     best = int(np.argmin(errors))
     assert method.alpha_ == alphas[best]
     assert method.loo_std_ == pytest.approx(np.sqrt(errors[best]), rel=1e-3)
-    beta, centre, mean = solve(seeds, y, alphas[best])
+    beta, center, mean = solve(seeds, y, alphas[best])
     values = method.predict()
     np.testing.assert_allclose(
-        values[problem.unseen], mean + (x[problem.unseen] - centre) @ beta, rtol=1e-4, atol=1e-5
+        values[problem.unseen], mean + (x[problem.unseen] - center) @ beta, rtol=1e-4, atol=1e-5
     )
 
 
@@ -129,7 +129,7 @@ def test_gcn_equals_dense_layers(problem: Problem, ordered: bool, monkeypatch: p
     np.testing.assert_allclose(values[problem.unseen], expected[problem.unseen], rtol=1e-4, atol=1e-5)
 
 
-def test_receptive_field_holds_all_that_rows_depend_on(problem: Problem) -> None:
+def test_receptive_field_contains_everything_that_rows_depend_on(problem: Problem) -> None:
     indices, weights = gcn_table(problem.inputs.graph.indices, problem.inputs.graph.link_weights())
     rows = torch.tensor([5, 17, 250])
     blocks, sources = receptive_field(indices, weights, rows, 2)
@@ -151,7 +151,7 @@ def test_gcn_in_bfloat16_is_close(problem: Problem) -> None:
 
 
 def test_the_best_weights_on_held_out_seeds_are_kept(problem: Problem) -> None:
-    """The same training, stopped later, cannot end worse on them: later steps only replace worse ones."""
+    """The same training, stopped later, cannot end worse on them: only better weights replace earlier ones."""
     reached = [
         MLP(steps=steps, patience=1000, lr=0.02).fit(problem.inputs, problem.seeds, problem.seed_scores)
         for steps in (20, 100, 300)

@@ -15,7 +15,7 @@ from graphprune.extrapolate.knn import KNN
 
 
 class Doubled(Extrapolator):
-    """Twice what another one predicts."""
+    """Predicts twice the value of another extrapolator."""
 
     def __init__(self, *, inner: Any = None, factor: float = 2.0) -> None:
         self.inner, self.factor = inner, factor

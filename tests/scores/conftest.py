@@ -1,4 +1,4 @@
-"""A made-up training run that shows every signal, and a player that records it."""
+"""A synthetic training run with every signal, and helpers that record it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from graphprune.scores.recorder import Recorder
 
 
 def make_run(n: int = 11, epochs: int = 32, classes: int = 4, seed: int = 0) -> SimpleNamespace:
-    """Signals ``[E, N, ...]`` of a run; ids are no positions."""
+    """Signals ``[E, N, ...]`` of a run; ids differ from positions."""
     rng = np.random.default_rng(seed)
 
     def normal(*shape: int, scale: float = 1.0) -> torch.Tensor:
@@ -38,7 +38,7 @@ def make_run(n: int = 11, epochs: int = 32, classes: int = 4, seed: int = 0) -> 
 
 
 def observe(recorder: Recorder, run: SimpleNamespace, epoch: int, rows: torch.Tensor) -> None:
-    """One batch in every phase that the recorder asks for."""
+    """Passes one batch to the recorder in every phase that it needs."""
     for phase in recorder.phases:
         signals = {name: getattr(run, name)[epoch, rows] for name in ("logits", "loss", "features", "errors")}
         recorder.observe(phase, run.ids[rows], epoch, targets=run.targets[rows], **signals)

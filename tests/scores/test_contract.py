@@ -1,4 +1,4 @@
-"""What every registered score must do; a new score is covered as soon as it is registered."""
+"""The contract of every registered score; a new score is covered as soon as it is registered."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_only_the_first_visit_in_an_epoch_counts(name, tools):
     recorder = tools.new_recorder(name, run)
     for epoch in range(run.epochs):
         for rows in torch.arange(run.n).split(4):
-            # The batch itself ends with a sample that it already held, and then comes once more, all wrong.
+            # The batch ends with a duplicate sample, and is then observed once more with wrong signals.
             again = torch.cat([rows, rows[:1]])
             for phase in recorder.phases:
                 signals = {}

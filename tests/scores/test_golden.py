@@ -1,4 +1,4 @@
-"""Numbers worked out by hand (Python's statistics and math modules) for 3 samples x 12 epochs."""
+"""Numbers computed by hand (Python's statistics and math modules) for 3 samples x 12 epochs."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ CONSTANT = [[0.25, 0.25, 0.50]] * 12
 LABELS = [0, 1, 2]
 
 EXPECTED = [
-    # statistics.stdev of p[0:10] and p[1:11], averaged: two windows, the 12th visit only closes the second.
+    # statistics.stdev of p[0:10] and p[1:11], averaged: two windows; the second counts only with the 12th visit.
     ("dynamic_uncertainty", {"window": 10}, [0.17724915533159272, 0.20926874511695848, 0.0]),
     ("dynamic_uncertainty", {"window": 4}, [0.07461926755720914, 0.22955054962685906, 0.0]),
     # statistics.pstdev of all windows of p[2:12]: seven of length 4, one of length 10.
@@ -55,7 +55,7 @@ EXPECTED = [
     ("tdds", {"T": 12, "window": 5}, [0.052746312650621435, 0.6497971502765274, 0.0]),
     ("tdds", {"T": "all", "window": 5}, [0.052746312650621435, 0.6497971502765274, 0.0]),
     ("tdds", {"T": 8, "window": 4, "decay": 0.5}, [0.04160189832382437, 0.1665098346313006, 0.0]),
-    # Of DUAL, mean of stdev * (1 - fmean) over the windows of the first T epochs.
+    # DUAL: mean of stdev * (1 - fmean) over the windows of the first T epochs.
     ("dual", {"T": 12, "window": 10}, [0.04306850823482088, 0.10180178961276437, 0.0]),
     ("dual", {"T": 8, "window": 4}, [0.03218062104538864, 0.11768890924521709, 0.0]),
     # Minus the mean margin of the logits; mean distance to the one-hot label; correct-to-wrong changes.

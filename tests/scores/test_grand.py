@@ -1,4 +1,4 @@
-"""GraNd's closed form and full form against gradients that autograd takes one sample at a time."""
+"""GraNd in closed form and in full against gradients of autograd, one sample at a time."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_full_form_is_the_gradient_of_all_parameters(problem, block):
     torch.testing.assert_close(norms, autograd_norms(model, list(model.parameters()), x, target, mse_loss))
 
 
-def test_full_form_refuses_what_has_no_gradient(problem):
+def test_full_form_refuses_inputs_without_gradient(problem):
     model, x, y = problem
     with pytest.raises(InputError, match="9 inputs but 2 targets"):
         gradient_norms(model, x, y[:2])

@@ -33,7 +33,7 @@ def slow(column):
 
 
 @pytest.mark.parametrize("length", [12, 7])
-def test_parts_equal_loops(length):
+def test_terms_equal_those_of_loops(length):
     draws = torch.Generator().manual_seed(0)
     x = torch.randn(8, length, 3, generator=draws).cumsum(dim=1)
     x[torch.rand(x.shape, generator=draws) < 0.2] = torch.nan

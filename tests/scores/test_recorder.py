@@ -1,4 +1,4 @@
-"""What the recorder does around the scores: ids, shared signals, errors, no waiting for the device."""
+"""The recorder apart from its scores: ids, shared signals, errors, and no waiting for the device."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CLASS_SCORES = [name for name, entry in entries("score").items() if "errors" not
 
 
 class Operations(TorchDispatchMode):
-    """Collects what is computed."""
+    """Collects the names of the operations."""
 
     def __init__(self):
         super().__init__()
@@ -34,7 +34,7 @@ def test_a_step_waits_for_no_result_and_shares_one_softmax(tools, contiguous, mo
     run.ids = torch.arange(run.n) if contiguous else run.ids
     scores = {name: create("score", name) for name in CLASS_SCORES}
     recorder = Recorder(scores, run.ids, epochs=run.epochs, num_classes=run.classes)
-    # As on a device, where results are read only when the epoch ends.
+    # Behave as on a device, where results are read only at the end of the epoch.
     monkeypatch.setattr(recorder, "_on_device", True)
     monkeypatch.setattr(recorder, "_refuse_foreign", lambda: None)
     for epoch in range(12):
@@ -63,18 +63,18 @@ def test_a_loss_needs_no_logits_and_no_softmax(tools):
 
 
 @pytest.mark.parametrize("ids", [[0, 1, 2], [3, 5, 9], [1, 2, 3], [-4, 0, 2]])
-def test_ids_find_their_rows_and_foreign_ones_are_refused(ids):
+def test_ids_find_their_rows_and_unknown_ones_are_refused(ids):
     recorder = Recorder({"loss": create("score", "loss")}, torch.tensor(ids), epochs=2)
     recorder.observe("eval", torch.tensor(ids[::-1]), 0, loss=torch.tensor([3.0, 2.0, 1.0]))
     assert recorder.values()["loss"].tolist() == [1.0, 2.0, 3.0]
     for foreign in (-7, 4, 10**12):
         with pytest.raises(InputError, match=f"1 observed ids are not among the 3.*is {foreign};"):
             recorder.observe("eval", torch.tensor([ids[1], foreign]), 1, loss=torch.zeros(2))
-    # The offending batch left the known samples' last values alone or updated them, and no others.
+    # The invalid batch changed no other samples than its own.
     assert recorder.values()["loss"].tolist() == [1.0, 2.0, 3.0]
 
 
-def test_on_a_device_foreign_ids_are_reported_when_the_epoch_ends(monkeypatch):
+def test_on_a_device_unknown_ids_are_reported_when_the_epoch_ends(monkeypatch):
     recorder = Recorder({"loss": create("score", "loss")}, torch.tensor([2, 4]), epochs=2)
     refuse = recorder._refuse_foreign
     monkeypatch.setattr(recorder, "_refuse_foreign", lambda: None)
@@ -85,7 +85,7 @@ def test_on_a_device_foreign_ids_are_reported_when_the_epoch_ends(monkeypatch):
         recorder.observe("eval", torch.tensor([2]), 1, loss=torch.ones(1))
 
 
-def test_only_what_the_scores_read_must_be_given(tools):
+def test_only_signals_that_the_scores_read_are_required(tools):
     run = tools.make_run()
     recorder = Recorder(
         {name: create("score", name) for name in ("tdds", "grand", "loss")},
@@ -97,16 +97,16 @@ def test_only_what_the_scores_read_must_be_given(tools):
     assert recorder.needs("train") == {"log_probs"}
     assert recorder.needs("eval") == {"log_probs", "targets", "features", "loss"}
     recorder.observe("train", run.ids, 0, logits=run.logits[0])
-    with pytest.raises(InputError, match="got nothing for features= beside 11 ids; grand need"):
+    with pytest.raises(InputError, match="received nothing for features= with 11 ids; grand need"):
         recorder.observe("eval", run.ids, 0, logits=run.logits[0], targets=run.targets)
-    with pytest.raises(InputError, match="got 3 values for logits= beside 11 ids; tdds need"):
+    with pytest.raises(InputError, match="received 3 values for logits= with 11 ids; tdds need"):
         recorder.observe("train", run.ids, 0, logits=run.logits[0, :3])
     online = tools.new_recorder("tdds", run)
     online.observe("eval", run.ids, 0)
     assert online.phases == ("train",)
 
 
-def test_phases_keep_separate_count_of_visits(tools):
+def test_phases_count_visits_separately(tools):
     run = tools.make_run()
     both = Recorder(
         {name: create("score", name) for name in ("dynamic_uncertainty", "dynamic_uncertainty_online")},
@@ -120,7 +120,7 @@ def test_phases_keep_separate_count_of_visits(tools):
         assert values.tolist() == tools.record(name, run).tolist()
 
 
-def test_bad_ids_and_foreign_states_are_refused(tools):
+def test_invalid_ids_and_states_of_other_recorders_are_refused(tools):
     for ids in ([3, 1], [1, 1], []):
         with pytest.raises(InputError, match="ids must be ascending"):
             Recorder({"loss": create("score", "loss")}, torch.tensor(ids), epochs=1)
@@ -129,7 +129,7 @@ def test_bad_ids_and_foreign_states_are_refused(tools):
         tools.new_recorder("aum", run).load_state_dict(tools.new_recorder("loss", run).state_dict())
 
 
-def test_targets_that_are_no_classes_are_refused(tools):
+def test_targets_outside_the_classes_are_refused(tools):
     run = tools.make_run()
     recorder = tools.new_recorder("el2n", run)
     (phase,) = recorder.phases
@@ -141,8 +141,8 @@ def test_targets_that_are_no_classes_are_refused(tools):
         recorder.observe(phase, run.ids, 0, logits=run.logits[0], targets=run.targets.float())
 
 
-def test_nothing_is_read_on_the_cpu_before_it_has_arrived(tools, monkeypatch):
-    """A copy from a GPU to the CPU that nobody waits for returns before its values are there."""
+def test_copies_to_the_cpu_are_synchronous(tools, monkeypatch):
+    """An asynchronous copy from a GPU to the CPU returns before its values are complete."""
     asked = []
     to = torch.Tensor.to
 

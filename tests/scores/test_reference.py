@@ -182,7 +182,7 @@ def _mean(values):
 
 
 def test_small_changes_near_certainty_are_not_lost_to_cancellation():
-    # Sums of squares of such values keep no correct digit of the variance in float32.
+    # In float32, sums of squares of such values contain no correct digit of the variance.
     rng = np.random.default_rng(0)
     p = (0.9999 + 2e-5 * rng.random((14, 50))).astype(np.float32)
     score = create("score", "dynamic_uncertainty", window=5)
@@ -219,7 +219,7 @@ def test_uncertainty_of_forecasts_reads_the_loss():
             "10 epochs.*window of 10; train at least 11 epochs or set window to at most 9",
         ),
         ("dynamic_uncertainty_online", {}, 11, "11 epochs, 2 of them skipped.*train at least 12 epochs"),
-        ("dynamic_uncertainty", {"window": 3, "ddof": 3}, 10, "ddof is 3 but window 3"),
+        ("dynamic_uncertainty", {"window": 3, "ddof": 3}, 10, "ddof is 3 but window is 3"),
         (
             "dynamic_uncertainty",
             {"window": "ten"},

@@ -1,4 +1,4 @@
-"""TDDS with its probability rows in half precision, or in a file instead of memory."""
+"""TDDS with its rows of probabilities in half precision, or in a file instead of memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from graphprune.scores import row_store
 
 OPTIONS = {"T": 20, "window": 5}
 
-# Resident memory that is no file's, before the state exists and after three epochs over all samples.
+# Growth of resident memory, anonymous and of files, from before the state exists to after three epochs.
 MEASURE = """
 import sys, torch
 from graphprune.scores.base import Signals
@@ -53,7 +53,7 @@ def test_rows_in_a_file_change_nothing_and_survive_a_resume(tools, tmp_path):
         tools.observe(recorder, run, epoch, rows)
     state = {n: t.clone() for n, t in recorder.state_dict()["scores"]["tdds"].items()}
     visits = {p: v.clone() for p, v in recorder.state_dict()["last_visit"].items()}
-    # Another process's recorder in the same folder, and further steps after the state was saved.
+    # Another recorder uses the same folder, and the first continues after its state was saved.
     other = tools.new_recorder("tdds", run, rows_folder=str(folder), **OPTIONS)
     for epoch, rows in steps[:3]:
         tools.observe(other, run, epoch, rows)
@@ -77,7 +77,7 @@ def test_half_precision_rows_cost_the_stated_error(tools):
     assert score.previous.element_size() == 2
 
 
-def test_pages_given_back_keep_what_was_written(tools, tmp_path, monkeypatch):
+def test_released_pages_keep_their_contents(tools, tmp_path, monkeypatch):
     monkeypatch.setattr(row_store, "_RESIDENT", 1)
     run = tools.make_run()
     in_file = tools.record("tdds", run, rows_folder=str(tmp_path), **OPTIONS)
@@ -100,7 +100,7 @@ def test_rows_in_a_file_are_not_in_memory(tmp_path):
     assert mapped < rows_mib / 2
 
 
-def test_a_folder_that_is_none_is_refused(tmp_path):
+def test_a_file_instead_of_a_folder_is_refused(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(InputError, match=r"rows_folder .* cannot hold the rows"):
+    with pytest.raises(InputError, match=r"rows_folder .* cannot store the rows"):
         create("score", "tdds", rows_folder=str(tmp_path / "file")).start(5, epochs=10, num_classes=3)

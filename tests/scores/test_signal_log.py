@@ -1,4 +1,4 @@
-"""Whole trajectories, against the definitions of their signals written out."""
+"""Whole trajectories against the definitions of their signals."""
 
 import numpy as np
 import pytest
@@ -57,7 +57,7 @@ def test_forecasts_keep_their_loss():
 
 
 def test_an_unknown_signal_is_named():
-    with pytest.raises(InputError, match="no signal 'margin'"):
+    with pytest.raises(InputError, match="unknown signal 'margin'"):
         Recorder({"log": SignalLog(names=("margin",))}, torch.arange(2), epochs=1, num_classes=2)
 
 

@@ -1,4 +1,4 @@
-"""Snapshots equal the values of runs that end there, also across a resume."""
+"""Snapshots equal the values of shorter runs, also after a resume."""
 
 import torch
 
@@ -25,7 +25,7 @@ def scores():
     return {"dynamic_uncertainty_online": create("score", "dynamic_uncertainty_online", window=2)}
 
 
-def test_snapshots_are_what_shorter_recordings_give():
+def test_snapshots_equal_the_values_of_shorter_recordings():
     whole = SnapshotRecorder(scores(), torch.arange(N), at=[3, 4, 6], epochs=EPOCHS, num_classes=3)
     feed(whole, range(4))
     resumed = SnapshotRecorder(scores(), torch.arange(N), at=[3, 4, 6], epochs=EPOCHS, num_classes=3)

@@ -19,8 +19,8 @@ def slow_parts(errors):
 
     def std(values):
         values = [v for v in values if not np.isnan(v)]
-        centre = sum(values) / len(values)
-        return (sum((v - centre) ** 2 for v in values) / len(values)) ** 0.5
+        center = sum(values) / len(values)
+        return (sum((v - center) ** 2 for v in values) / len(values)) ** 0.5
 
     if np.isnan(errors).all():
         return None
@@ -92,9 +92,9 @@ def test_a_window_without_targets_counts_as_no_error(windows):
 
 
 def test_constant_parts_are_zero():
-    # Equal errors in every window: nothing tells them apart.
+    # All windows have equal errors, so their scores are equal.
     assert record(np.full((6, 3, 2), 0.3, dtype=np.float32)).tolist() == [0.0] * 6
-    # One sensor and one step: only the level is left.
+    # With one sensor and one step, only the level varies.
     errors = np.arange(5, dtype=np.float32).reshape(5, 1, 1)
     np.testing.assert_allclose(record(errors), (np.arange(5) - 2) / np.sqrt(2), atol=1e-5)
 

@@ -1,4 +1,4 @@
-"""Scores from logs: the same numbers as a live recording, from memory or from disk, and clear refusals."""
+"""Scores from logs: equal to a live recording, from memory or from disk, with clear errors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from graphprune.scores.trajectories import scores_from_trajectories
 
 FROM_PROBS = sorted(
     n for n, e in entries("score").items() if not e.cls.needs & {"features", "errors"}
-)  # Dynamic Uncertainty settles what it needs when it starts.
+)  # Dynamic Uncertainty sets ``needs`` when it starts.
 FROM_P_TRUE = ["confidence", "dual", "dynamic_uncertainty", "dynamic_uncertainty_online", "loss"]
 
 
@@ -25,7 +25,7 @@ def log(tools):
 
 @pytest.mark.parametrize("name", FROM_PROBS)
 @pytest.mark.parametrize("block", [2**22, 12])
-def test_logs_give_what_a_live_recording_gives(name, block, log, tools, monkeypatch, tmp_path):
+def test_logs_give_the_scores_of_a_live_recording(name, block, log, tools, monkeypatch, tmp_path):
     run, probs, labels = log
     monkeypatch.setattr(trajectories, "_BLOCK", block)
     np.save(tmp_path / "probs.npy", probs)
@@ -44,12 +44,12 @@ def test_true_label_probabilities_are_enough_for_some_scores(name, log):
 
 
 @pytest.mark.parametrize("name", sorted(set(entries("score")) - set(FROM_P_TRUE)))
-def test_scores_that_need_more_than_the_log_say_so(name, log):
+def test_scores_that_need_more_than_the_log_are_refused(name, log):
     _, probs, labels = log
-    with pytest.raises(InputError, match=r"needs .* which p_true does not hold; log probs"):
+    with pytest.raises(InputError, match=r"needs .* which p_true does not contain; log probs"):
         scores_from_trajectories(create("score", name), labels, p_true=probs[:, :, 0])
     if name not in FROM_PROBS:
-        with pytest.raises(InputError, match=r"needs .* which probs does not hold; attach a recorder"):
+        with pytest.raises(InputError, match=r"needs .* which probs does not contain; attach a recorder"):
             scores_from_trajectories(create("score", name), labels, probs=probs)
 
 
@@ -71,21 +71,21 @@ def test_bad_logs_are_refused(log):
         with pytest.raises(InputError, match=message):
             scores_from_trajectories(loss, labels, ids=ids, **arrays)
 
-    def spoilt(value, row=7):
+    def damaged(value, row=7):
         copy = probs.copy()
         copy[3, row, 1] = value
         return copy
 
     refused("either probs", probs=None)
     refused("either probs", probs=probs, p_true=probs[:, :, 0])
-    refused(r"probs has shape \(10, 4\); it must be \[E, N, C\]", probs=probs[0])
-    refused(r"p_true has shape \(32, 10, 4\); it must be \[E, N\]", p_true=probs)
+    refused(r"probs has shape \(10, 4\); it must have shape \[E, N, C\]", probs=probs[0])
+    refused(r"p_true has shape \(32, 10, 4\); it must have shape \[E, N\]", p_true=probs)
     refused("probs is int64", probs=probs.astype(int))
-    refused("in 1 samples, the first is id 107", probs=spoilt(np.nan))
-    refused("in 1 samples, the first is id 107", probs=spoilt(-0.5))
-    refused("at epoch 3 in 1 samples, the first is id 102", p_true=spoilt(1.5, row=2)[:, :, 1])
-    refused("do not sum to 1: at epoch 3 .* id 107", probs=spoilt(0.999) * 1.0)
-    refused("probs come without labels", labels=None, probs=probs)
+    refused("in 1 samples, the first is id 107", probs=damaged(np.nan))
+    refused("in 1 samples, the first is id 107", probs=damaged(-0.5))
+    refused("at epoch 3 in 1 samples, the first is id 102", p_true=damaged(1.5, row=2)[:, :, 1])
+    refused("do not sum to 1: at epoch 3 .* id 107", probs=damaged(0.999) * 1.0)
+    refused("probs need labels", labels=None, probs=probs)
     refused(
         "labels: 1 are outside 0..3, the first is 4 of id 102", labels=np.where(ids == 102, 4, 0), probs=probs
     )

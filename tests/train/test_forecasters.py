@@ -175,5 +175,5 @@ def test_staeformer_mixes_time_and_nodes():
     changed = x.clone()
     changed[0, 0, 4, 0] += 5
     assert (model(x) - model(changed)).abs().amax(dim=1).min() > 1e-6
-    with pytest.raises(InputError, match="no multiple of heads"):
+    with pytest.raises(InputError, match="not a multiple of heads"):
         STAEformer(info=info, width=4, adaptive=9)

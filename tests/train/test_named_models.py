@@ -25,7 +25,7 @@ def test_a_missing_library_is_named_with_its_extra(monkeypatch, name, extra):
 @pytest.mark.parametrize(
     ("method", "message"),
     [
-        ({"name": "keras:x"}, "'keras:' is not known; use timm:NAME"),
+        ({"name": "keras:x"}, "unknown library 'keras'; expected timm:NAME"),
         ({"name": "resnet21"}, "did you mean 'resnet20'"),
         ({"name": "resnet20", "widht": 3}, "option of model 'resnet20'.*width"),
     ],
@@ -81,9 +81,9 @@ def test_torchvisions_pretrained_head_is_replaced(monkeypatch):
     model = build_model(Method(name="torchvision:net", pretrained=True), IMAGES)
     assert model(torch.zeros(2, 3, 8, 8)).shape == (2, 7)
     assert model.body[1].out_features == 5
-    with pytest.raises(InputError, match="'torchvision:nett' could not be made: Unknown model"):
+    with pytest.raises(InputError, match="'torchvision:nett' could not be created: Unknown model"):
         build_model(Method(name="torchvision:nett"), IMAGES)
-    with pytest.raises(InputError, match="takes 3 channels, the data has 1"):
+    with pytest.raises(InputError, match="takes 3 channels, but the data has 1"):
         build_model(Method(name="torchvision:net"), TaskInfo("classification", (1, 8, 8), num_classes=7))
     with pytest.raises(InputError, match="takes images"):
         build_model(Method(name="torchvision:net"), TaskInfo("classification", (9,), num_classes=7))

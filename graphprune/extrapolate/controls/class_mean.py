@@ -1,4 +1,4 @@
-"""Control: everybody gets the mean of the seeds of the same class."""
+"""Control: every sample gets the mean score of the seeds of its class."""
 
 from __future__ import annotations
 
@@ -13,15 +13,22 @@ from graphprune.registry import register
 
 @register("extrapolator", "class_mean", source="graphprune", status="ours", role="control")
 class ClassMean(Extrapolator):
-    """The mean score of the seeds of the sample's class, with the standard deviation inside the class.
+    """Class mean: predict the mean score of the seeds of the sample's class.
 
-    A class with one seed takes the deviation pooled over all classes, one without any the mean and the deviation of
-    all seeds.
+    The standard deviation is that of the seeds of the class. A class with one seed gets the deviation pooled over all
+    classes; a class without seeds gets the mean and the deviation of all seeds.
 
     Raises:
         InputError: no labels.
 
-    Cost: O(N).
+    Cost: O(N) time and memory.
+
+    >>> import numpy as np
+    >>> from graphprune import KNNGraph
+    >>> x = torch.arange(4.0)[:, None]
+    >>> inputs = Inputs(KNNGraph.build(x, k=1), x, labels=torch.tensor([0, 0, 1, 1]))
+    >>> ClassMean().fit(inputs, np.array([0, 3]), np.array([0.0, 1.0])).predict().round(2)
+    array([0., 0., 1., 1.], dtype=float32)
     """
 
     requires: ClassVar[tuple[str, ...]] = ("labels",)

@@ -1,4 +1,4 @@
-"""Control: how many graph neighbours have another label."""
+"""Control: order samples by the share of graph neighbors with another label."""
 
 from __future__ import annotations
 
@@ -14,9 +14,22 @@ from graphprune.registry import register
 
 @register("extrapolator", "label_disagreement", source="graphprune", status="ours", role="control")
 class LabelDisagreement(RankControl):
-    """Order by the share of the k graph neighbours whose label differs.
+    """Label disagreement: order samples by the share of the k graph neighbors whose label differs.
 
-    Values and standard deviation: see `RankControl`. Cost: O(N k).
+    For values and standard deviations, see `RankControl`.
+
+    Raises:
+        InputError: no labels.
+
+    Cost: O(N k) time.
+
+    >>> import numpy as np
+    >>> import torch
+    >>> from graphprune import KNNGraph
+    >>> x = torch.arange(4.0)[:, None]
+    >>> inputs = Inputs(KNNGraph.build(x, k=2), x, labels=torch.tensor([0, 0, 0, 1]))
+    >>> LabelDisagreement().fit(inputs, np.array([0, 3]), np.array([0.0, 1.0])).predict().round(2)
+    array([0.  , 0.25, 0.75, 1.  ], dtype=float32)
     """
 
     requires: ClassVar[tuple[str, ...]] = ("labels",)

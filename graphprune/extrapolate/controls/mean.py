@@ -1,4 +1,4 @@
-"""Control: everybody gets the seeds' mean."""
+"""Control: every sample gets the mean score of the seeds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,17 @@ from graphprune.registry import register
 
 @register("extrapolator", "mean", source="graphprune", status="ours", role="control")
 class Mean(Extrapolator):
-    """The mean score of the seeds, with their standard deviation. Cost: O(M)."""
+    """Mean: predict the mean score of the seeds for every sample, with their standard deviation.
+
+    Cost: O(M) time.
+
+    >>> import numpy as np
+    >>> from graphprune import KNNGraph
+    >>> x = torch.arange(4.0)[:, None]
+    >>> inputs = Inputs(KNNGraph.build(x, k=1), x)
+    >>> Mean().fit(inputs, np.array([0, 3]), np.array([0.0, 1.0])).predict().round(2)
+    array([0. , 0.5, 0.5, 1. ], dtype=float32)
+    """
 
     reads: ClassVar[tuple[str, ...]] = ("scores",)
 

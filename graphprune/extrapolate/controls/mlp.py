@@ -1,4 +1,4 @@
-"""Control: the same network as the graph's, without a graph."""
+"""Control: the network of the graph methods, without a graph."""
 
 from __future__ import annotations
 
@@ -15,11 +15,20 @@ from graphprune.registry import register
 @register("extrapolator", "mlp", source="graphprune", status="ours", role="control")
 @dataclass(kw_only=True, eq=False, repr=False)
 class MLP(NetworkExtrapolator):
-    """Perceptron features-512-256-1 with ReLU and dropout on the features of each sample alone.
+    """MLP: predict by a perceptron (features-512-256-1) with ReLU and dropout on each sample's own features.
 
-    Arguments, training and standard deviation: see `NetworkExtrapolator`.
+    For the arguments, the training and the standard deviation, see `NetworkExtrapolator`.
 
     Cost: O(steps * batch_size * F) time, O(N F) memory.
+
+    >>> import numpy as np
+    >>> import torch
+    >>> from graphprune import KNNGraph
+    >>> x = torch.arange(20.0)[:, None] / 20
+    >>> inputs = Inputs(KNNGraph.build(x, k=2), x)
+    >>> seeds = np.arange(0, 20, 2)
+    >>> MLP(hidden=[8], steps=2).fit(inputs, seeds, x[seeds, 0].numpy()).predict().shape
+    (20,)
     """
 
     def _build(self, inputs: Inputs, seed_rows: Tensor) -> tuple[nn.Module, Run]:

@@ -1,4 +1,4 @@
-"""Controls that fit nothing: one signal per sample, put on the scale of the scores by rank."""
+"""Base class of controls without a fit: one signal per sample, mapped to the scale of the scores by rank."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from graphprune.runtime.math import middle_rank
 
 
 class RankControl(Extrapolator):
-    r"""Base of the controls: the order comes from a signal, the values from the seeds' scores.
+    r"""Base class of rank controls: a signal gives the order, and the seeds' scores give the values.
 
     .. math:: \hat s_i = Q_{\mathrm{seeds}}(F(v_i))
 
-    F is the distribution function of the signal v over the unmeasured samples (ties at the middle of their
-    step), Q the quantile function of the seeds' scores. So measured and predicted scores can be ranked
-    together. The standard deviation of every prediction is the root mean square error on the seeds; where the
-    signal comes from a model that was trained on them, that is too small or too large by an unknown amount.
+    F is the distribution function of the signal v over the unmeasured samples (ties are placed at the middle of their
+    step), and Q is the quantile function of the seeds' scores. Measured and predicted scores can therefore be ranked
+    together. The standard deviation of every prediction is the root mean square error on the seeds. If the signal
+    comes from a model that was trained on the seeds, this error is biased by an unknown amount.
 
-    Cost: O(N log N).
+    Cost: O(N log N) time.
     """
 
     requires: ClassVar[tuple[str, ...]] = ("probes",)
 
     @abstractmethod
     def _signal(self, inputs: Inputs, seed_rows: Tensor, seed_scores: Tensor) -> Tensor:
-        """``[N]`` float, larger where the score should be larger."""
+        """Computes the signal ``[N]`` float, larger for samples whose score should be larger."""
 
     def _fit(self, inputs: Inputs, seed_rows: Tensor, seed_scores: Tensor) -> None:
         signal = self._signal(inputs, seed_rows, seed_scores)
@@ -47,7 +47,11 @@ class RankControl(Extrapolator):
 
 
 def quantile(values: Tensor, shares: Tensor) -> Tensor:
-    """Quantiles of ``values [M]`` at ``shares [N]`` in 0..1, linear in between: ``[N]`` float32."""
+    """Quantiles ``[N]`` float32 of ``values [M]`` at ``shares [N]`` in 0..1, with linear interpolation.
+
+    >>> quantile(torch.tensor([3.0, 1.0]), torch.tensor([0.0, 0.25, 1.0], dtype=torch.float64)).tolist()
+    [1.0, 1.5, 3.0]
+    """
     ordered = values.to(torch.float64).sort().values
     place = shares * (len(ordered) - 1)
     low = place.floor().to(torch.int64)

@@ -1,8 +1,7 @@
-"""Control: a linear map from features to scores."""
+"""Control: ridge regression from features to scores."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -21,19 +20,30 @@ Penalty = Annotated[float, Field(gt=0, le=1e12)]
 
 @register("extrapolator", "ridge", source="Hoerl and Kennard (1970)", status="ours", role="control")
 class Ridge(Extrapolator):
-    r"""Least squares with an L2 penalty, its strength chosen by leave-one-out error on the seeds.
+    r"""Ridge: predict by least squares with an L2 penalty, chosen by leave-one-out error on the seeds.
 
     .. math:: \min_\beta \lVert s - \bar s - X\beta \rVert^2 + \alpha \lVert\beta\rVert^2
 
-    Columns are standardised over all samples. The standard deviation is the root mean square leave-one-out
-    error.
+    The fit is scikit-learn's ``RidgeCV``. Columns are standardized over all samples. The standard deviation of every
+    prediction is the root mean square leave-one-out error.
 
     Args:
-        features: See `node_features` (default: one-hot label and embedding).
+        features: Columns of each sample, see `node_features` (default: one-hot label and embedding).
         normalize: Scale embeddings to length 1 (default: False).
-        alphas: Penalties tried.
+        alphas: Candidate penalties.
+
+    Raises:
+        InputError: fewer than 2 seeds, or a feature whose input is missing.
 
     Cost: O(M F min(M, F)) time, O(N F) memory.
+
+    >>> import numpy as np
+    >>> from graphprune import KNNGraph
+    >>> x = torch.arange(8.0)[:, None]
+    >>> inputs = Inputs(KNNGraph.build(x, k=2), x)
+    >>> method = Ridge(alphas=[1e-3]).fit(inputs, np.array([0, 2, 5, 7]), np.array([0.0, 2.0, 5.0, 7.0]))
+    >>> method.predict().round(2)
+    array([0., 1., 2., 3., 4., 5., 6., 7.], dtype=float32)
     """
 
     def __init__(
@@ -52,25 +62,13 @@ class Ridge(Extrapolator):
         check_features(self.features, job)
 
     def _fit(self, inputs: Inputs, seed_rows: Tensor, seed_scores: Tensor) -> None:
+        from sklearn.linear_model import RidgeCV
+
         x = standardize(node_features(inputs, self.features, normalize=self.normalize))
-        centre = x[seed_rows].mean(dim=0)
-        seeds = (x[seed_rows] - centre).to(torch.float64)
-        mean = seed_scores.to(torch.float64).mean()
-        target = seed_scores.to(torch.float64) - mean
-        u, s, v = torch.linalg.svd(seeds, full_matrices=False)
-        share = u.square()
-        least, self.alpha_ = math.inf, self.alphas[0]
-        for alpha in self.alphas:
-            shrink = s.square() / (s.square() + alpha)
-            # Leave-one-out residuals from the hat matrix, the mean's 1/M included.
-            leverage = (share @ shrink + 1 / len(seeds)).clamp(max=1 - 1e-9)
-            residual = (target - u @ (shrink * (u.T @ target))) / (1 - leverage)
-            error = float(residual.square().mean())
-            if error < least:
-                least, self.alpha_ = error, alpha
-        self.loo_std_ = least**0.5
-        coefficients = v.T @ (s / (s.square() + self.alpha_) * (u.T @ target))
-        self.values_: Tensor = ((x - centre) @ coefficients.to(torch.float32)) + mean.to(torch.float32)
+        fit = RidgeCV(alphas=self.alphas).fit(x[seed_rows].numpy(), seed_scores.to(torch.float64).numpy())
+        self.alpha_ = float(fit.alpha_)
+        self.loo_std_ = float(-fit.best_score_) ** 0.5
+        self.values_: Tensor = x @ torch.from_numpy(fit.coef_).to(torch.float32) + float(fit.intercept_)
 
     def _predict(self) -> Tensor:
         return self.values_

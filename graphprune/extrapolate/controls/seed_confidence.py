@@ -1,4 +1,4 @@
-"""Control: how little the seed model believes in the true label."""
+"""Control: order samples by the seed model's probability of the true label."""
 
 from __future__ import annotations
 
@@ -14,20 +14,33 @@ from graphprune.registry import register
 
 @register("extrapolator", "seed_confidence", source="graphprune", status="ours", role="control")
 class SeedConfidence(RankControl):
-    """Order by ``1 - p``, p = true-label probability of the seed model, mean over the checkpoints probed.
+    """Seed confidence: order samples by ``1 - p``, where p is the seed model's true-label probability.
 
-    Values and standard deviation: see `RankControl`. Cost: O(P N C).
+    p is the mean over the P checkpoints in ``probes``. For values and standard deviations, see `RankControl`.
+
+    Raises:
+        InputError: no probes or no labels.
+
+    Cost: O(P N C) time.
+
+    >>> import numpy as np
+    >>> from graphprune import KNNGraph
+    >>> x = torch.arange(4.0)[:, None]
+    >>> probs = torch.tensor([[[0.9, 0.1], [0.6, 0.4], [0.8, 0.2], [0.5, 0.5]]])
+    >>> inputs = Inputs(KNNGraph.build(x, k=1), x, labels=torch.tensor([0, 0, 0, 0]), probes=probs)
+    >>> SeedConfidence().fit(inputs, np.array([0, 3]), np.array([0.0, 1.0])).predict().round(2)
+    array([0.  , 0.75, 0.25, 1.  ], dtype=float32)
     """
 
     requires: ClassVar[tuple[str, ...]] = ("probes", "labels")
     reads: ClassVar[tuple[str, ...]] = ("scores", "probes")
 
     def _signal(self, inputs: Inputs, seed_rows: Tensor, seed_scores: Tensor) -> Tensor:
-        return doubt(inputs)
+        return one_minus_p(inputs)
 
 
-def doubt(inputs: Inputs) -> Tensor:
-    """``1 - p`` of the true label ``[N]`` float32, mean over checkpoints."""
+def one_minus_p(inputs: Inputs) -> Tensor:
+    """One minus the true-label probability ``[N]`` float32, mean over checkpoints."""
     assert inputs.probes is not None
     assert inputs.labels is not None
     own = torch.stack(

@@ -1,4 +1,4 @@
-"""Control: a short run on all data, ordered by how little it believed in the true label."""
+"""Control: order samples by the true-label probability in a short run on all data."""
 
 from __future__ import annotations
 
@@ -13,10 +13,25 @@ from graphprune.registry import register
 
 @register("extrapolator", "short_run", source="graphprune", status="ours", role="control")
 class ShortRun(RankControl):
-    """Order by ``1 - p``, p = true-label probability in a short run on all data, mean over its epochs.
+    """Short run: order samples by ``1 - p``, where p is the true-label probability in a short run on all data.
 
-    Where there are no classes, by the mean loss. Values and standard deviation: see `RankControl`.
-    Cost: O(E N), and the short run; no seed run (but a table for an arm holds its scores).
+    p is the mean over the E epochs of the run. Data without classes is ordered by the mean loss. For values and
+    standard deviations, see `RankControl`.
+
+    Raises:
+        InputError: no short run.
+
+    Cost: O(E N) time and the short run. It needs no seed run, although the seeds' scores set the scale.
+
+    >>> import numpy as np
+    >>> import torch
+    >>> from graphprune import KNNGraph
+    >>> from graphprune.extrapolate.base import EpochSignals
+    >>> x = torch.arange(4.0)[:, None]
+    >>> p = torch.tensor([[0.9, 0.3, 0.6, 0.2], [0.9, 0.5, 0.8, 0.2]])  # [epochs, samples]
+    >>> inputs = Inputs(KNNGraph.build(x, k=1), x, short_run=EpochSignals(p_true=p))
+    >>> ShortRun().fit(inputs, np.array([0, 3]), np.array([0.0, 1.0])).predict().round(2)
+    array([0.  , 0.75, 0.25, 1.  ], dtype=float32)
     """
 
     requires: ClassVar[tuple[str, ...]] = ("short_run",)

@@ -14,7 +14,7 @@ from graphprune.config.job import ArmConfig
 from graphprune.errors import InputError
 from graphprune.evaluation.agreement import evaluate
 from graphprune.evaluation.audit import audit
-from graphprune.extrapolate.base import Inputs, Looks
+from graphprune.extrapolate.base import EpochSignals, Inputs
 from graphprune.graph.knn import KNNGraph
 from graphprune.jobs.job import Job
 from graphprune.jobs.methods import methods_of
@@ -106,8 +106,8 @@ def _inputs(job: Job, part: Part, passes: Passes, count: int) -> Inputs:
         embeddings=passes.embeddings[:count],
         labels=None if part.labels is None else torch.from_numpy(part.labels[:count]),
         probes=torch.softmax(passes.outputs[:count], dim=1)[None] if classes else None,
-        short_run=Looks(**dict.fromkeys(names, looks.half())),
-        seed_run=Looks(p_true=looks, entropy=looks) if wants_looks(job) else None,
+        short_run=EpochSignals(**dict.fromkeys(names, looks.half())),
+        seed_run=EpochSignals(p_true=looks, entropy=looks) if wants_looks(job) else None,
         input_complexity=torch.from_numpy(passes.losses[:count]) if windows else None,
         seed_errors=torch.from_numpy(passes.losses[:count]) if windows else None,
     )

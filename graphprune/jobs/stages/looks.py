@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from graphprune.extrapolate.base import Looks
+from graphprune.extrapolate.base import EpochSignals
 from graphprune.files import read_npy, write_npy
 from graphprune.jobs import paths
 from graphprune.jobs.job import Job
@@ -60,11 +60,11 @@ def write_looks(job: Job, recorder: Recorder) -> list[Path]:
     return _paths(job)
 
 
-def load_looks(job: Job) -> Looks | None:
+def load_looks(job: Job) -> EpochSignals | None:
     """The looks, if the job has them."""
     if not wants_looks(job):
         return None
-    return Looks(**{path.stem: torch.from_numpy(read_npy(path)) for path in _paths(job)})
+    return EpochSignals(**{path.stem: torch.from_numpy(read_npy(path)) for path in _paths(job)})
 
 
 def _paths(job: Job) -> list[Path]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from graphprune.config.training import OptimizationConfig
-from graphprune.extrapolate.base import Looks
+from graphprune.extrapolate.base import EpochSignals
 from graphprune.files import read_npy, write_npy
 from graphprune.jobs import paths
 from graphprune.jobs.job import Job
@@ -56,12 +56,12 @@ def stages(job: Job) -> Iterator[Stage]:
     )
 
 
-def load_short_run(job: Job) -> Looks | None:
+def load_short_run(job: Job) -> EpochSignals | None:
     """What the short run showed, if the job has one."""
     if job.config.short_run is None:
         return None
     files = {name: job.run / f"{paths.SHORT_RUN}/{name}.npy" for name in _names(job)}
-    return Looks(**{name: torch.from_numpy(read_npy(path)) for name, path in files.items()})
+    return EpochSignals(**{name: torch.from_numpy(read_npy(path)) for name, path in files.items()})
 
 
 def _names(job: Job) -> tuple[str, ...]:
