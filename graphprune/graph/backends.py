@@ -1,4 +1,4 @@
-"""Exact nearest neighbours in blocks: a fast matrix product proposes, exact distances decide."""
+"""Exact nearest neighbors in blocks: a fast matrix product proposes, exact distances decide."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def exact_search(
 
     A matrix product in int8, bfloat16 or float32 approximates a block of distances (see `Proposer`); its
     ``fetch > k`` best are re-ranked by float32 distances of the differences, ties to the lower row. A row is
-    accepted when every point outside its candidates lies beyond the k-th neighbour by more than twice the
+    accepted when every point outside its candidates lies beyond the k-th neighbor by more than twice the
     largest error seen among them; other rows are searched again with a proven bound, or all of them in a
     finer format if they are many. So the result depends neither on the block size nor, but for chance below
     1e-5 per row, on the format.
@@ -40,7 +40,7 @@ def exact_search(
     Args:
         database: The points searched, ``n`` rows.
         queries: The points asked for, ``Q`` rows, same metric and scale.
-        k: Neighbours, at most ``database.n``.
+        k: Neighbors, at most ``database.n``.
         own: Row of the database that each query is, ``[Q]`` int64, -1 for none (default: none); never
             returned. Where fewer than ``k`` others exist, the rest holds the own row at distance ``inf``.
         block_size: Queries per matrix product.
@@ -78,7 +78,7 @@ def exact_search(
 def _search_slab(
     database: Points, q: Tensor, k: int, own: Tensor | None, block_size: int, proposer: Proposer
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Distances and rows ``[B, k]`` of the neighbours of ``q [B, D]``, and which rows are doubtful."""
+    """Distances and rows ``[B, k]`` of the neighbors of ``q [B, D]``, and which rows are doubtful."""
     approximate, candidates = _propose(database, q, k, own, block_size, proposer)
     exact = exact_distances(database, q, candidates, excluded=approximate == torch.inf)
     found, nearest = order_by_distance(exact, candidates, k)

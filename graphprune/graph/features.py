@@ -1,4 +1,4 @@
-"""Vectors that neighbours are searched in: embeddings, normalised or with their label beside them."""
+"""Vectors that neighbors are searched in: embeddings, normalized or with their label beside them."""
 
 from __future__ import annotations
 

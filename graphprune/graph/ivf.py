@@ -1,4 +1,4 @@
-"""Approximate nearest neighbours for large N: FAISS IVF, its recall sampled."""
+"""Approximate nearest neighbors for large N: FAISS IVF, its recall sampled."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def ivf_search(points: Points, k: int, *, seed: int = 0) -> tuple[Tensor, Tensor
 
     Args:
         points: ``N`` rows.
-        k: Neighbours.
+        k: Neighbors.
         seed: Of the k-means start and the sampled rows.
 
     Returns:
@@ -54,7 +54,7 @@ def ivf_search(points: Points, k: int, *, seed: int = 0) -> tuple[Tensor, Tensor
     while recall < TARGET_RECALL and index.nprobe < index.nlist:
         index.nprobe = min(2 * index.nprobe, index.nlist)
         found, _ = _search(index, points, sample, k)
-        # By distance, so that a neighbour at the same distance as the true one counts.
+        # By distance, so that a neighbor at the same distance as the true one counts.
         recall = float((found <= truth[:, -1:]).to(torch.float64).mean())
     distances = torch.empty(points.n, k)
     rows = torch.empty(points.n, k, dtype=torch.int64)
@@ -99,4 +99,4 @@ def _search(index: Any, points: Points, rows: Tensor, k: int) -> tuple[Tensor, T
 
 
 def _shift(points: Points) -> Tensor | float:
-    return 0.0 if points.metric == "inner" else points.centre
+    return 0.0 if points.metric == "inner" else points.center

@@ -25,7 +25,7 @@ def kmeans(
     """Lloyd's algorithm from k-means++ starts; the start with the least inertia wins.
 
     scikit-learn adds its threads' partial sums in the order in which they finish, so its clusters differ
-    in the last bits from run to run; here each centre is one sum in row order.
+    in the last bits from run to run; here each center is one sum in row order.
 
     Args:
         points: ``[N, D]`` float32 or float64, finite.
@@ -33,10 +33,10 @@ def kmeans(
         generator: CPU generator of the starts.
         iterations: At most so many Lloyd steps (default: 25).
         restarts: Starts to try (default: 1).
-        max_points: Fit the centres on at most so many random rows (default: all), then assign all.
+        max_points: Fit the centers on at most so many random rows (default: all), then assign all.
 
     Returns:
-        Centres ``[k, D]`` and labels ``[N]`` int64. A cluster is empty only if fewer than k points differ.
+        Centers ``[k, D]`` and labels ``[N]`` int64. A cluster is empty only if fewer than k points differ.
 
     Cost: O(restarts * iterations * N k D) time, O(N + k D) memory.
 
@@ -55,10 +55,10 @@ def kmeans(
         sample = points[rows.to(points.device)]
     best, least = sample[:k], float("inf")
     for _ in range(restarts):
-        centres, inertia = _lloyd(sample, _spread_start(sample, k, generator), iterations)
+        centers, inertia = _lloyd(sample, _spread_start(sample, k, generator), iterations)
         if inertia < least:
-            best, least = centres, inertia
-    return best, nearest_centre(points, best)[0]
+            best, least = centers, inertia
+    return best, nearest_center(points, best)[0]
 
 
 def kmeans_1d(values: Tensor, k: int) -> Tensor:
@@ -131,19 +131,19 @@ def _best_intervals(sums: Tensor, k: int) -> Tensor:
     return torch.tensor([0, *reversed(edges)])
 
 
-def nearest_centre(points: Tensor, centres: Tensor) -> tuple[Tensor, Tensor]:
-    """Labels ``[N]`` int64 and squared distances ``[N]`` of points ``[N, D]`` to centres ``[k, D]``."""
-    half_norms = centres.square().sum(dim=1) / 2
+def nearest_center(points: Tensor, centers: Tensor) -> tuple[Tensor, Tensor]:
+    """Labels ``[N]`` int64 and squared distances ``[N]`` of points ``[N, D]`` to centers ``[k, D]``."""
+    half_norms = centers.square().sum(dim=1) / 2
     labels, distances = [], []
     for block in torch.split(points, _BLOCK):
-        best, label = (half_norms - block @ centres.T).min(dim=1)
+        best, label = (half_norms - block @ centers.T).min(dim=1)
         labels.append(label)
         distances.append((2 * best + block.square().sum(dim=1)).clamp_min(0))
     return torch.cat(labels), torch.cat(distances)
 
 
 def _spread_start(points: Tensor, k: int, generator: torch.Generator) -> Tensor:
-    """k-means++: each next centre is drawn with probability ~ squared distance to the nearest so far."""
+    """k-means++: each next center is drawn with probability ~ squared distance to the nearest so far."""
     draws = torch.rand(k, generator=generator, dtype=torch.float64).to(points.device)
     chosen = [(draws[:1] * len(points)).long()]
     distances = torch.full((len(points),), float("inf"), dtype=points.dtype, device=points.device)
@@ -154,18 +154,18 @@ def _spread_start(points: Tensor, k: int, generator: torch.Generator) -> Tensor:
     return points[torch.cat(chosen)]
 
 
-def _lloyd(points: Tensor, centres: Tensor, iterations: int) -> tuple[Tensor, float]:
-    labels, distances = nearest_centre(points, centres)
+def _lloyd(points: Tensor, centers: Tensor, iterations: int) -> tuple[Tensor, float]:
+    labels, distances = nearest_center(points, centers)
     for _ in range(iterations):
         order = torch.argsort(labels, stable=True)
-        sizes = torch.bincount(labels, minlength=len(centres))
+        sizes = torch.bincount(labels, minlength=len(centers))
         means = embedding_bag(order, points, sizes.cumsum(0) - sizes, mode="mean")
         # An empty cluster takes over the point that is worst served, so that it cannot stay empty.
         empty = torch.nonzero(sizes == 0).squeeze(1)
         means[empty] = points[torch.topk(distances, len(empty)).indices]
         before = labels
-        centres = means
-        labels, distances = nearest_centre(points, centres)
+        centers = means
+        labels, distances = nearest_center(points, centers)
         if torch.equal(labels, before):
             break
-    return centres, float(distances.double().sum())
+    return centers, float(distances.double().sum())

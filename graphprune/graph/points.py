@@ -1,4 +1,4 @@
-"""Embeddings as the neighbour search reads them: checked once, then float32 blocks in the metric's space."""
+"""Embeddings as the neighbor search reads them: checked once, then float32 blocks in the metric's space."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Points:
 
     Attributes:
         scale: What the vectors were divided by.
-        centre: Mean vector ``[D]`` of the blocks; distances do not change when it is subtracted, roundings
+        center: Mean vector ``[D]`` of the blocks; distances do not change when it is subtracted, roundings
             shrink.
 
     Raises:
@@ -60,7 +60,7 @@ class Points:
         self._array = array
         self._resident: Tensor | None = None
         self.scale = 1.0
-        self.scale, self.centre = self._inspect()
+        self.scale, self.center = self._inspect()
         size = self.n * self.dim * 4
         if size <= RESIDENT_BYTES:
             self._resident = self._prepare(array)
@@ -98,20 +98,20 @@ class Points:
         return part
 
     def beside(self, array: Array) -> Points:
-        """Other vectors ``[M, D]``, e.g. to query with, in the scale and around the centre of these."""
+        """Other vectors ``[M, D]``, e.g. to query with, in the scale and around the center of these."""
         if array.ndim != 2 or array.shape[1] != self.dim:
             raise InputError(
                 f"points have shape {list(array.shape)}; give [M, {self.dim}] like the embeddings"
             )
         other = Points(array, self.metric, device=self.device)
-        other.centre = self.centre
+        other.center = self.center
         if other.scale != self.scale:
             other.scale = self.scale
             other._resident = other._prepare(array)
         return other
 
     def _inspect(self) -> tuple[float, Tensor]:
-        """Scale and centre; refuses values that no distance can be computed from."""
+        """Scale and center; refuses values that no distance can be computed from."""
         largest, bad, zeros = 0.0, 0, 0
         first_bad = first_zero = -1
         total = torch.zeros(self.dim, dtype=torch.float64, device=self.device)

@@ -1,4 +1,4 @@
-"""Weighted sums over a fixed-degree neighbour table: the one kernel of all graph networks here."""
+"""Weighted sums over a fixed-degree neighbor table: the one kernel of all graph networks here."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _CACHED = 8 * 2**20
 
 
 class Propagator:
-    r"""The sparse matrix of a neighbour table, ready to multiply and to be differentiated through.
+    r"""The sparse matrix of a neighbor table, ready to multiply and to be differentiated through.
 
     .. math:: y_i = \sum_{m=1}^{k} w_{im}\, x_{\mathrm{indices}_{im}}
 
@@ -25,7 +25,7 @@ class Propagator:
     (padding) cost time but change nothing.
 
     Args:
-        indices: Neighbours ``[N, k]`` int32 or int64.
+        indices: Neighbors ``[N, k]`` int32 or int64.
         weights: Link weights ``[N, k]`` float32.
         sources: Rows of ``x`` (default: N). A table for some samples only has fewer rows than ``x``.
 
@@ -107,17 +107,12 @@ class _Propagate(torch.autograd.Function):
         return ctx.propagator.transposed(gradients[0]), None
 
 
-def propagate(indices: Tensor, weights: Tensor, x: Tensor) -> Tensor:
-    """``y[i] = sum_m weights[i, m] * x[indices[i, m]]``; for repeated products keep a `Propagator`."""
-    return Propagator(indices, weights, sources=len(x))(x)
-
-
 def gcn_table(indices: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    r"""Table with self loops and the symmetric normalisation of graph convolutions.
+    r"""Table with self loops and the symmetric normalization of graph convolutions.
 
     .. math:: \tilde w_{ij} = w_{ij} / \sqrt{d_i d_j}, \qquad d_i = 1 + \sum_j w_{ij}
 
-    A link runs from neighbour j to sample i; the degree counts what arrives at i, as in PyTorch Geometric's
+    A link runs from neighbor j to sample i; the degree counts what arrives at i, as in PyTorch Geometric's
     ``GCNConv``. The self loop has weight 1.
 
     Args:

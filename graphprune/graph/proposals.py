@@ -60,7 +60,7 @@ class Proposer:
     def __init__(self, database: Points, dtype: torch.dtype) -> None:
         self.inner = database.metric == "inner"
         self.dtype = dtype
-        self._centre = torch.zeros_like(database.centre) if self.inner else database.centre
+        self._center = torch.zeros_like(database.center) if self.inner else database.center
         self.step = self._step(database) if dtype == torch.int8 else 1.0
         self.least = torch.iinfo(torch.int32).min if dtype == torch.int8 else -torch.inf
         self._out = torch.int32 if dtype == torch.int8 else dtype
@@ -106,7 +106,7 @@ class Proposer:
         return (2.0**-8 if self.dtype == torch.bfloat16 else 2.0**-20) * worst.abs()
 
     def _operand(self, x: Tensor, *, query: bool) -> Tensor:
-        x = x - self._centre
+        x = x - self._center
         if self.dtype == torch.int8:
             return (x / self.step).round_().clamp_(-127, 127).to(torch.int8)
         x = x.to(self.dtype)
@@ -123,7 +123,7 @@ class Proposer:
     def _step(self, database: Points) -> float:
         largest, squares = 0.0, 0.0
         for start in range(0, database.n, BLOCK):
-            x = database.block(start, start + BLOCK) - self._centre
+            x = database.block(start, start + BLOCK) - self._center
             largest = max(largest, float(x.abs().max()))
             squares += float(x.square().sum(dtype=torch.float64))
         mean = (squares / (database.n * database.dim)) ** 0.5

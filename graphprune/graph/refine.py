@@ -1,4 +1,4 @@
-"""Exact distances of candidate neighbours, and the second look at rows where candidates cannot be trusted."""
+"""Exact distances of candidate neighbors, and the second look at rows where candidates cannot be trusted."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def order_by_distance(exact: Tensor, candidates: Tensor, k: int) -> tuple[Tensor
 
 
 class Repair:
-    """Searches single rows again so that no rounding can hide a neighbour.
+    """Searches single rows again so that no rounding can hide a neighbor.
 
     The k-th distance of the candidates bounds the true one from above. Every point that a float64 product
     puts within that bound plus its proven rounding error is measured exactly. Rows with more than ``k`` exact
@@ -68,18 +68,18 @@ class Repair:
         return distances, rows
 
     def _measure_all_near(self, q: Tensor, bound: Tensor, own: Tensor) -> tuple[Tensor, Tensor]:
-        """Exact neighbours of ``q [B, D]``, none of which is farther than ``bound [B]``."""
+        """Exact neighbors of ``q [B, D]``, none of which is farther than ``bound [B]``."""
         pairs, lengths = [], []
         inner = self.database.metric == "inner"
         # Float32 roundings of the exact distances that the bound comes from, and of this product.
         limit = comparable(bound[:, None].to(torch.float64), self.database)
         limit = limit + (self.database.dim + 8) * 2.0**-23 * limit.abs()
         slack = (self.database.dim + 8) * (2.0**-23 if inner else 2.0**-52)
-        wide = q.to(torch.float64) if inner else q.to(torch.float64) - self.database.centre
+        wide = q.to(torch.float64) if inner else q.to(torch.float64) - self.database.center
         norms = wide.square().sum(dim=1, keepdim=True)
         for first in range(0, self.database.n, BLOCK):
             other = self.database.block(first, first + BLOCK).to(torch.float64)
-            other = other if inner else other - self.database.centre
+            other = other if inner else other - self.database.center
             other_norms = other.square().sum(dim=1)
             product = wide @ other.T
             key = -product if inner else norms + other_norms - 2 * product

@@ -1,4 +1,4 @@
-"""Links between windows that follow each other and between linked sensors, beside the nearest neighbours."""
+"""Links between windows that follow each other and between linked sensors, beside the nearest neighbors."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def spatiotemporal_graph(
     and sensor links of weight 0 are left out.
 
     Args:
-        knn: Nearest neighbours of the N windows, with embeddings (for the distances of the new links).
+        knn: Nearest neighbors of the N windows, with embeddings (for the distances of the new links).
         ids: Their ids ``[N]`` int64, ascending.
         granularity: ``network`` (``id = start``) or ``sensor`` (``id = start * n_sensors + sensor``).
         n_sensors: Sensors of the series.
@@ -137,7 +137,7 @@ def _merged(knn: KNNGraph, extra: Tensor, extra_weights: Tensor, knn_weight: flo
         lengths = knn.distances[rows]
         weights = knn_weight * link_weights[rows]
         more, more_weights = extra[rows], extra_weights[rows]
-        # [rows, added, k]: where an added link is there already, as its k-th neighbour.
+        # [rows, added, k]: where an added link is there already, as its k-th neighbor.
         same = (more[:, :, None] == near[:, None]) & lengths.isfinite()[:, None]
         weights = weights + (same * more_weights[:, :, None]).sum(dim=1)
         absent = (more < 0) | same.any(dim=2)

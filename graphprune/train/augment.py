@@ -23,7 +23,7 @@ def augment(
     """Random crops, mirror images and erased squares.
 
     ``crop``: zero padding, then a window of the old size. ``flip``: left to right, half of the images.
-    ``cutout``: a square around a random pixel becomes 0, the mean of standardised images (DeVries & Taylor,
+    ``cutout``: a square around a random pixel becomes 0, the mean of standardized images (DeVries & Taylor,
     arXiv 1708.04552); it may reach over the border.
 
     Args:

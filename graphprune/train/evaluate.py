@@ -51,7 +51,7 @@ def record_evaluation(
     *,
     seed: int,
 ) -> int:
-    """One un-augmented pass over the recorder's samples; returns how many forward passes of samples it took."""
+    """One unaugmented pass over the recorder's samples; returns how many forward passes of samples it took."""
     group, device = ProcessGroup.current(), next(model.parameters()).device
     ids = torch.from_numpy(samples.ids)
     rows = torch.searchsorted(ids, recorder.evaluation_ids(epoch).cpu())

@@ -44,7 +44,7 @@ class ForecastErrors:
         self.sums = torch.zeros(5, info.horizon, dtype=torch.float64, device=device)
 
     def update(self, outputs: Tensor, targets: Tensor) -> None:
-        """Adds forecasts and targets ``[B, horizon, node]`` in standardised units, NaN where missing."""
+        """Adds forecasts and targets ``[B, horizon, node]`` in standardized units, NaN where missing."""
         truth = targets.double() * self.info.target_std + self.info.target_mean
         errors = (outputs.detach().double() - targets).abs() * self.info.target_std
         seen = ~truth.isnan()

@@ -65,11 +65,11 @@ def train_model(
 
     The randomness of step t depends on (seed, t) alone, so that a run resumed from ``checkpoint`` equals an
     uninterrupted one. The recorder sees training batches online, and after each whole epoch one
-    un-augmented evaluation pass over its own samples if a score asks for that.
+    unaugmented evaluation pass over its own samples if a score asks for that.
 
     Started in several processes (torchrun, ``accelerate launch``; see `graphprune.train.process_group`), each
     step's batch is dealt out to them; orders, choices, scores and gradients are those of one process, up to
-    rounding. Not so what a layer computes over its part of a batch: batch norm's statistics (synchronised on
+    rounding. Not so what a layer computes over its part of a batch: batch norm's statistics (synchronized on
     CUDA, each process's own on CPUs) and dropout masks. Only the first process writes checkpoints.
 
     Args:
@@ -198,7 +198,7 @@ class _Loop:
                     watch.lap()
                     self._save_if_due()
             self._report((self.epoch + share * self.step_in_epoch / len(steps)) / self.settings.epochs)
-        # In one process the one host synchronisation of an epoch.
+        # In one process the one host synchronization of an epoch.
         self.result.losses.append(float(self.loss_sum) / len(steps))
 
     def _steps(self) -> tuple[Tensor, ...]:

@@ -14,7 +14,7 @@ from graphprune.data.scaling import calendar
 from graphprune.data.windows import DAY_OF_WEEK, WindowSamples
 from graphprune.train.forecast_errors import Errors, ForecastErrors
 
-# Forecast ``[B, horizon, nodes]`` in standardised units from rows ``[B]``.
+# Forecast ``[B, horizon, nodes]`` in standardized units from rows ``[B]``.
 Forecast = Callable[[Tensor], Tensor]
 
 
@@ -76,7 +76,7 @@ def historical_average(train: WindowSamples, test: WindowSamples) -> Forecast:
 def _sums(
     train: WindowSamples, slot: npt.NDArray[np.int64]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Number and sum of the standardised training readings by slot and sensor, ``[slots, N]`` each."""
+    """Number and sum of the standardized training readings by slot and sensor, ``[slots, N]`` each."""
     series, stop = train.series, int(train.starts[-1]) + train.span
     count = np.zeros((int(slot.max()) + 1, series.n_sensors))
     total = np.zeros_like(count)

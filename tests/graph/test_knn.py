@@ -1,4 +1,4 @@
-"""Neighbour search against a slow independent implementation, and the graph object around it."""
+"""Neighbor search against a slow independent implementation, and the graph object around it."""
 
 from __future__ import annotations
 
@@ -87,8 +87,8 @@ def test_any_block_size_and_precision_give_the_same_bytes(
     metric: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     g = torch.Generator().manual_seed(1)
-    centres = torch.randn(12, 96, generator=g)
-    x = centres[torch.randint(12, (5000,), generator=g)] + 0.01 * torch.randn(5000, 96, generator=g)
+    centers = torch.randn(12, 96, generator=g)
+    x = centers[torch.randint(12, (5000,), generator=g)] + 0.01 * torch.randn(5000, 96, generator=g)
     x[1000:1100] = x[0]
     whole = KNNGraph.build(x, 10, metric=metric)
     monkeypatch.setattr(backends, "_FIRST_SLAB", 100)

@@ -15,7 +15,7 @@ INF = float("inf")
 
 
 def links_of(graph):
-    """Per row: {neighbour: (distance, weight)} without padding."""
+    """Per row: {neighbor: (distance, weight)} without padding."""
     rows = zip(graph.indices.tolist(), graph.distances.tolist(), graph.weights.tolist(), strict=True)
     return [{j: (round(d, 4), round(w, 4)) for j, d, w in zip(*row, strict=True) if d < INF} for row in rows]
 

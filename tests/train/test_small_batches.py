@@ -1,4 +1,4 @@
-"""Batch norm cannot standardise one sample, so no step is left with one."""
+"""Batch norm cannot standardize one sample, so no step is left with one."""
 
 import pytest
 import torch

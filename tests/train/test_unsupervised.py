@@ -22,8 +22,8 @@ def agreement(found, truth) -> float:
 def groups(n=120, classes=4):
     draws = np.random.default_rng(0)
     truth = np.arange(n) % classes
-    centres = draws.normal(size=(classes, 6)) * 4
-    return torch.from_numpy((centres[truth] + draws.normal(size=(n, 6))).astype(np.float32)), truth
+    centers = draws.normal(size=(classes, 6)) * 4
+    return torch.from_numpy((centers[truth] + draws.normal(size=(n, 6))).astype(np.float32)), truth
 
 
 def test_separate_groups_become_the_labels_and_two_spaces_work_together():
@@ -35,7 +35,7 @@ def test_separate_groups_become_the_labels_and_two_spaces_work_together():
     assert agreement(paradigm.find_labels([space, space[:, :4]], 4, seed=0).numpy(), truth) > 0.9
 
 
-def test_the_labelling_is_the_mean_of_the_spaces_with_normalised_columns():
+def test_the_labeling_is_the_mean_of_the_spaces_with_normalized_columns():
     draws = np.random.default_rng(1)
     spaces = [draws.normal(size=(5, d)) for d in (3, 2)]
     weights = [draws.normal(size=(d, 4)) for d in (3, 2)]

@@ -51,7 +51,7 @@ class Adversarial(Supervised):
         beta: Weight of TRADES' divergence (default: 6).
         signals: What scores are taken on: predictions for ``adversarial`` or for ``clean`` inputs.
         std: Standard deviation per channel that inputs were divided by (default: 1).
-        limits: Smallest and largest value of an input after standardisation, per channel, or None.
+        limits: Smallest and largest value of an input after standardization, per channel, or None.
         label_smoothing: Of the cross-entropy that is trained on.
 
     Cost: an ascent is counted as two forward passes (no gradient of the weights is computed); TRADES trains two

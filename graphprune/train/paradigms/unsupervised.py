@@ -32,7 +32,7 @@ _BATCH = 4096
 class Unsupervised(Supervised):
     r"""Classification of labels that no person gave: scores, and so the selection, need none.
 
-    The labelling :math:`\tau_\theta(x) = \frac{1}{K}\sum_k \mathrm{softmax}(\theta_k z_k)` over K embeddings
+    The labeling :math:`\tau_\theta(x) = \frac{1}{K}\sum_k \mathrm{softmax}(\theta_k z_k)` over K embeddings
     :math:`z_k` is sought on which linear classifiers :math:`w_k` do best, with all classes in use:
 
     .. math:: \min_\theta \sum_k \mathrm{CE}(w_k^*(\theta)\, z_k, \tau_\theta) - \gamma H(\bar\tau_\theta),
@@ -40,7 +40,7 @@ class Unsupervised(Supervised):
 
     The label of a sample is the largest entry of :math:`\tau`. graphprune formulation, after Gadetsky et al.
     (2024): as in the paper w comes from ``inner`` gradient steps and is constant in the outer gradient; ours are
-    that embeddings are standardised, that w goes on from where it was with steps as long as the embedding's
+    that embeddings are standardized, that w goes on from where it was with steps as long as the embedding's
     spread allows, batches of 4,096 samples, and the defaults of length and rate. Scores are taken from a network
     that is trained on these labels, where the extrapolation paper takes them on the encoder's soft label. The
     final trainings use the data's own labels: only the samples that are kept need any.
@@ -120,7 +120,7 @@ class Unsupervised(Supervised):
 
 
 def soft_labels(spaces: Sequence[Tensor], encoders: Sequence[Tensor]) -> Tensor:
-    """The labelling ``[N, C]``: the mean of the spaces' softmax with weight-normalised columns."""
+    """The labeling ``[N, C]``: the mean of the spaces' softmax with weight-normalized columns."""
     parts = [softmax(z @ (w / w.norm(dim=0)), dim=1) for z, w in zip(spaces, encoders, strict=True)]
     return torch.stack(parts).mean(dim=0)
 
