@@ -129,7 +129,9 @@ def _rows_of(ids: Ids, wanted: Ids) -> Tensor:
 def _merged(knn: KNNGraph, extra: Tensor, extra_weights: Tensor, knn_weight: float) -> KNNGraph:
     """The graph with the links to rows ``extra [N, e]`` added; -1 is no link."""
     if knn.embeddings is None:
-        raise InputError("the graph has no embeddings for the distances of new links; load it with embeddings=")
+        raise InputError(
+            "the graph has no embeddings for the distances of new links; load it with embeddings="
+        )
     points = Points(knn.embeddings, knn.metric, device="cpu")
     scale = points.scale**2 if knn.metric == "inner" else points.scale
     link_weights = knn.link_weights()

@@ -1,4 +1,4 @@
-"""Dropout by bytes: what it drops, what it keeps, and what it leaves alone."""
+"""Dropout by random bytes: dropped and kept elements, gradients, and evaluation mode."""
 
 from __future__ import annotations
 
