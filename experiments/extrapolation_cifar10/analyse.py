@@ -36,7 +36,7 @@ RESAMPLES = 100
 def spearman(a: Array, b: Array) -> float:
     """Spearman's correlation of two vectors ``[N]``."""
     ones = np.ones(len(a))
-    first, second = (Ranking(each.astype(np.float64)).centred_ranks(ones) for each in (a, b))
+    first, second = (Ranking(each.astype(np.float64)).centered_ranks(ones) for each in (a, b))
     return float(pearson(first, second, ones))
 
 
@@ -46,8 +46,8 @@ def judge(found: dict[str, Predicted], truth: Array, unseen: Array, seed: int) -
     reference = Ranking(truth[unseen].astype(np.float64))
 
     def spearmans(weights: Array) -> dict[str, float]:
-        true = reference.centred_ranks(weights)
-        return {name: pearson(each.centred_ranks(weights), true, weights) for name, each in rankings.items()}
+        true = reference.centered_ranks(weights)
+        return {name: pearson(each.centered_ranks(weights), true, weights) for name, each in rankings.items()}
 
     exact = spearmans(np.ones(len(unseen)))
     drawn = [spearmans(weights) for weights in resamples(len(unseen), RESAMPLES, seed)]

@@ -68,7 +68,7 @@ class Predicted:
 
 def ranks(values: Array) -> Array:
     """Centred ranks ``[N]`` float64."""
-    return Ranking(values.astype(np.float64)).centred_ranks(np.ones(len(values)))
+    return Ranking(values.astype(np.float64)).centered_ranks(np.ones(len(values)))
 
 
 def inputs_of(run: Trace, name: str) -> Inputs:

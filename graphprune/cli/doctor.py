@@ -87,7 +87,7 @@ class Findings:
 
 
 def examine() -> Findings:
-    """Looks at the packages, devices, threads and memory of this machine; asks nobody else."""
+    """EpochSignals at the packages, devices, threads and memory of this machine; asks nobody else."""
     import torch
 
     found = versions()

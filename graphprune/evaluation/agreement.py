@@ -1,4 +1,4 @@
-"""How well predicted scores agree with measured ones: pure functions on arrays, no NaN in any answer."""
+"""Agreement of predicted scores with measured ones: pure functions on arrays that return None instead of NaN."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from pydantic import Field
 
 from graphprune.errors import InputError
 from graphprune.evaluation.bootstrap import Ranking, enough_blocks, pearson, percentiles, resamples
-from graphprune.evaluation.kendall import Kendall
 from graphprune.extrapolate.calibration import calibration, class_bias, coverage90
 from graphprune.files import require_finite
 from graphprune.options import Count
@@ -25,20 +24,22 @@ KEEPS = (0.1, 0.3, 0.5, 0.7)
 
 @dataclass(frozen=True)
 class Agreement:
-    """Agreement of predicted with true scores of the same n samples; None stands where a figure is undefined.
+    """Agreement: how well predicted scores agree with the true scores of the same n samples.
+
+    A figure that is undefined is None.
 
     Attributes:
         n: Samples compared.
-        spearman, pearson, kendall: Correlations (Kendall's is tau-b), None when undefined.
-        spearman_ci95, pearson_ci95, kendall_ci95: Percentile bootstrap intervals ``[low, high]``; None of fewer
-            than five blocks.
-        block: Neighbouring rows that the bootstrap draws together.
+        spearman, pearson, kendall: Correlations (Kendall's tau-b).
+        spearman_ci95, pearson_ci95: Percentile bootstrap intervals ``[low, high]``; None with fewer than five
+            blocks.
+        block: Neighboring rows that the bootstrap draws together.
         mse: Mean squared error, in squared units of the score.
-        overlap: By keep fraction, the part of the truly best that is also predicted best; chance gives
-            the keep fraction itself.
-        calibration: Ten equal parts by predicted value, ascending: mean ``predicted``, mean ``truth``, ``n``.
-        coverage90: Part of the truth within predicted +- 1.645 std; None without std.
-        class_bias: By class, mean of predicted - truth; None without labels.
+        overlap: For each keep fraction, the fraction of the truly best samples that are also predicted best; a
+            random prediction reaches the keep fraction itself.
+        calibration: Ten parts of equal size by predicted value, ascending: mean ``predicted``, mean ``truth``, ``n``.
+        coverage90: Fraction of true scores within predicted +- 1.645 std; None without std.
+        class_bias: For each class, the mean of predicted - truth; None without labels.
         reason: Why figures are undefined, or None.
     """
 
@@ -48,7 +49,6 @@ class Agreement:
     pearson: float | None
     pearson_ci95: list[float] | None
     kendall: float | None
-    kendall_ci95: list[float] | None
     block: int
     mse: float | None
     overlap: dict[str, float | None]
@@ -58,7 +58,7 @@ class Agreement:
     reason: str | None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain numbers, strings and None, for JSON."""
+        """The fields as plain numbers, strings and None, for JSON."""
         return asdict(self)
 
 
@@ -74,23 +74,24 @@ def evaluate(
 ) -> Agreement:
     """Compares predicted with true scores, row by row.
 
-    What the truth is decides what the answer means: held-out seeds show agreement with the seed run
-    only, and seeds differ from other samples because they were trained on; an oracle (the mean of full
-    runs) shows agreement with the score that was meant, to be read beside `noise_ceiling`.
+    The meaning of the result depends on the truth. Held-out seeds show agreement with the seed run only, and
+    seeds differ from other samples because the seed run trained on them. An oracle (the mean of full runs) shows
+    agreement with the score of interest; compare it with `noise_ceiling`.
 
     Args:
         predicted, truth: ``[n]``, finite.
         std: Standard deviations of the predictions ``[n]``, not negative.
         labels: Classes ``[n]`` int.
-        n_bootstrap: Resamples for the intervals (default: 1000; 0 leaves them out).
-        block: Neighbouring rows drawn together (default: 1). Windows that overlap are no independent samples:
-            drawn one by one they give intervals that are far too narrow. Give as many as share readings (of 1,600
-            windows of 24 readings each, nominal 95 % intervals held the true correlation in 36 to 39 % of 300
-            simulations row by row, in 89 to 91 % by blocks of 24: experiments/evaluation_windows).
-        seed: Of the resamples (default: 0).
+        n_bootstrap: Resamples for the intervals (default: 1000; 0: no intervals).
+        block: Neighboring rows drawn together (default: 1). Overlapping windows are not independent, so drawing
+            them one by one gives intervals that are far too narrow; use the number of windows that share readings.
+            With 1,600 windows of 24 readings each, nominal 95 % intervals contained the true correlation in 36 to
+            39 % of 300 simulations row by row, and in 89 to 91 % with blocks of 24
+            (experiments/evaluation_windows).
+        seed: Seed of the resamples (default: 0).
 
     Raises:
-        InputError: different lengths, NaN or infinite values, a negative std, a block below 1.
+        InputError: lengths differ, values are NaN or infinite, a std is negative, or block is below 1.
 
     Cost: O(n log n + n_bootstrap n) time, O(n) memory.
 
@@ -104,7 +105,7 @@ def evaluate(
     _same_length(p, truth=t)
     n = len(p)
     if block < 1:
-        raise InputError(f"block is {block}; rows are drawn at least 1 at a time")
+        raise InputError(f"block is {block}; it must be at least 1")
     reason = _undefined(n, predicted=p, truth=t)
     figures = _Correlations()
     if reason is None:
@@ -116,7 +117,6 @@ def evaluate(
         pearson=figures.pearson,
         pearson_ci95=figures.pearson_ci95,
         kendall=figures.kendall,
-        kendall_ci95=figures.kendall_ci95,
         block=block,
         mse=float(np.mean((p - t) ** 2)) if n else None,
         overlap={f"{keep:g}": overlap(p, t, keep) for keep in KEEPS},
@@ -128,10 +128,10 @@ def evaluate(
 
 
 def overlap(predicted: npt.ArrayLike, truth: npt.ArrayLike, keep: float) -> float | None:
-    """Part ``|A and B| / |A|`` of the truly best ``keep`` fraction A that is also predicted best (B).
+    """Fraction ``|A and B| / |A|`` of the truly best ``keep`` fraction A that is also predicted best (B).
 
-    Both sets hold ``round(keep * n)`` samples, at least 1, of equal values the lower position first, as
-    selections choose them. A random choice reaches ``keep``. None when there are no samples.
+    Both sets contain ``round(keep * n)`` samples, at least 1; ties go to the lower position, as in selections. A
+    random choice reaches ``keep``. None if there are no samples.
     """
     p, t = np.asarray(predicted), np.asarray(truth)
     if not len(p):
@@ -142,28 +142,28 @@ def overlap(predicted: npt.ArrayLike, truth: npt.ArrayLike, keep: float) -> floa
 
 
 def noise_ceiling(runs: Sequence[npt.ArrayLike]) -> dict[str, Any]:
-    r"""What the noise between full runs leaves to reach, judged against the mean of R runs.
+    r"""The largest correlation with the mean of R full runs that the noise between runs permits.
 
-    With scores :math:`x_r = s + e_r` of run r, independent noise of equal variance and single runs that
-    agree to :math:`\rho = \mathrm{corr}(x_1, x_2) = \mathrm{var}(s) / \mathrm{var}(x)`, the mean of R runs
-    has variance :math:`(1 + (R-1)\rho) \mathrm{var}(x) / R`, and so
+    Let the score of run r be :math:`x_r = s + e_r` with independent noise of equal variance, and let the
+    correlation of single runs be :math:`\rho = \mathrm{corr}(x_1, x_2) = \mathrm{var}(s) / \mathrm{var}(x)`. Then
+    the mean of R runs has variance :math:`(1 + (R-1)\rho) \mathrm{var}(x) / R`, and so
 
     .. math::
         \mathrm{corr}(x_{R+1}, \bar x) = \rho \sqrt{\frac{R}{1 + (R-1)\rho}}, \qquad
         \mathrm{corr}(s, \bar x) = \sqrt{\frac{R \rho}{1 + (R-1)\rho}},
 
-    the second being what a perfect predictor reaches; for R = 2 it is :math:`\sqrt{2\rho/(1+\rho)}`.
+    A perfect predictor reaches the second one, which for R = 2 is :math:`\sqrt{2\rho/(1+\rho)}`.
 
     Args:
         runs: At least two score vectors ``[n]`` of the same samples in the same order.
 
     Returns:
-        ``runs``, ``n``, ``spearman`` and ``pearson`` (mean over pairs of single runs),
-        ``further_run_vs_mean`` and ``perfect`` from the Spearman figure, ``further_run_vs_mean_pearson`` and
-        ``perfect_pearson``, and ``reason`` (None, or why figures are None).
+        ``runs``, ``n``, ``spearman`` and ``pearson`` (means over pairs of single runs), ``further_run_vs_mean`` and
+        ``perfect`` (from the Spearman correlation), ``further_run_vs_mean_pearson`` and ``perfect_pearson``, and
+        ``reason`` (None, or why figures are None).
 
     Raises:
-        InputError: fewer than two runs, different lengths, NaN or infinite values.
+        InputError: there are fewer than two runs, lengths differ, or values are NaN or infinite.
 
     Cost: O(R n log n + R^2 n).
 
@@ -174,7 +174,7 @@ def noise_ceiling(runs: Sequence[npt.ArrayLike]) -> dict[str, Any]:
     vectors = {f"run {i}": _vector(run, f"run {i}") for i, run in enumerate(runs)}
     if len(vectors) < 2:
         raise InputError(
-            f"the noise ceiling compares runs with each other and got {len(vectors)}; give at least 2"
+            f"the noise ceiling compares runs with each other and received {len(vectors)}; pass at least 2"
         )
     first = vectors["run 0"]
     _same_length(first, **vectors)
@@ -183,7 +183,7 @@ def noise_ceiling(runs: Sequence[npt.ArrayLike]) -> dict[str, Any]:
     figures: dict[str, float | None] = {"spearman": None, "pearson": None}
     if answer["reason"] is None:
         weights = np.ones(len(first))
-        rankings = [Ranking(vector).centred_ranks(weights) for vector in vectors.values()]
+        rankings = [Ranking(vector).centered_ranks(weights) for vector in vectors.values()]
         for name, columns in (("spearman", rankings), ("pearson", list(vectors.values()))):
             figures[name] = float(np.mean([pearson(a, b, weights) for a, b in combinations(columns, 2)]))
     for name, suffix in (("spearman", ""), ("pearson", "_pearson")):
@@ -201,54 +201,6 @@ def noise_ceiling(runs: Sequence[npt.ArrayLike]) -> dict[str, Any]:
     return answer
 
 
-def paired_bootstrap(
-    pred_a: npt.ArrayLike,
-    pred_b: npt.ArrayLike,
-    truth: npt.ArrayLike,
-    *,
-    n_bootstrap: int = 1000,
-    seed: int = 0,
-) -> dict[str, Any]:
-    """Difference of two predictors' Spearman correlations with the truth, on the same resamples.
-
-    Two separate intervals overlap long before the difference is uncertain, because both predictors are
-    judged on the same samples.
-
-    Args:
-        pred_a, pred_b, truth: ``[n]``, finite.
-        n_bootstrap: Resamples (default: 1000).
-        seed: Of the resamples (default: 0).
-
-    Returns:
-        ``n``, ``spearman_a``, ``spearman_b``, ``difference`` (a - b), ``ci95`` ``[low, high]`` and ``reason``
-        (None, or why figures are None).
-
-    Raises:
-        InputError: different lengths, NaN or infinite values.
-
-    Cost: O(n log n + n_bootstrap n) time, O(n) memory.
-    """
-    a, b, t = _vector(pred_a, "pred_a"), _vector(pred_b, "pred_b"), _vector(truth, "truth")
-    _same_length(a, pred_b=b, truth=t)
-    answer: dict[str, Any] = {"n": len(a), "reason": _undefined(len(a), pred_a=a, pred_b=b, truth=t)}
-    if answer["reason"] is not None:
-        return answer | dict.fromkeys(("spearman_a", "spearman_b", "difference", "ci95"))
-    rankings = [Ranking(values) for values in (a, b, t)]
-
-    def spearmans(weights: Array) -> tuple[float, float]:
-        ranks_a, ranks_b, ranks_t = (ranking.centred_ranks(weights) for ranking in rankings)
-        return pearson(ranks_a, ranks_t, weights), pearson(ranks_b, ranks_t, weights)
-
-    with_a, with_b = spearmans(np.ones(len(a)))
-    pairs = np.array([spearmans(weights) for weights in resamples(len(a), n_bootstrap, seed)]).reshape(-1, 2)
-    return answer | {
-        "spearman_a": with_a,
-        "spearman_b": with_b,
-        "difference": with_a - with_b,
-        "ci95": percentiles(pairs[:, 0] - pairs[:, 1]),
-    }
-
-
 @dataclass(frozen=True)
 class _Correlations:
     spearman: float | None = None
@@ -256,35 +208,37 @@ class _Correlations:
     pearson: float | None = None
     pearson_ci95: list[float] | None = None
     kendall: float | None = None
-    kendall_ci95: list[float] | None = None
 
 
 def _correlations(p: Array, t: Array, n_bootstrap: int, block: int, seed: int) -> _Correlations:
-    # In the order of p its ranks are plain cumulative sums, without a gather and a scatter.
+    from scipy.stats import kendalltau
+
+    # The p-value is not used, and the exact one is slow.
+    tau = float(kendalltau(p, t, method="asymptotic").statistic)
+    # Sorted by p, the ranks of p are plain cumulative sums, without a gather and a scatter.
     order = np.argsort(p, kind="stable")
     p, t = p[order], t[order]
-    of_p, of_t, pairs = Ranking(p), Ranking(t), Kendall(p, t)
-    # Variances of very small scores would underflow; a power of two changes no other digit of Pearson's r.
+    of_p, of_t = Ranking(p), Ranking(t)
+    # Variances of very small scores would underflow; a power of two changes no digit of Pearson's r.
     p, t = (np.ldexp(x, -int(np.frexp(np.abs(x).max())[1])) for x in (p, t))
 
-    def all_three(weights: Array) -> tuple[float, float, float]:
-        ranks = of_p.centred_ranks(weights), of_t.centred_ranks(weights)
+    def both(weights: Array) -> tuple[float, float]:
+        ranks = of_p.centered_ranks(weights), of_t.centered_ranks(weights)
         spearman = pearson(*ranks, weights)
-        # Equal values may leave a rounding error for a variance; their ranks do not.
+        # The variance of equal values may be a rounding error; the variance of their ranks is exactly 0.
         linear = math.nan if math.isnan(spearman) else pearson(p, t, weights)
-        return spearman, linear, pairs.tau(weights)
+        return spearman, linear
 
-    exact = all_three(np.ones(len(p)))
+    exact = both(np.ones(len(p)))
     draws = resamples(len(p), n_bootstrap if enough_blocks(len(p), block) else 0, seed, block)
-    # Blocks are neighbours before that order; single rows are drawn alike in any.
-    drawn = np.array([all_three(w if block == 1 else w[order]) for w in draws]).reshape(-1, 3)
+    # Blocks are drawn from the rows as given; for single rows the order makes no difference.
+    drawn = np.array([both(w if block == 1 else w[order]) for w in draws]).reshape(-1, 2)
     return _Correlations(
         spearman=exact[0],
         spearman_ci95=percentiles(drawn[:, 0]),
         pearson=exact[1],
         pearson_ci95=percentiles(drawn[:, 1]),
-        kendall=exact[2],
-        kendall_ci95=percentiles(drawn[:, 2]),
+        kendall=tau,
     )
 
 
@@ -292,7 +246,7 @@ def _vector(values: npt.ArrayLike, what: str) -> Array:
     vector = np.asarray(values)
     if vector.ndim != 1 or vector.dtype.kind not in "fiub":
         raise InputError(
-            f"{what} has shape {vector.shape} and type {vector.dtype}; give one number per sample"
+            f"{what} has shape {vector.shape} and type {vector.dtype}; pass one number per sample"
         )
     require_finite(vector, what)
     return vector.astype(np.float64)
@@ -302,7 +256,7 @@ def _same_length(first: Array, **others: npt.NDArray[Any]) -> None:
     for name, other in others.items():
         if len(other) != len(first):
             raise InputError(
-                f"{name} covers {len(other)} samples but the first {len(first)}; align them by id"
+                f"{name} has {len(other)} samples but the first has {len(first)}; align them by id"
             )
 
 
@@ -321,7 +275,7 @@ def _coverage(p: Array, t: Array, std: npt.ArrayLike) -> float:
     spread = _vector(std, "std")
     _same_length(p, std=spread)
     if (spread < 0).any():
-        raise InputError(f"std: {(spread < 0).sum()} values are negative; give standard deviations")
+        raise InputError(f"std: {(spread < 0).sum()} values are negative; pass standard deviations")
     return coverage90(p, t, spread)
 
 

@@ -1,4 +1,4 @@
-"""How near predicted scores are to full-run scores when nobody has made a full run: the audit."""
+"""The audit: estimates how close predicted scores are to full-run scores without a complete full run."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Audit:
-    """What the beginning of full runs says of the agreement that whole ones would show.
+    """Audit: the agreement with complete full runs, estimated from truncated ones.
 
     Attributes:
         n: Samples compared.
-        runs: Runs whose mean score was compared.
-        epochs: Lengths after which scores were taken, ascending.
-        full_epochs: Length of a full run.
-        spearman: Correlation of the predicted scores with the score after each length.
-        expected: The last correlation with its trend in log(epochs) drawn on to ``full_epochs``.
-        interval: Where the correlation with whole runs should lie, see `audit`.
+        runs: Truncated full runs, whose mean score was compared.
+        epochs: Numbers of epochs after which scores were taken, ascending.
+        full_epochs: Epochs of a full run.
+        spearman: Correlation of the predicted scores with the scores after each of ``epochs``.
+        expected: The last correlation, extrapolated linearly in log(epochs) to ``full_epochs``.
+        interval: Expected range of the correlation with complete full runs, see `audit`.
         reason: Why figures are None, or None.
     """
 
@@ -42,7 +42,7 @@ class Audit:
     reason: str | None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain numbers, strings and None, for JSON."""
+        """The fields as plain numbers, strings and None, for JSON."""
         return asdict(self)
 
 
@@ -58,31 +58,36 @@ def audit(
 ) -> Audit:
     r"""Estimates the Spearman correlation with full-run scores from the first epochs of full runs.
 
-    graphprune's own formulation. With :math:`r_l` the correlation of the predictions with the score as it
-    stands after :math:`e_l` epochs, drawn over :math:`x = \log e` to the full length E, the interval is the
-    hull of these continuations: the trend goes on at twice its last slope; it goes on at the slope of the last
-    three lengths; it bends on (the parabola through these); it stops, and the epochs that were not run move
-    the correlation by half their share, :math:`r_m \pm (1 - e_m / E) / 2`. Each has the 2.5 and 97.5
-    percentiles over bootstrap resamples of the samples.
+    This formulation is graphprune's own. Let :math:`r_l` be the correlation of the predictions with the scores
+    after :math:`e_l` epochs, and extrapolate it over :math:`x = \log e` to the full length E in four ways:
 
-    The last continuation stands for what no trend shows: a schedule whose end changes the dynamics. Its half
-    was chosen on CIFAR-10. There the interval held the truth in all audits that stopped after 15 or 18 of 30
+    - the trend continues at twice its last slope;
+    - the trend continues at the mean slope of the last three lengths;
+    - the trend follows the parabola through the last three lengths;
+    - the trend stops, and the missing epochs change the correlation by half their fraction,
+      :math:`r_m \pm (1 - e_m / E) / 2`.
+
+    The interval is the hull of the 2.5 and 97.5 percentiles of all four over bootstrap resamples of the samples.
+
+    The last one accounts for what no trend shows: a schedule whose end changes the dynamics. The factor one half
+    was chosen on CIFAR-10. There the interval contained the truth in all audits that stopped after 15 or 18 of 30
     epochs, but only in 82-83 % of those of the official Dynamic Uncertainty that stopped after 20 or 24
-    (experiments/evaluation_cifar10); it is wide. It speaks of the mean of as many full runs as were begun.
+    (experiments/evaluation_cifar10); it is wide. It refers to the mean of as many full runs as were truncated.
 
     Args:
-        predicted: ``[n]``, of samples that were not seeds.
-        measured: By run, then by length: the scores ``[n]`` of the same samples.
-        epochs: At least three lengths, ascending, the last at most ``full_epochs``.
-        full_epochs: Length of a full run.
+        predicted: Scores ``[n]`` of samples that are not seeds.
+        measured: For each run and each of ``epochs``, the scores ``[n]`` of the same samples.
+        epochs: At least three numbers of epochs, ascending, the last at most ``full_epochs``.
+        full_epochs: Epochs of a full run.
         n_bootstrap: Resamples (default: 200).
-        block: Neighbouring rows drawn together, as in `evaluate` (default: 1).
-        seed: Of the resamples (default: 0).
+        block: Neighboring rows drawn together, as in `evaluate` (default: 1).
+        seed: Seed of the resamples (default: 0).
 
     Raises:
-        InputError: fewer than three lengths, lengths not ascending, arrays of different lengths, NaN.
+        InputError: there are fewer than three lengths, they are not ascending, arrays have different lengths, or
+            values are NaN.
 
-    Cost: O(L n log n + n_bootstrap L n) time for L lengths; beside it R (last length / E) full runs.
+    Cost: O(L n log n + n_bootstrap L n) time for L lengths, plus R (last length / E) full runs.
 
     >>> rising = [[1.0, 3.0, 2.0, 4.0], [1.0, 2.0, 4.0, 3.0], [1.0, 2.0, 3.0, 4.0]]
     >>> result = audit([1.0, 2.0, 3.0, 4.0], [rising], [5, 6, 8], 10, n_bootstrap=0)
@@ -91,13 +96,15 @@ def audit(
     """
     if len(epochs) < 3 or list(epochs) != sorted(set(epochs)) or epochs[-1] > full_epochs or epochs[0] < 1:
         raise InputError(
-            f"audit: lengths {list(epochs)} of {full_epochs:g} epochs; give at least three, ascending, none "
+            f"audit: epochs are {list(epochs)} of {full_epochs:g}; pass at least three, ascending, none "
             "beyond a full run"
         )
     p = _vector(predicted, "predicted", None)
     runs = [[_vector(scores, "measured", len(p)) for scores in run] for run in measured]
     if not runs or any(len(run) != len(epochs) for run in runs):
-        raise InputError(f"audit: give scores after each of the {len(epochs)} lengths for at least one run")
+        raise InputError(
+            f"audit: pass scores after each of the {len(epochs)} numbers of epochs for at least one run"
+        )
     means = [np.mean([run[length] for run in runs], axis=0) for length in range(len(epochs))]
     answer = Audit(len(p), len(runs), [int(e) for e in epochs], float(full_epochs), None, None, None, None)
     if len(p) < 3 or any((vector == vector[0]).all() for vector in (p, *means)):
@@ -108,7 +115,7 @@ def audit(
     x, full = np.log(np.asarray(epochs, dtype=np.float64)), math.log(full_epochs)
 
     def correlations(weights: Array) -> Array:
-        ranks, *others = (ranking.centred_ranks(weights) for ranking in rankings)
+        ranks, *others = (ranking.centered_ranks(weights) for ranking in rankings)
         return np.array([pearson(ranks, other, weights) for other in others])
 
     found = correlations(np.ones(len(p)))
@@ -127,7 +134,7 @@ def audit(
 
 
 def _continuations(x: Array, r: Array, full: float, unknown: float) -> list[float]:
-    """Where the correlation ends if its trend stops (give or take the unknown), doubles, goes on, or bends on."""
+    """The correlation at full length if its trend stops (plus or minus ``unknown``), doubles, continues, or bends."""
     ahead = full - x[-1]
     last = (r[-1] - r[-2]) / (x[-1] - x[-2])
     broad = (r[-1] - r[-3]) / (x[-1] - x[-3])
@@ -153,7 +160,7 @@ def _vector(values: npt.ArrayLike, what: str, n: int | None) -> Array:
     vector = np.asarray(values)
     if vector.ndim != 1 or vector.dtype.kind not in "fiub" or (n is not None and len(vector) != n):
         raise InputError(
-            f"audit: {what} has shape {vector.shape} and type {vector.dtype}; give one number for each of "
+            f"audit: {what} has shape {vector.shape} and type {vector.dtype}; pass one number for each of "
             "the same samples"
         )
     require_finite(vector, what)

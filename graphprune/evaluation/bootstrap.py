@@ -1,4 +1,4 @@
-"""Exact bootstrap of rank correlations without sorting again: a resample is a weight per sample."""
+"""Exact bootstrap of rank correlations without repeated sorting: a resample is a weight per sample."""
 
 from __future__ import annotations
 
@@ -12,16 +12,20 @@ import torch
 from graphprune.runtime.rng import generator
 
 Array = npt.NDArray[np.float64]
-# Of fewer blocks than this a bootstrap says nothing.
+# A bootstrap of fewer blocks is meaningless.
 _LEAST_BLOCKS = 5
 
 
 class Ranking:
-    """Mid-ranks of a vector ``[n]`` in any weighting of its entries, sorted once.
+    """Ranking: mid-ranks of a vector ``[n]`` for any weights of its entries, sorted only once.
 
-    A resample that holds entry i ``w_i`` times gives tied entries (its own copies among them) the mean of
-    the ranks they occupy, which cumulative sums of w over the sorted entries tell. Cost: O(n log n) once,
-    then O(n) per weighting.
+    If a resample contains entry i ``w_i`` times, tied entries (including copies) get the mean of the ranks they
+    occupy, which follows from cumulative sums of w over the sorted entries.
+
+    Cost: O(n log n) once, then O(n) for each vector of weights.
+
+    >>> Ranking(np.array([3.0, 1.0, 1.0])).centered_ranks(np.ones(3)).tolist()
+    [1.0, -0.5, -0.5]
     """
 
     def __init__(self, values: Array) -> None:
@@ -32,8 +36,8 @@ class Ranking:
         self._starts = None if len(starts) == len(values) else starts
         self._group = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(values))))
 
-    def centred_ranks(self, weights: Array) -> Array:
-        """Mid-ranks ``[n]`` minus their weighted mean, for weights ``[n]``; exact for whole weights."""
+    def centered_ranks(self, weights: Array) -> Array:
+        """Mid-ranks ``[n]`` minus their weighted mean, for weights ``[n]``; exact for integer weights."""
         sums = weights if self._order is None else weights[self._order]
         if self._starts is not None:
             sums = np.add.reduceat(sums, self._starts)
@@ -49,7 +53,7 @@ class Ranking:
 
 
 def pearson(a: Array, b: Array, weights: Array) -> float:
-    """Weighted Pearson correlation of two vectors ``[n]``; NaN when one of them is constant."""
+    """Weighted Pearson correlation of two vectors ``[n]``; NaN if one of them is constant."""
     total = weights.sum()
     a = a - weights @ a / total
     b = b - weights @ b / total
@@ -61,10 +65,10 @@ def pearson(a: Array, b: Array, weights: Array) -> float:
 
 
 def resamples(n: int, count: int, seed: int, block: int = 1) -> Iterator[Array]:
-    """``count`` bootstrap resamples of n samples, each as how often it holds every sample ``[n]`` float64.
+    """Draws ``count`` bootstrap resamples of n samples, each as the multiplicity of every sample ``[n]`` float64.
 
-    With ``block`` rows at a time (the last block of a resample is cut, blocks go on at row 0 after the last row) it
-    is the circular block bootstrap of Politis & Romano (1992), for rows that resemble their neighbours.
+    With ``block`` > 1 it is the circular block bootstrap of Politis & Romano (1992), for rows that resemble their
+    neighbors: blocks continue at row 0 after the last row, and the last block of a resample is cut.
     """
     random = generator(seed, "bootstrap")
     within = torch.arange(block)
@@ -75,7 +79,7 @@ def resamples(n: int, count: int, seed: int, block: int = 1) -> Iterator[Array]:
 
 
 def enough_blocks(n: int, block: int) -> bool:
-    """Whether n rows hold blocks enough to resample; single rows always do.
+    """Whether n rows contain enough blocks to resample; single rows always suffice.
 
     >>> enough_blocks(100, 20), enough_blocks(100, 21), enough_blocks(3, 1)
     (True, False, True)
@@ -84,6 +88,6 @@ def enough_blocks(n: int, block: int) -> bool:
 
 
 def percentiles(values: Array) -> list[float] | None:
-    """The 95 % percentile interval of the defined values; None when there are none."""
+    """The 95 % percentile interval of the values that are not NaN; None if there are none."""
     defined = values[~np.isnan(values)]
     return np.quantile(defined, [0.025, 0.975]).tolist() if len(defined) else None

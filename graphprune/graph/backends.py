@@ -1,4 +1,4 @@
-"""Exact nearest neighbours in blocks: a fast matrix product proposes, exact distances decide."""
+"""Exact nearest neighbors in blocks: a fast matrix product proposes candidates, exact distances rank them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from graphprune.graph.points import Points
 from graphprune.graph.proposals import Precision, Proposer, formats
 from graphprune.graph.refine import Repair, comparable, exact_distances, order_by_distance
 
-# Queries whose candidates are held at once (the first few tell which format will do), and database rows
-# whose operand is.
+# Queries per slab, whose candidates are in memory at once; the first slab is small, because it decides whether the
+# coarse number format suffices. Last: database rows per matrix product.
 _FIRST_SLAB = 2048
 _QUERY_SLAB = 32_768
 _DATABASE_SLAB = 65_536
@@ -28,28 +28,28 @@ def exact_search(
     block_size: int = 1024,
     precision: Precision = "auto",
 ) -> tuple[Tensor, Tensor]:
-    r"""The ``k`` nearest rows of ``database`` for each row of ``queries``.
+    r"""Finds the ``k`` nearest rows of ``database`` for each row of ``queries``.
 
     A matrix product in int8, bfloat16 or float32 approximates a block of distances (see `Proposer`); its
-    ``fetch > k`` best are re-ranked by float32 distances of the differences, ties to the lower row. A row is
-    accepted when every point outside its candidates lies beyond the k-th neighbour by more than twice the
-    largest error seen among them; other rows are searched again with a proven bound, or all of them in a
-    finer format if they are many. So the result depends neither on the block size nor, but for chance below
-    1e-5 per row, on the format.
+    ``fetch > k`` best candidates are ranked again by float32 distances of the differences, ties to the lower row. A
+    row is accepted if every point outside its candidates is farther than the k-th neighbor by more than twice the
+    largest error among the candidates. Other rows are searched again with a proven bound; if they are many, all
+    rows are searched again in a finer format. So the result does not depend on the block size, and it depends on
+    the format with a probability below 1e-5 per row.
 
     Args:
         database: The points searched, ``n`` rows.
-        queries: The points asked for, ``Q`` rows, same metric and scale.
-        k: Neighbours, at most ``database.n``.
-        own: Row of the database that each query is, ``[Q]`` int64, -1 for none (default: none); never
-            returned. Where fewer than ``k`` others exist, the rest holds the own row at distance ``inf``.
+        queries: The points whose neighbors are requested, ``Q`` rows, same metric and scale.
+        k: Neighbors, at most ``database.n``.
+        own: Database row of each query, ``[Q]`` int64, -1 for none (default: none); it is not returned as a
+            neighbor. If fewer than ``k`` other rows exist, the rest is padded with the own row at distance ``inf``.
         block_size: Queries per matrix product.
         precision: Number format of the product; ``auto`` follows the rule in `formats`.
 
     Returns:
         Distances ``[Q, k]`` float32 ascending, and database rows ``[Q, k]`` int64, both on the CPU.
 
-    Cost: O(Q n D) time; O(block_size * 65,536) memory beyond the points.
+    Cost: O(Q n D) time; O(block_size * 65,536) memory besides the points.
     """
     proposers = [Proposer(database, dtype) for dtype in formats(database, precision)]
     repair = Repair(database, k)
@@ -78,13 +78,13 @@ def exact_search(
 def _search_slab(
     database: Points, q: Tensor, k: int, own: Tensor | None, block_size: int, proposer: Proposer
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Distances and rows ``[B, k]`` of the neighbours of ``q [B, D]``, and which rows are doubtful."""
+    """Distances and rows ``[B, k]`` of the neighbors of ``q [B, D]``, and which rows must be searched again."""
     approximate, candidates = _propose(database, q, k, own, block_size, proposer)
     exact = exact_distances(database, q, candidates, excluded=approximate == torch.inf)
     found, nearest = order_by_distance(exact, candidates, k)
     if candidates.shape[1] == database.n:
         return found, nearest, torch.empty(0, dtype=torch.int64)
-    # Only points that seem farther than they are could be missed.
+    # Only points whose approximate distance is too large could be missed.
     error = (approximate - comparable(exact, database)).nan_to_num(0.0).amax(dim=1)
     worst = approximate[:, -1]
     limit = worst - torch.maximum(2 * error, proposer.rounding(worst))
@@ -94,7 +94,7 @@ def _search_slab(
 def _propose(
     database: Points, q: Tensor, k: int, own: Tensor | None, block_size: int, proposer: Proposer
 ) -> tuple[Tensor, Tensor]:
-    """The best candidates of ``q``: approximate distances as `comparable` gives them, and rows, ``[B, fetch]``."""
+    """The best candidates of ``q [B, D]``: approximate distances, as from `comparable`, and rows, ``[B, fetch]``."""
     exactly = proposer.dtype == torch.float32
     fetch = min(database.n, k + k // 4 + 8 if exactly else 2 * k + 8)
     left = proposer.queries(q)
@@ -125,8 +125,8 @@ def _propose(
 def largest(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """The ``count`` largest of each row of ``scores [B, n]`` and their columns, both ``[B, count]``, descending.
 
-    Like ``topk``, but twice as fast on long rows: the largest lie in those ``count`` groups of 8 columns that
-    have the largest maxima, and these in the ``count`` groups of 8 groups.
+    Like ``topk``, but twice as fast on long rows: the largest values are in those ``count`` groups of 8 columns that
+    have the largest maxima, and these groups are found in the same way among groups of 8 groups.
     """
     coarse = scores.shape[1] // 64
     if coarse < 2 * count:

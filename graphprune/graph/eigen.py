@@ -1,4 +1,4 @@
-"""Smallest eigenpairs of one connected graph's Laplacian, by the fastest solver that can be relied on."""
+"""Smallest eigenpairs of a connected graph's Laplacian, by the fastest reliable solver."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ Array = npt.NDArray[np.floating[Any]]
 
 # Up to this many nodes a dense solver is faster than Lanczos iterations.
 DENSE = 256
-# Where Lanczos does not converge, a dense solver still does within seconds up to this size.
+# Up to this size a dense solver takes seconds, and is used if Lanczos iterations do not converge.
 _DENSE_FALLBACK = 4_096
-# A band of links is factorized if that takes few operations (nodes times width squared), or up to a second
-# where the graph is thin: so many times longer than wide, which is where Lanczos iterations do not converge.
+# A band of links is factorized if that takes few operations (nodes times width squared). A thin graph, _THIN times
+# longer than wide, may take up to a second, because Lanczos iterations do not converge on it.
 _CHEAP, _BAND_WORK, _THIN = 1e8, 1e9, 50
-# Lanczos steps without a restart: for a first try, for a projection, and how many floats their vectors may take.
+# Lanczos steps without a restart: in a first attempt and in a projection; and the most floats of their vectors.
 _FEW, _STEPS, _FLOATS = 40, 400, 2**25
 
 
 def smallest(links: Any, count: int, kind: Kind) -> tuple[Array, Array, float]:
     """The ``count`` smallest eigenvalues ``[count]``, vectors ``[n, count]``, and the next eigenvalue.
 
-    A multiple eigenvalue is found as often as it is there: one Lanczos run sees only one of its vectors, so
-    the rest of the space is searched until nothing smaller is left. The next value (inf if there is
-    none) tells whether the last one is simple; unless it is close, it is known to three digits only.
+    A multiple eigenvalue is returned with its multiplicity: one Lanczos run finds only one of its vectors, so
+    the rest of the space is searched until nothing smaller is left. The next value (inf if there is none) shows
+    whether the last one is simple; unless the two are close, it has an accuracy of three digits only.
 
     Args:
         links: Symmetric weights of one component, ``[n, n]`` array or CSR.
-        count: Eigenpairs, 1 to n.
-        kind: Of the Laplacian.
+        count: Number of eigenpairs, 1 to n.
+        kind: Kind of Laplacian.
     """
     n = links.shape[0]
     degrees = np.asarray(links.sum(axis=1)).reshape(-1)
@@ -46,21 +46,18 @@ def smallest(links: Any, count: int, kind: Kind) -> tuple[Array, Array, float]:
             values, vectors, following = _dense(links, scale, count)
         else:
             values, vectors, following = _sparse(links, scale, count)
-    if kind == "random_walk":
-        vectors = vectors * scale[:, None]
-        vectors = vectors / np.linalg.norm(vectors, axis=0)
     return values, vectors.astype(links.dtype), following
 
 
 def second(links: Any, kind: Kind, tolerance: float) -> tuple[float, Array, bool] | None:
-    """Second smallest eigenvalue of a Laplacian, a vector of it ``[n]``, and whether it is simple.
+    """Second smallest eigenvalue of a Laplacian, one of its eigenvectors ``[n]``, and whether it is simple.
 
-    Lanczos steps from one node stay in the span of its projections onto the eigenspaces. They therefore show one
-    vector of a multiple eigenvalue, however large its multiplicity is: the projection of the lowest node that
-    has a share in the eigenspace, which no solver's basis can change. None where few steps do not suffice.
+    Lanczos steps that start at one node stay in the span of this node's projections onto the eigenspaces. So they
+    find one vector of a multiple eigenvalue, whatever its multiplicity: the projection of the first node that has
+    a share in the eigenspace, which does not depend on a solver's basis. None if a few steps do not suffice.
 
     Args:
-        links: As for `smallest`, of more than two nodes.
+        links: As for `smallest`, with more than two nodes.
         kind: ``unnormalised`` or ``symmetric``.
         tolerance: Eigenvalues closer than this are equal.
     """
@@ -79,7 +76,7 @@ def second(links: Any, kind: Kind, tolerance: float) -> tuple[float, Array, bool
             return None
         simple = operator.eigenvalue(following[0]) - value > tolerance
         if not simple:
-            # An entry of a vector of the space is 0 where the node's projection is; elsewhere hardly ever.
+            # The entry of a random vector of the space is 0 if the node's projection is 0, and hardly ever otherwise.
             ordered = vector if operator.place is None else vector[operator.place]
             node = lowest(np.abs(ordered))
             start = np.zeros(n)
@@ -115,10 +112,10 @@ def _krylov(
         rest = product(vector)
         along[step] = vector @ rest
         earlier = basis[: m + step + 1]
-        for _ in range(2):  # once is not enough for orthogonality to the last digit
+        for _ in range(2):  # one pass does not give orthogonality to the last digit
             rest = rest - (earlier @ rest) @ earlier
         beside[step] = np.linalg.norm(rest)
-        # Past the end of a small Krylov space, rounding errors would bring in other vectors of an eigenspace.
+        # Beyond the end of a small Krylov space, rounding errors would add other vectors of an eigenspace.
         closed = beside[step] <= 1e-10 * np.abs(along[: step + 1]).max()
         if closed or step < _FEW or step % 8 == 7 or step == steps - 1:
             tops, parts = eigh_tridiagonal(along[: step + 1], beside[:step])
@@ -131,7 +128,7 @@ def _krylov(
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """BLAS threads make these small products slower, and on a busy machine a hundred times so."""
+    """Limits BLAS to one thread: more threads slow these small products down, 100 times on a busy machine."""
     with _controller().limit(limits=1, user_api="blas"):
         yield
 
@@ -159,9 +156,9 @@ class _Operator(NamedTuple):
     """A positive operator whose largest eigenvalues are a Laplacian's smallest ones.
 
     Attributes:
-        product: Applies it to a vector ``[n]``.
+        product: Applies the operator to a vector ``[n]``.
         first: Its first eigenvector, of any length.
-        eigenvalue: Turns one of its eigenvalues into the Laplacian's.
+        eigenvalue: Converts one of its eigenvalues to the Laplacian's.
         place: Position of each node in its vectors, or None if they are in the order of the nodes.
     """
 
@@ -172,7 +169,7 @@ class _Operator(NamedTuple):
 
 
 def _operator(links: Any, scale: Array) -> _Operator:
-    """``c I - L``, or the inverse of L where its band is cheap to factorize or the graph is thin."""
+    """``c I - L``, or the inverse of L if its band is cheap to factorize or the graph is thin."""
     from scipy.sparse import csr_array, diags_array
 
     dense = isinstance(links, np.ndarray)
@@ -193,7 +190,7 @@ def _operator(links: Any, scale: Array) -> _Operator:
 
 
 def _sparse(links: Any, scale: Array, count: int) -> tuple[Array, Array, float]:
-    """Lanczos iterations on `_operator`; a dense solver where they do not converge."""
+    """Lanczos iterations on `_operator`; a dense solver if they do not converge."""
     from scipy.sparse.linalg import ArpackNoConvergence
 
     operator = _operator(links, scale)
@@ -203,7 +200,7 @@ def _sparse(links: Any, scale: Array, count: int) -> tuple[Array, Array, float]:
         n = len(scale)
         if n > _DENSE_FALLBACK:
             raise InputError(
-                f"the eigenvectors of this graph of {n} nodes do not converge; build it with more neighbors"
+                f"the eigenvectors of this graph of {n} nodes do not converge; build the graph with more neighbors"
             ) from error
         return _dense(links, scale, count)
     if operator.place is not None:
@@ -213,7 +210,7 @@ def _sparse(links: Any, scale: Array, count: int) -> tuple[Array, Array, float]:
 
 
 def _largest(product: Callable[[Array], Array], first: Array, count: int) -> tuple[Array, Array, float]:
-    """Largest eigenpairs of a positive operator whose first one is known, and the value that follows them."""
+    """Largest eigenpairs of a positive operator whose first pair is known, and the value that follows them."""
     from scipy.sparse.linalg import LinearOperator, eigsh
 
     n = len(first)
@@ -251,7 +248,7 @@ def _largest(product: Callable[[Array], Array], first: Array, count: int) -> tup
 
 
 def _narrow_band(links: Any) -> npt.NDArray[np.integer[Any]] | None:
-    """An order of the nodes that makes the links a band that is worth factorizing, or None."""
+    """An order of the nodes in which the links form a band worth factorizing, or None."""
     from scipy.sparse.csgraph import reverse_cuthill_mckee
 
     order: npt.NDArray[np.integer[Any]] = reverse_cuthill_mckee(links, symmetric_mode=True)

@@ -1,4 +1,4 @@
-"""Vectors that neighbours are searched in: embeddings, normalised or with their label beside them."""
+"""Vectors for the neighbor search: embeddings, on request normalized or with the label appended."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ def search_features(
 ) -> Tensor:
     """Embeddings, on request at length 1, with ``label_weight`` times the one-hot label appended.
 
-    Two samples of different labels then lie at least ``sqrt(2) * label_weight`` apart.
+    The distance of two samples with different labels is then at least ``sqrt(2) * label_weight``.
 
     Args:
         embeddings: ``[N, D]``.
-        labels: Class labels ``[N]`` integer, or None to append nothing.
+        labels: Class labels ``[N]`` integer; None appends nothing.
         normalize: Scale each embedding to length 1 first (zero vectors stay zero).
-        label_weight: Of the one-hot label; 0 appends nothing.
+        label_weight: Weight of the one-hot label; 0 appends nothing.
 
     Returns:
         ``[N, D]`` or ``[N, D + C]`` float32.
 
     Raises:
-        InputError: labels of another length, or not integers.
+        InputError: labels have another length or are not integers.
 
     >>> search_features(torch.tensor([[3.0, 4.0]]), labels=torch.tensor([7]), normalize=True).tolist()
     [[0.6000000238418579, 0.800000011920929, 1.0]]
@@ -39,11 +39,11 @@ def search_features(
 
 
 def one_hot(labels: Array, n: int) -> Tensor:
-    """``[N, C]`` float32 with one column for each of the C distinct labels, ascending."""
+    """One-hot labels ``[N, C]`` float32, with one column for each of the C distinct labels, ascending."""
     labels = as_tensor(labels)
     if labels.shape != (n,) or labels.is_floating_point() or labels.is_complex():
         raise InputError(
-            f"labels are {labels.dtype} of shape {list(labels.shape)}; give integers [{n}], one per sample"
+            f"labels are {labels.dtype} of shape {list(labels.shape)}; pass integers [{n}], one per sample"
         )
     classes, code = torch.unique(labels, return_inverse=True)
     return torch.nn.functional.one_hot(code, len(classes)).to(torch.float32)

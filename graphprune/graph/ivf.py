@@ -1,4 +1,4 @@
-"""Approximate nearest neighbours for large N: FAISS IVF, its recall sampled."""
+"""Approximate nearest neighbors for large N: FAISS IVF with a sampled recall."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ def available() -> bool:
 
 
 def ivf_search(points: Points, k: int, *, seed: int = 0) -> tuple[Tensor, Tensor, float]:
-    """The ``k`` nearest other rows of every row, nearly: inverted lists of k-means cells.
+    """Finds approximately the ``k`` nearest other rows of every row, by inverted lists of k-means cells.
 
-    There are about ``4 sqrt(N)`` cells, learned on 64 rows each. The number of cells probed doubles from 8
-    until 256 sampled rows reach a recall of 0.98. Distances are re-computed exactly, ties to the lower row.
-    Where faiss-gpu is installed the GPU searches.
+    There are about ``4 sqrt(N)`` cells, trained on 64 rows each. The number of cells searched per query doubles
+    from 8 until 256 sampled rows reach a recall of 0.98. Distances are recomputed exactly, ties to the lower row.
+    If faiss-gpu is installed, the search runs on the GPU.
 
     Args:
         points: ``N`` rows.
-        k: Neighbours.
-        seed: Of the k-means start and the sampled rows.
+        k: Neighbors.
+        seed: Seed of the k-means start and of the sampled rows.
 
     Returns:
         Distances ``[N, k]`` float32 ascending, rows ``[N, k]`` int64, and the sampled recall.
@@ -42,7 +42,7 @@ def ivf_search(points: Points, k: int, *, seed: int = 0) -> tuple[Tensor, Tensor
     Raises:
         InputError: FAISS is not installed.
 
-    Cost: O(N D (sqrt(N) + probed rows)) time; one float32 copy of the points in FAISS.
+    Cost: O(N D (sqrt(N) + searched rows)) time; one float32 copy of the points in FAISS.
     """
     if not available():
         raise InputError("backend 'ivf' needs FAISS; install graphprune[faiss] or use backend 'exact'")
@@ -54,7 +54,7 @@ def ivf_search(points: Points, k: int, *, seed: int = 0) -> tuple[Tensor, Tensor
     while recall < TARGET_RECALL and index.nprobe < index.nlist:
         index.nprobe = min(2 * index.nprobe, index.nlist)
         found, _ = _search(index, points, sample, k)
-        # By distance, so that a neighbour at the same distance as the true one counts.
+        # Distances are compared, so that a neighbor at the same distance as the true one counts.
         recall = float((found <= truth[:, -1:]).to(torch.float64).mean())
     distances = torch.empty(points.n, k)
     rows = torch.empty(points.n, k, dtype=torch.int64)
@@ -99,4 +99,4 @@ def _search(index: Any, points: Points, rows: Tensor, k: int) -> tuple[Tensor, T
 
 
 def _shift(points: Points) -> Tensor | float:
-    return 0.0 if points.metric == "inner" else points.centre
+    return 0.0 if points.metric == "inner" else points.center

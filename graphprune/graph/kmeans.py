@@ -1,4 +1,4 @@
-"""k-means in blocks on torch: the same clusters for the same generator, on any number of threads."""
+"""k-means in blocks on torch: the same generator gives the same clusters on any number of threads."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch.nn.functional import embedding_bag
 from graphprune.errors import InputError
 
 _BLOCK = 16_384
-# Distinct values up to which `kmeans_1d` is exact; above, as many intervals stand for them at first.
+# `kmeans_1d` is exact up to this many distinct values; more are first merged into about as many intervals.
 _EXACT = 512
 
 
@@ -22,21 +22,21 @@ def kmeans(
     restarts: int = 1,
     max_points: int | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Lloyd's algorithm from k-means++ starts; the start with the least inertia wins.
+    """Lloyd's algorithm from k-means++ starts; the start with the smallest inertia is used.
 
-    scikit-learn adds its threads' partial sums in the order in which they finish, so its clusters differ
-    in the last bits from run to run; here each centre is one sum in row order.
+    scikit-learn adds the partial sums of its threads in the order in which they finish, so its clusters differ
+    in the last bits from run to run; here each center is a single sum in row order.
 
     Args:
         points: ``[N, D]`` float32 or float64, finite.
         k: Clusters, 1 to N.
         generator: CPU generator of the starts.
-        iterations: At most so many Lloyd steps (default: 25).
-        restarts: Starts to try (default: 1).
-        max_points: Fit the centres on at most so many random rows (default: all), then assign all.
+        iterations: Largest number of Lloyd steps (default: 25).
+        restarts: Number of starts (default: 1).
+        max_points: Largest number of random rows to fit the centers on (default: all); all rows are assigned.
 
     Returns:
-        Centres ``[k, D]`` and labels ``[N]`` int64. A cluster is empty only if fewer than k points differ.
+        Centers ``[k, D]`` and labels ``[N]`` int64. A cluster is empty only if fewer than k points are distinct.
 
     Cost: O(restarts * iterations * N k D) time, O(N + k D) memory.
 
@@ -55,26 +55,26 @@ def kmeans(
         sample = points[rows.to(points.device)]
     best, least = sample[:k], float("inf")
     for _ in range(restarts):
-        centres, inertia = _lloyd(sample, _spread_start(sample, k, generator), iterations)
+        centers, inertia = _lloyd(sample, _spread_start(sample, k, generator), iterations)
         if inertia < least:
-            best, least = centres, inertia
-    return best, nearest_centre(points, best)[0]
+            best, least = centers, inertia
+    return best, nearest_center(points, best)[0]
 
 
 def kmeans_1d(values: Tensor, k: int) -> Tensor:
-    """k-means of numbers: no random start, and groups in ascending order.
+    """k-means of numbers, without a random start; groups are in ascending order.
 
     Optimal groups of numbers are intervals, so dynamic programming finds the best ones. It is exact for up to
     512 distinct values. More values are first merged into about 512 intervals (half of equal count, half of
-    equal width, so that both the bulk and a heavy tail are resolved); Lloyd steps on all values, each of
-    which takes O(k log N) with prefix sums, then move the borders to a local optimum.
+    equal width, so that both the bulk and a heavy tail are resolved). Then Lloyd steps on all values move the borders
+    to a local optimum; each takes O(k log N) with prefix sums.
 
     Args:
         values: ``[N]`` floating point, finite.
         k: Groups, 1 to 256.
 
     Returns:
-        Groups ``[N]`` int64: ``0..k-1``, or fewer if fewer than k values are distinct. None is empty.
+        Groups ``[N]`` int64: ``0..k-1``, or fewer if fewer than k values are distinct. No group is empty.
 
     Cost: O(N log N) time, O(N) memory.
 
@@ -89,7 +89,7 @@ def kmeans_1d(values: Tensor, k: int) -> Tensor:
     k = min(k, len(distinct))
     x, weights = distinct.double(), counts.double()
     x = x - (x * weights).sum() / weights.sum()
-    # Row by row: how many values, their sum, and their sum of squares, up to each distinct value.
+    # Rows: number of values, their sum, and their sum of squares, up to each distinct value.
     sums = torch.stack([weights, weights * x, weights * x * x]).cumsum(1)
     sums = torch.cat([torch.zeros(3, 1, dtype=sums.dtype), sums], dim=1)
     edges = _edges(x, sums[0])
@@ -117,7 +117,7 @@ def _edges(x: Tensor, counts: Tensor) -> Tensor:
 
 
 def _best_intervals(sums: Tensor, k: int) -> Tensor:
-    """The ``k + 1`` edges of the k joined intervals with the least sum of squares ``[k + 1]`` int64."""
+    """The ``k + 1`` edges of the k joined intervals with the smallest sum of squares ``[k + 1]`` int64."""
     size, total, squares = sums[:, None, :] - sums[:, :, None]
     cost = squares - total.square() / size
     cost = torch.where(size > 0, cost.clamp_min(0), torch.inf)
@@ -131,19 +131,19 @@ def _best_intervals(sums: Tensor, k: int) -> Tensor:
     return torch.tensor([0, *reversed(edges)])
 
 
-def nearest_centre(points: Tensor, centres: Tensor) -> tuple[Tensor, Tensor]:
-    """Labels ``[N]`` int64 and squared distances ``[N]`` of points ``[N, D]`` to centres ``[k, D]``."""
-    half_norms = centres.square().sum(dim=1) / 2
+def nearest_center(points: Tensor, centers: Tensor) -> tuple[Tensor, Tensor]:
+    """Labels ``[N]`` int64 and squared distances ``[N]`` of points ``[N, D]`` to centers ``[k, D]``."""
+    half_norms = centers.square().sum(dim=1) / 2
     labels, distances = [], []
     for block in torch.split(points, _BLOCK):
-        best, label = (half_norms - block @ centres.T).min(dim=1)
+        best, label = (half_norms - block @ centers.T).min(dim=1)
         labels.append(label)
         distances.append((2 * best + block.square().sum(dim=1)).clamp_min(0))
     return torch.cat(labels), torch.cat(distances)
 
 
 def _spread_start(points: Tensor, k: int, generator: torch.Generator) -> Tensor:
-    """k-means++: each next centre is drawn with probability ~ squared distance to the nearest so far."""
+    """k-means++: draws each next center with a probability proportional to its squared distance to the nearest one."""
     draws = torch.rand(k, generator=generator, dtype=torch.float64).to(points.device)
     chosen = [(draws[:1] * len(points)).long()]
     distances = torch.full((len(points),), float("inf"), dtype=points.dtype, device=points.device)
@@ -154,18 +154,18 @@ def _spread_start(points: Tensor, k: int, generator: torch.Generator) -> Tensor:
     return points[torch.cat(chosen)]
 
 
-def _lloyd(points: Tensor, centres: Tensor, iterations: int) -> tuple[Tensor, float]:
-    labels, distances = nearest_centre(points, centres)
+def _lloyd(points: Tensor, centers: Tensor, iterations: int) -> tuple[Tensor, float]:
+    labels, distances = nearest_center(points, centers)
     for _ in range(iterations):
         order = torch.argsort(labels, stable=True)
-        sizes = torch.bincount(labels, minlength=len(centres))
+        sizes = torch.bincount(labels, minlength=len(centers))
         means = embedding_bag(order, points, sizes.cumsum(0) - sizes, mode="mean")
-        # An empty cluster takes over the point that is worst served, so that it cannot stay empty.
+        # An empty cluster moves to the point with the largest distance to its center, so it cannot stay empty.
         empty = torch.nonzero(sizes == 0).squeeze(1)
         means[empty] = points[torch.topk(distances, len(empty)).indices]
         before = labels
-        centres = means
-        labels, distances = nearest_centre(points, centres)
+        centers = means
+        labels, distances = nearest_center(points, centers)
         if torch.equal(labels, before):
             break
-    return centres, float(distances.double().sum())
+    return centers, float(distances.double().sum())

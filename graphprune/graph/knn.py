@@ -1,8 +1,9 @@
-"""The k-nearest-neighbour graph that every stage shares."""
+"""The k-nearest-neighbor graph that every stage shares."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -25,12 +26,14 @@ if TYPE_CHECKING:
 
 Backend = Literal["auto", "exact", "ivf"]
 
-# Above this many samples `auto` takes inverted lists, where FAISS is installed.
+# Above this many samples `auto` uses inverted lists, if FAISS is installed.
 EXACT_UP_TO = 200_000
 
 
 def chosen_backend(backend: Backend, n: int) -> Literal["exact", "ivf"]:
-    """How `KNNGraph.build` searches ``n`` samples: what is asked for; ``auto`` takes FAISS beyond 200,000 where it is.
+    """The backend that `KNNGraph.build` uses for ``n`` samples.
+
+    ``auto`` resolves to ``ivf`` above 200,000 samples if FAISS is installed, and to ``exact`` otherwise.
 
     >>> chosen_backend("auto", 1000)
     'exact'
@@ -42,19 +45,19 @@ def chosen_backend(backend: Backend, n: int) -> Literal["exact", "ivf"]:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class KNNGraph:
-    """Nearest neighbours of N samples as two tables; a link goes from a neighbour to the sample of its row.
+    """KNNGraph: the k nearest neighbors of N samples, stored as two tables.
 
-    A sample with fewer than k neighbours has its own row as index, distance ``inf`` and weight 0 in the rest
-    of its row.
+    A link goes from a neighbor to the sample of the row. If a sample has fewer than k neighbors, the rest of its
+    row is padding: the sample's own index, distance ``inf`` and weight 0.
 
     Args:
-        indices: Neighbours ``[N, k]``, int32 (int64 from 2^31 samples on), nearest first.
+        indices: Neighbors ``[N, k]``, int32 (int64 from 2^31 samples on), nearest first.
         distances: Their distances ``[N, k]`` float32: euclidean lengths (not squared), 1 - cosine, or minus
             the inner product.
         metric: ``euclidean``, ``cosine`` or ``inner``.
-        embeddings: ``[N, D]``, needed by `query` and `extend`; may be a memory map.
+        embeddings: ``[N, D]``, required by `query` and `extend`; may be a memory map.
         weights: Link weights ``[N, k]`` float32 (default: ``exp(-distance / 2)``).
-        recall: Share of the true neighbours found: 1 for exact search, else as sampled.
+        recall: Fraction of the true neighbors found: 1 for exact search, otherwise estimated on a sample.
 
     >>> graph = KNNGraph.build(torch.tensor([[0.0], [1.0], [3.0], [3.5]]), k=2)
     >>> graph.indices.tolist()
@@ -74,12 +77,13 @@ class KNNGraph:
         for name, table in (("distances", self.distances), ("weights", self.weights)):
             if table is not None and table.shape != self.indices.shape:
                 raise InputError(
-                    f"graph: {name} have shape {list(table.shape)} but indices {list(self.indices.shape)}; "
-                    "both are [N, k]"
+                    f"graph: {name} have shape {list(table.shape)} but indices have {list(self.indices.shape)}; "
+                    "both must be [N, k]"
                 )
         if self.embeddings is not None and len(self.embeddings) != self.n:
             raise InputError(
-                f"graph has {self.n} samples but {len(self.embeddings)} embeddings; give one each"
+                f"the graph has {self.n} samples but {len(self.embeddings)} embeddings; "
+                "pass one embedding per sample"
             )
 
     def __repr__(self) -> str:
@@ -92,7 +96,7 @@ class KNNGraph:
 
     @property
     def k(self) -> int:
-        """Neighbours per sample."""
+        """Neighbors per sample."""
         return self.indices.shape[1]
 
     @classmethod
@@ -109,26 +113,26 @@ class KNNGraph:
         device: torch.device | str | None = None,
         seed: int = 0,
     ) -> KNNGraph:
-        """The k nearest other samples of every sample; ties go to the lower row.
+        """Finds the k nearest other samples of every sample; ties go to the lower row.
 
         Args:
-            embeddings: ``[N, D]`` array, memory map or tensor; computed with as float32.
-            k: Neighbours, from 1 to N - 1.
-            metric: ``euclidean``, ``cosine`` (distance 1 - cos) or ``inner`` (distance minus the product).
-            backend: ``exact``, ``ivf`` (FAISS, approximate, recall sampled) or ``auto``: exact up to 200,000
-                samples, ``ivf`` beyond where FAISS is installed.
-            labels: Class labels ``[N]``; with them links prefer the same label, because ``label_weight``
-                times the one-hot label is appended to the embeddings (default: none).
-            label_weight: See ``labels``; in the embeddings' units, or relative to length 1 under ``cosine``.
+            embeddings: ``[N, D]`` array, memory map or tensor; distances are computed in float32.
+            k: Neighbors, from 1 to N - 1.
+            metric: ``euclidean``, ``cosine`` (distance 1 - cos) or ``inner`` (distance: minus the inner product).
+            backend: ``exact``, ``ivf`` (FAISS; approximate, with a sampled recall) or ``auto``: ``exact`` up to
+                200,000 samples, above that ``ivf`` if FAISS is installed.
+            labels: Class labels ``[N]``. If given, links prefer samples of the same label, because
+                ``label_weight`` times the one-hot label is appended to the embeddings (default: none).
+            label_weight: See ``labels``; in the embeddings' units, or relative to length 1 for ``cosine``.
             block_size: Rows per matrix product; the result does not depend on it.
-            device: Where to search (default: the tensor's own device, else the CPU).
-            seed: Of the k-means cells of ``ivf``.
+            device: Device of the search (default: the tensor's own device, or the CPU).
+            seed: Seed of the k-means cells of ``ivf``.
 
         Raises:
-            InputError: k outside 1..N-1, NaN or infinite embeddings, zero vectors under ``cosine``, wrong
-                shapes.
+            InputError: k is outside 1..N-1, embeddings are NaN or infinite, vectors are zero with ``cosine``,
+                or shapes are wrong.
 
-        Cost: O(N^2 D) time for ``exact``, about O(N^1.5 D) for ``ivf``; O(N k) memory beside the embeddings.
+        Cost: O(N^2 D) time for ``exact``, about O(N^1.5 D) for ``ivf``; O(N k) memory besides the embeddings.
         """
         if labels is not None:
             Points(embeddings, metric)
@@ -147,63 +151,64 @@ class KNNGraph:
             everyone = torch.arange(points.n)
             distances, rows = exact_search(points, points, k, own=everyone, block_size=block_size)
         graph = cls(_compact(rows, points.n), distances, metric, embeddings, recall=recall)
-        graph.__dict__["points"] = points  # checked already: queries need not do so again
+        # Queries reuse the validated points, on the device of this search.
+        object.__setattr__(graph, "_points", points)
         return graph
 
     def query(
         self, *, among: Tensor | None = None, points: Array | None = None, k: int = 20, block_size: int = 1024
     ) -> tuple[Tensor, Tensor]:
-        """Exact nearest neighbours in the graph's embeddings and metric.
+        """Finds exact nearest neighbors by the graph's embeddings and metric.
 
         Args:
-            among: Rows ``[M]`` int64, unique, that may be neighbours (default: all).
-            points: Other vectors ``[Q, D]`` to find neighbours of (default: all samples, of which none is its
-                own neighbour).
-            k: Neighbours. With ``among`` holding just k rows, these have k - 1 others and one padding entry:
-                their own position at distance ``inf``.
+            among: Rows ``[M]`` int64, unique, that may be neighbors (default: all).
+            points: Other vectors ``[Q, D]`` whose neighbors are requested (default: all samples; a sample is
+                never its own neighbor).
+            k: Neighbors. If ``among`` has exactly k rows, each of these has k - 1 neighbors and one padding
+                entry: its own position at distance ``inf``.
             block_size: Queries per matrix product; the result does not depend on it.
 
         Returns:
-            Distances ``[Q, k]`` float32 ascending, and positions ``[Q, k]`` int64 in ``among`` (rows without
-            it).
+            Distances ``[Q, k]`` float32 ascending, and positions ``[Q, k]`` int64 in ``among`` (without
+            ``among``: rows).
 
         Raises:
-            InputError: the graph was loaded without embeddings, ``among`` are no rows of it or repeat themselves, or
-                k exceeds the rows that may be neighbours.
+            InputError: the graph has no embeddings, ``among`` contains duplicates or invalid rows, or k exceeds
+                the number of rows that may be neighbors.
 
         Cost: O(Q M D) time.
         """
-        everyone = self._points()
+        everyone = self._points
         rows = torch.arange(self.n) if among is None else torch.as_tensor(among).cpu()
         if rows.ndim != 1 or rows.is_floating_point() or rows.dtype == torch.bool:
             raise InputError(f"among is {rows.dtype} {list(rows.shape)}; give rows [M] as integers")
         rows = rows.to(torch.int64)
         if not 1 <= k <= len(rows):
-            raise InputError(f"k is {k} but only {len(rows)} samples may be neighbours; lower k or give more")
+            raise InputError(f"k is {k} but only {len(rows)} samples may be neighbors; lower k")
         if not (int(rows.min()) >= 0 and int(rows.max()) < self.n):
-            raise InputError(f"among holds rows outside 0..{self.n - 1}; pass rows of this graph")
+            raise InputError(f"among contains rows outside 0..{self.n - 1}; pass rows of this graph")
         own = torch.full((self.n,), -1, dtype=torch.int64)
         own[rows] = torch.arange(len(rows))
         if bool((own[rows] != torch.arange(len(rows))).any()):
-            raise InputError("among holds a row more than once; pass each once")
+            raise InputError("among contains a row more than once; pass each row once")
         database = everyone if among is None else everyone.subset(rows)
         if points is not None:
             return exact_search(database, everyone.beside(points), k, block_size=block_size)
         return exact_search(database, everyone, k, own=own, block_size=block_size)
 
     def extend(self, new_embeddings: Array) -> KNNGraph:
-        """A graph with the ``new_embeddings [M, D]`` as rows N..N+M-1, equal to a rebuilt one.
+        """Adds samples: a graph with ``new_embeddings [M, D]`` as rows N..N+M-1, equal to a rebuilt one.
 
         Raises:
-            InputError: the graph has weights of its own, which the new links would lack.
+            InputError: the graph has its own weights, which the new links would lack.
 
-        Cost: O(M (N + M) D) time for the new rows, O(N M D) for old rows whose neighbours they become.
+        Cost: O(M (N + M) D) time for the new rows, and O(N M D) to update the neighbors of the old rows.
         """
         if self.weights is not None:
             raise InputError(
-                "this graph has weights of its own, which new links would lack; extend it without"
+                "this graph has weights of its own, which new links would lack; extend a graph without weights"
             )
-        old = self._points()
+        old = self._points
         new = old.beside(new_embeddings)
         assert self.embeddings is not None
         joined = torch.cat([as_tensor(self.embeddings), as_tensor(new_embeddings)])
@@ -223,7 +228,7 @@ class KNNGraph:
         return torch.exp(self.distances / -2) if self.weights is None else self.weights
 
     def components(self) -> tuple[int, npt.NDArray[np.int32]]:
-        """Number of connected components, links taken both ways, and each sample's one ``[N]`` int32."""
+        """Number of connected components of the undirected graph, and each sample's component ``[N]`` int32."""
         from scipy.sparse.csgraph import connected_components
 
         links = self.to_csr()
@@ -231,37 +236,32 @@ class KNNGraph:
         count, labels = connected_components(links, directed=False)
         return int(count), labels
 
-    def symmetrize(
-        self, how: Literal["union", "mutual"] = "union", *, max_degree: int | None = None
-    ) -> KNNGraph:
-        """Undirected links, where either sample (``union``) or each (``mutual``) has the other.
-
-        Rows are padded to the largest degree; ``max_degree`` keeps each sample's nearest links only, which
-        bounds the table where hubs have thousands of them.
-        """
-        return export.symmetrize(self, how, max_degree)
-
     def to_csr(self, *, values: Literal["distance", "weight"] = "weight") -> csr_array:
-        """SciPy CSR ``[N, N]``: row = sample, columns = its neighbours."""
+        """SciPy CSR ``[N, N]``: rows are samples, columns are their neighbors."""
         return export.to_csr(self, values)
 
     def to_pyg(self) -> Data:
-        """PyTorch Geometric ``Data``: ``x``, ``edge_index [2, L]`` (neighbour, sample) and weights."""
+        """PyTorch Geometric ``Data``: ``x``, ``edge_index [2, L]`` (neighbor, sample) and weights."""
         return export.to_pyg(self)
 
     def to_networkx(self) -> networkx.DiGraph:
-        """networkx graph with edges neighbour -> sample that carry ``distance`` and ``weight``."""
+        """networkx graph with edges neighbor -> sample, which have the attributes ``distance`` and ``weight``."""
         return export.to_networkx(self)
 
     @classmethod
     def from_csr(
         cls, matrix: Any, *, metric: Metric = "euclidean", embeddings: Array | None = None
     ) -> KNNGraph:
-        """Graph from sparse distances such as scikit-learn's ``kneighbors_graph(mode="distance")``."""
+        """Makes a graph of sparse distances such as scikit-learn's ``kneighbors_graph(mode="distance")``.
+
+        >>> from scipy.sparse import csr_array
+        >>> KNNGraph.from_csr(csr_array([[0.0, 2.0], [2.0, 0.0]]), embeddings=torch.tensor([[0.0], [2.0]]))
+        KNNGraph(n=2, k=1, metric='euclidean', recall=1)
+        """
         return export.from_csr(matrix, metric, embeddings)
 
     def save(self, folder: Path | str) -> None:
-        """Writes ``indices.npy``, ``distances.npy``, ``weights.npy`` (if given) and, last, ``graph.json``."""
+        """Writes ``indices.npy``, ``distances.npy``, ``weights.npy`` (if any) and, last, ``graph.json``."""
         folder = Path(folder)
         write_npy(folder / "indices.npy", self.indices.numpy())
         write_npy(folder / "distances.npy", self.distances.numpy())
@@ -279,21 +279,23 @@ class KNNGraph:
 
     @classmethod
     def load(cls, folder: Path | str, embeddings: Array | None = None, *, mmap: bool = True) -> KNNGraph:
-        """Reads a saved graph, memory-mapped on request; `query` needs the ``embeddings`` it was built on."""
+        """Reads a saved graph, memory-mapped by default; `query` requires the ``embeddings`` it was built on."""
         folder = Path(folder)
         facts = read_json(folder / "graph.json")
         if not isinstance(facts, dict):
-            raise InputError(f"{folder / 'graph.json'} holds no keys and values; write the graph anew")
+            raise InputError(f"{folder / 'graph.json'} contains no keys and values; regenerate the graph")
         names = ["indices", "distances", *(["weights"] if facts.get("weights") else [])]
         tables = {name: _table(folder / f"{name}.npy", mmap) for name in names}
         for name, table in tables.items():
             if table.ndim != 2 or table.is_floating_point() == (name == "indices"):
                 raise InputError(
-                    f"{folder / name}.npy is {table.dtype} {list(table.shape)}; write the graph anew"
+                    f"{folder / name}.npy is {table.dtype} {list(table.shape)}; regenerate the graph"
                 )
         n = len(tables["indices"])
         if n and not (int(tables["indices"].min()) >= 0 and int(tables["indices"].max()) < n):
-            raise InputError(f"{folder}/indices.npy points outside its {n} samples; write the graph anew")
+            raise InputError(
+                f"{folder}/indices.npy refers to rows outside its {n} samples; regenerate the graph"
+            )
         return cls(
             **tables,
             metric=facts.get("metric", "euclidean"),
@@ -301,13 +303,12 @@ class KNNGraph:
             recall=facts.get("recall", 1.0),
         )
 
+    @cached_property
     def _points(self) -> Points:
+        """The embeddings, validated and in the form that the search reads."""
         if self.embeddings is None:
             raise InputError("this graph has no embeddings to search in; load it with embeddings=")
-        if "points" not in self.__dict__:
-            self.__dict__["points"] = Points(self.embeddings, self.metric)
-        points: Points = self.__dict__["points"]
-        return points
+        return Points(self.embeddings, self.metric)
 
 
 def _compact(rows: Tensor, n: int) -> Tensor:
@@ -317,16 +318,16 @@ def _compact(rows: Tensor, n: int) -> Tensor:
 def _table(path: Path, mmap: bool) -> Tensor:
     array = read_npy(path, mmap=mmap)
     if isinstance(array, np.memmap):
-        # Private writable pages: torch refuses read-only memory, and nothing reaches the file.
+        # Copy-on-write pages: torch rejects read-only memory, and the file is never modified.
         array = np.memmap(path, array.dtype, "c", array.offset, array.shape)
     return torch.from_numpy(array)
 
 
 def refuse_other_files(folder: Path) -> None:
-    """Refuses a folder to save a graph in that is a file, or that holds files but no graph.
+    """Rejects a target folder for a graph if it is a file or contains files other than a graph.
 
     Raises:
-        InputError: so it is.
+        InputError: the path is a file, or the folder contains other files.
     """
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file, not a folder; choose another --out")

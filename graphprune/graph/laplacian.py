@@ -1,4 +1,4 @@
-"""Symmetric links of a batch or of the whole graph, and their Laplacians."""
+"""Symmetric link weights of a batch or of the whole graph, and their Laplacians."""
 
 from __future__ import annotations
 
@@ -16,19 +16,17 @@ from graphprune.graph.knn import KNNGraph
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-Kind = Literal["unnormalised", "symmetric", "random_walk"]
-# Dense weights of a batch, sparse weights, or the shared graph.
-Links = "Tensor | csr_array | KNNGraph"
+Kind = Literal["unnormalised", "symmetric"]
 
 
 def similarity(features: Tensor) -> Tensor:
-    """Cosine similarities of a batch, clipped to 0..1, with zero diagonal.
+    """Cosine similarities of a batch, clipped to 0..1, with a zero diagonal.
 
     Args:
-        features: ``[B, D]``, finite. A zero vector is similar to nothing.
+        features: ``[B, D]``, finite. A zero vector has similarity 0 to all others.
 
     Returns:
-        ``[B, B]`` in the dtype of the features, float32 at least; symmetric.
+        ``[B, B]`` in the dtype of the features, at least float32; symmetric.
 
     >>> similarity(torch.tensor([[1.0, 0.0], [2.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])).tolist()[0]
     [0.0, 1.0, 0.0, 0.0]
@@ -37,24 +35,24 @@ def similarity(features: Tensor) -> Tensor:
     if features.dim() != 2 or not bool(features.isfinite().all()):
         shape = list(features.shape)
         raise InputError(
-            f"features of shape {shape} must be [B, D] without NaN or infinite values; repair them"
+            f"features of shape {shape} must be [B, D] without NaN or infinite values; repair the features"
         )
     unit = normalize(features)
     cosines = (unit @ unit.T).clamp_(0, 1)
-    # A product's two triangles may differ in the last bit; an eigen-solver reads only one of them.
+    # The product's two triangles may differ in the last bit, and an eigensolver reads only one of them.
     lower = cosines.tril(-1)
     return lower + lower.T
 
 
 def batch_links(graph: KNNGraph, rows: Tensor) -> Tensor:
-    """The batch's part of the shared graph: link weights ``[B, B]`` float32 between ``rows [B]``, symmetric.
+    """Link weights ``[B, B]`` float32 of the shared graph between ``rows [B]``, symmetric.
 
-    A link counts if either end has the other among its neighbours. Cost: O(B k log B + B^2).
+    Two samples are linked if either has the other among its neighbors. Cost: O(B k log B + B^2).
     """
     known, place = rows.sort()
-    neighbours = graph.indices[rows].long()
-    at = torch.searchsorted(known, neighbours).clamp_max(len(rows) - 1)
-    inside = (known[at] == neighbours) & graph.distances[rows].isfinite()
+    neighbors = graph.indices[rows].long()
+    at = torch.searchsorted(known, neighbors).clamp_max(len(rows) - 1)
+    inside = (known[at] == neighbors) & graph.distances[rows].isfinite()
     links = torch.zeros(len(rows), len(rows))
     row = torch.arange(len(rows))[:, None].expand_as(at)
     weights = graph.link_weights() if graph.weights is not None else torch.exp(graph.distances[rows] / -2)
@@ -65,7 +63,7 @@ def batch_links(graph: KNNGraph, rows: Tensor) -> Tensor:
 
 
 def adjacency(graph: KNNGraph) -> csr_array:
-    """Symmetric link weights ``[N, N]`` float64 of the whole graph; either direction counts."""
+    """Symmetric link weights ``[N, N]`` float64 of the whole graph: the larger of both directions."""
     one_way = graph.to_csr().astype(np.float64)
     links = one_way.maximum(one_way.T).tocsr()
     links.eliminate_zeros()
@@ -75,53 +73,68 @@ def adjacency(graph: KNNGraph) -> csr_array:
 def laplacian(links: Any, kind: Kind = "unnormalised") -> Any:
     r"""Laplacian of symmetric links W with degrees D.
 
-    ``unnormalised``: :math:`D - W`; ``symmetric``: :math:`I - D^{-1/2} W D^{-1/2}`; ``random_walk``:
-    :math:`I - D^{-1} W`. The row of an isolated node is zero in all three, so that it counts as a component.
+    ``unnormalised``: :math:`D - W`; ``symmetric``: :math:`I - D^{-1/2} W D^{-1/2}`. The row of an isolated node is
+    zero in both, so that it counts as a component.
 
     Args:
         links: ``[B, B]`` tensor, ``[N, N]`` CSR or `KNNGraph`.
-        kind: Which one (default: unnormalised).
+        kind: ``unnormalised`` or ``symmetric`` (default: unnormalised).
 
     Returns:
-        A tensor for a tensor, else CSR.
+        A tensor for a tensor, otherwise CSR.
 
     >>> laplacian(torch.tensor([[0.0, 2.0], [2.0, 0.0]])).tolist()
     [[2.0, -2.0], [-2.0, 2.0]]
     """
     from scipy.sparse import diags_array
 
-    if kind not in ("unnormalised", "symmetric", "random_walk"):
-        raise InputError(f"kind is '{kind}'; use 'unnormalised', 'symmetric' or 'random_walk'")
+    check_kind(kind)
     links = check_links(links)
     dense = isinstance(links, np.ndarray)
     degrees = np.asarray(links.sum(axis=1)).reshape(-1)
-    left = right = np.ones_like(degrees)
-    if kind == "symmetric":
-        left = right = inverse_root(degrees)
-    elif kind == "random_walk":
-        left = inverse_root(degrees) ** 2
+    scale = inverse_root(degrees) if kind == "symmetric" else np.ones_like(degrees)
     if dense:
-        matrix = -left[:, None] * links * right
-        matrix[np.diag_indices_from(matrix)] += left * degrees * right
+        matrix = -scale[:, None] * links * scale
+        matrix[np.diag_indices_from(matrix)] += scale * degrees * scale
         return torch.from_numpy(matrix)
-    return (diags_array(left * degrees * right) - diags_array(left) @ links @ diags_array(right)).tocsr()
+    return (diags_array(scale * degrees * scale) - diags_array(scale) @ links @ diags_array(scale)).tocsr()
+
+
+def check_kind(kind: str) -> None:
+    """Rejects an unknown kind of Laplacian."""
+    if kind not in ("unnormalised", "symmetric"):
+        raise InputError(f"kind is '{kind}'; use 'unnormalised' or 'symmetric'")
 
 
 def check_links(links: Any) -> Any:
-    """Links as a NumPy array (dense) or float64 CSR, or an `InputError` if they are no symmetric weights."""
-    if isinstance(links, KNNGraph):
-        return adjacency(links)
-    from scipy.sparse import csr_array, issparse
+    """Links as `as_arrays` returns them.
 
-    links = csr_array(links).astype(np.float64) if issparse(links) else torch.as_tensor(links).cpu().numpy()
+    Raises:
+        InputError: they are not square, symmetric, finite and non-negative with a zero diagonal.
+    """
+    from scipy.sparse import issparse
+
+    built = isinstance(links, KNNGraph)
+    links = as_arrays(links)
+    if built:
+        return links
     values = links.data if issparse(links) else links
     if links.ndim != 2 or links.shape[0] != links.shape[1] or not links.shape[0]:
-        raise InputError(f"links have shape {list(links.shape)}; give a square matrix of link weights")
+        raise InputError(f"links have shape {list(links.shape)}; pass a square matrix of link weights")
     if not np.isfinite(values).all() or (values < 0).any() or links.diagonal().any():
-        raise InputError("links must be finite, not negative and zero on the diagonal; repair them")
+        raise InputError("links must be finite, not negative and zero on the diagonal; repair the matrix")
     if (links != links.T).sum() if issparse(links) else not np.array_equal(links, links.T):
-        raise InputError("links are not symmetric; take the larger of both directions")
+        raise InputError("links are not symmetric; use the larger of both directions")
     return links
+
+
+def as_arrays(links: Any) -> Any:
+    """Links as a NumPy array (from a tensor) or float64 CSR (from a sparse matrix or a `KNNGraph`)."""
+    from scipy.sparse import csr_array, issparse
+
+    if isinstance(links, KNNGraph):
+        return adjacency(links)
+    return csr_array(links).astype(np.float64) if issparse(links) else torch.as_tensor(links).cpu().numpy()
 
 
 def inverse_root(degrees: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.floating[Any]]:
@@ -131,14 +144,17 @@ def inverse_root(degrees: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float
 
 
 def components(links: Any) -> npt.NDArray[np.int64]:
-    """Connected component of each node ``[N]`` int64: 0 is the largest, ties by the lower row."""
+    """Connected component of each node ``[N]`` int64: 0 is the largest, ties by the lower row.
+
+    Args:
+        links: As for `fiedler_vector`, but not validated.
+    """
     from scipy.sparse import csr_array
     from scipy.sparse.csgraph import connected_components
 
-    links = check_links(links)
-    count, labels = connected_components(csr_array(links), directed=False)
+    count, labels = connected_components(csr_array(as_arrays(links)), directed=False)
     sizes = np.bincount(labels, minlength=count)
-    # scipy numbers components by their lowest row, so that a stable sort settles the ties.
+    # SciPy numbers components by their lowest row, so a stable sort breaks ties by the lower row.
     rank = np.empty(count, dtype=np.int64)
     rank[np.argsort(-sizes, kind="stable")] = np.arange(count)
     numbered: npt.NDArray[np.int64] = rank[labels]

@@ -1,4 +1,4 @@
-"""Embeddings as the neighbour search reads them: checked once, then float32 blocks in the metric's space."""
+"""Embeddings in the form that the neighbor search reads: validated once, then float32 blocks in the metric's space."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ RESIDENT_BYTES = 2**30
 
 
 class Points:
-    """``[N, D]`` vectors, read in blocks; under ``cosine`` every row is scaled to length 1.
+    """Points: ``[N, D]`` vectors that are read in blocks; with ``cosine`` every row is scaled to length 1.
 
-    Up to 1 GiB of float32 is kept in memory, on CUDA whatever `fits_on` the device; larger arrays are converted
-    block by block, so that memory-mapped embeddings stay on disk. Values beyond 2^40 or all below 2^-40 are
-    divided by a power of two (exact), because their squares would leave the range of float32.
+    Up to 1 GiB of float32 is kept in memory, on CUDA as much as `fits_on` the device; larger arrays are converted
+    block by block, so that memory-mapped embeddings stay on disk. If the largest value is beyond 2^40 or below
+    2^-40, all values are divided by a power of two (exactly), because their squares would exceed the range of
+    float32.
 
     Args:
         array: ``[N, D]`` floating or integer array, memory map or tensor.
         metric: ``euclidean``, ``cosine`` or ``inner``.
-        device: Where blocks are put (default: the tensor's own device, else the CPU).
+        device: Device of the blocks (default: the tensor's own device, or the CPU).
 
     Attributes:
-        scale: What the vectors were divided by.
-        centre: Mean vector ``[D]`` of the blocks; distances do not change when it is subtracted, roundings
-            shrink.
+        scale: Divisor of the vectors.
+        center: Mean vector ``[D]``; subtracting it keeps distances and reduces rounding errors.
 
     Raises:
-        InputError: wrong shape or type, NaN or infinite values, zero vectors under ``cosine``.
+        InputError: the shape or type is wrong, values are NaN or infinite, or vectors are zero with ``cosine``.
     """
 
     def __init__(self, array: Array, metric: Metric, *, device: torch.device | str | None = None) -> None:
@@ -47,12 +47,12 @@ class Points:
         shape = tuple(array.shape)
         if len(shape) != 2 or 0 in shape:
             raise InputError(
-                f"embeddings have shape {list(shape)}; give [N, D] with at least one row and column"
+                f"embeddings have shape {list(shape)}; pass [N, D] with at least one row and column"
             )
         kind = array.dtype if isinstance(array, Tensor) else np.dtype(array.dtype)
         real = not kind.is_complex if isinstance(kind, torch.dtype) else kind.kind in "fiu"
         if not real or kind in (torch.bool,):
-            raise InputError(f"embeddings are {kind}; give real numbers such as float32")
+            raise InputError(f"embeddings are {kind}; pass real numbers such as float32")
         self.metric = metric
         self.n, self.dim = shape
         own = array.device if isinstance(array, Tensor) else "cpu"
@@ -60,7 +60,7 @@ class Points:
         self._array = array
         self._resident: Tensor | None = None
         self.scale = 1.0
-        self.scale, self.centre = self._inspect()
+        self.scale, self.center = self._inspect()
         size = self.n * self.dim * 4
         if size <= RESIDENT_BYTES:
             self._resident = self._prepare(array)
@@ -78,7 +78,7 @@ class Points:
     def take(self, rows: Tensor, *, out: Tensor | None = None) -> Tensor:
         """A copy of rows ``rows [...]`` int64 as float32 ``[..., D]`` on the device.
 
-        It may lie in ``out``, which has room for at least as many rows: fresh memory costs more than copying.
+        The copy may be placed in ``out``, which must have enough rows: allocating memory costs more than copying.
         """
         flat = rows.reshape(-1).to(self.device)
         if self._resident is None:
@@ -91,27 +91,27 @@ class Points:
         return picked.view(*rows.shape, self.dim)
 
     def subset(self, rows: Tensor) -> Points:
-        """The points ``rows [M]`` int64 alone, in memory, in the same scale."""
+        """Only the points ``rows [M]`` int64, in memory, with the same scale."""
         part = copy.copy(self)
         part._resident = self.take(rows)
         part.n = len(rows)
         return part
 
     def beside(self, array: Array) -> Points:
-        """Other vectors ``[M, D]``, e.g. to query with, in the scale and around the centre of these."""
+        """Other vectors ``[M, D]``, for example queries, with the scale and center of these."""
         if array.ndim != 2 or array.shape[1] != self.dim:
             raise InputError(
-                f"points have shape {list(array.shape)}; give [M, {self.dim}] like the embeddings"
+                f"points have shape {list(array.shape)}; pass [M, {self.dim}] like the embeddings"
             )
         other = Points(array, self.metric, device=self.device)
-        other.centre = self.centre
+        other.center = self.center
         if other.scale != self.scale:
             other.scale = self.scale
             other._resident = other._prepare(array)
         return other
 
     def _inspect(self) -> tuple[float, Tensor]:
-        """Scale and centre; refuses values that no distance can be computed from."""
+        """Scale and center; rejects values of which no distance can be computed."""
         largest, bad, zeros = 0.0, 0, 0
         first_bad = first_zero = -1
         total = torch.zeros(self.dim, dtype=torch.float64, device=self.device)
@@ -130,7 +130,7 @@ class Points:
             total += (unit(x) if self.metric == "cosine" else x).sum(dim=0, dtype=torch.float64)
         if bad:
             raise InputError(
-                f"embeddings: {bad} of {self.n} samples hold NaN or infinite values, "
+                f"embeddings: {bad} of {self.n} samples contain NaN or infinite values, "
                 f"the first is row {first_bad}; drop or repair them"
             )
         if zeros and self.metric == "cosine":
@@ -151,7 +151,7 @@ class Points:
 
 
 def unit(x: Tensor) -> Tensor:
-    """Rows of ``x [N, D]`` at length 1, zero rows left zero; lengths that overflow float32 are no problem."""
+    """Rows of ``x [N, D]`` scaled to length 1; zero rows stay zero, and lengths may exceed the range of float32."""
     size = x.abs().amax(dim=1, keepdim=True)
     x = x / torch.where(size > 0, size, 1)
     length = torch.linalg.vector_norm(x, dim=1, keepdim=True)
@@ -159,7 +159,7 @@ def unit(x: Tensor) -> Tensor:
 
 
 def as_tensor(array: Array) -> Tensor:
-    """The array as a tensor; NumPy's are copied, because torch wants writable memory and maps are read-only."""
+    """The array as a tensor; NumPy arrays are copied, because torch needs writable memory and maps are read-only."""
     return array.detach() if isinstance(array, Tensor) else torch.from_numpy(np.array(array))
 
 

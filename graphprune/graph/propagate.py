@@ -1,4 +1,4 @@
-"""Weighted sums over a fixed-degree neighbour table: the one kernel of all graph networks here."""
+"""Weighted sums over a fixed-degree neighbor table: the kernel of all graph networks of this package."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
-# Bytes of gathered columns that a CPU's last cache holds beside everything else.
+# Bytes of gathered columns that fit in a CPU's last-level cache besides everything else.
 _CACHED = 8 * 2**20
 
 
 class Propagator:
-    r"""The sparse matrix of a neighbour table, ready to multiply and to be differentiated through.
+    r"""Propagator: multiply by the sparse matrix of a neighbor table, with gradients.
 
     .. math:: y_i = \sum_{m=1}^{k} w_{im}\, x_{\mathrm{indices}_{im}}
 
-    Forward is ``embedding_bag`` on the table, backward the same bag on the transpose, whose CSR form is
-    computed once. Both gather rows in a fixed order, so results are reproducible. The rule is the same on the
-    CPU and on CUDA, but that the CPU takes a large ``x`` some columns at a time. Entries of weight 0
-    (padding) cost time but change nothing.
+    The forward pass is ``embedding_bag`` on the table, the backward pass the same on the transpose, whose CSR form
+    is computed once. Both gather rows in a fixed order, so results are reproducible. CPU and CUDA compute the same,
+    except that the CPU processes a large ``x`` some columns at a time. Entries of weight 0 (padding) cost time but
+    do not change the result.
 
     Args:
-        indices: Neighbours ``[N, k]`` int32 or int64.
+        indices: Neighbors ``[N, k]`` int32 or int64.
         weights: Link weights ``[N, k]`` float32.
-        sources: Rows of ``x`` (default: N). A table for some samples only has fewer rows than ``x``.
+        sources: Rows of ``x`` (default: N). A table of only some of the samples has fewer rows than ``x``.
 
     Cost: O(N k log(N k)) once, then O(N k F) per product; O(N k) memory.
 
@@ -51,12 +51,12 @@ class Propagator:
         self._rounded: dict[torch.dtype, tuple[Tensor, Tensor]] = {}
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Product ``[N, F]`` with ``x [sources, F]`` in float32 or bfloat16 (summed in float32, rounded)."""
+        """Product ``[N, F]`` with ``x [sources, F]`` in float32 or bfloat16 (summed in float32, then rounded)."""
         product: Tensor = _Propagate.apply(x, self)  # type: ignore[no-untyped-call]
         return product
 
     def forward(self, x: Tensor) -> Tensor:
-        """The product without a graph of derivatives."""
+        """The product without gradients."""
         weights, _ = self._weights_in(x.dtype)
         return _by_columns(
             x, self.n, lambda part: embedding_bag(self.indices, part, per_sample_weights=weights, mode="sum")
@@ -82,9 +82,10 @@ class Propagator:
 
 
 def _by_columns(x: Tensor, n: int, product: Callable[[Tensor], Tensor]) -> Tensor:
-    """``product(x)`` with ``n`` rows, some columns at a time where all of ``x`` exceeds a CPU's cache.
+    """``product(x)`` with ``n`` rows, some columns at a time if ``x`` exceeds a CPU's cache.
 
-    Gathers then hit the cache: twice to three times as fast at 50,000 x 256. No sum changes its order.
+    Gathered rows then come from the cache, which is two to three times as fast for ``x`` of 50,000 x 256. The order
+    of every sum stays the same.
     """
     x = x.contiguous()
     width = max(32, _CACHED // (32 * len(x) * x.element_size()) * 32)
@@ -107,18 +108,13 @@ class _Propagate(torch.autograd.Function):
         return ctx.propagator.transposed(gradients[0]), None
 
 
-def propagate(indices: Tensor, weights: Tensor, x: Tensor) -> Tensor:
-    """``y[i] = sum_m weights[i, m] * x[indices[i, m]]``; for repeated products keep a `Propagator`."""
-    return Propagator(indices, weights, sources=len(x))(x)
-
-
 def gcn_table(indices: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    r"""Table with self loops and the symmetric normalisation of graph convolutions.
+    r"""Adds self loops and the symmetric normalization of graph convolutions to a table.
 
     .. math:: \tilde w_{ij} = w_{ij} / \sqrt{d_i d_j}, \qquad d_i = 1 + \sum_j w_{ij}
 
-    A link runs from neighbour j to sample i; the degree counts what arrives at i, as in PyTorch Geometric's
-    ``GCNConv``. The self loop has weight 1.
+    A link goes from neighbor j to sample i; the degree is the sum of the weights that arrive at i, as in PyTorch
+    Geometric's ``GCNConv``. The self loop has weight 1.
 
     Args:
         indices: ``[N, k]``.
@@ -136,9 +132,9 @@ def gcn_table(indices: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def mean_table(indices: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """The table with each row's weights divided by their sum; a row of zeros becomes the sample itself.
+    """Divides each row's weights by their sum; a row of zeros gets a self loop of weight 1.
 
-    Rows whose weights underflow are thereby no dead ends: they keep their own value.
+    So a sample whose weights all underflow keeps its own value.
     """
     total = weights.sum(dim=1, keepdim=True)
     own = torch.arange(len(indices), dtype=indices.dtype, device=indices.device)[:, None]
@@ -148,10 +144,12 @@ def mean_table(indices: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def locality_order(indices: Tensor) -> Tensor:
-    """Reverse Cuthill-McKee order ``[N]`` int64: position -> sample, linked samples close together.
+    """Reverse Cuthill-McKee order ``[N]`` int64 (position -> sample), which places linked samples close together.
 
-    Products then gather rows that were gathered shortly before, which helps where `Propagator`'s columns do
-    not fit a cache. Cost: O(N k log k).
+    Products then gather rows that were gathered shortly before, which helps if `Propagator`'s columns do not fit
+    in a cache.
+
+    Cost: O(N k log k).
     """
     from scipy.sparse import csr_matrix
     from scipy.sparse.csgraph import reverse_cuthill_mckee
@@ -164,7 +162,7 @@ def locality_order(indices: Tensor) -> Tensor:
 
 
 def reorder(indices: Tensor, weights: Tensor, order: Tensor) -> tuple[Tensor, Tensor]:
-    """The table of the samples in another ``order [N]``: multiplies ``x[order]`` and gives ``y[order]``."""
+    """The table of the samples in another ``order [N]``: its product with ``x[order]`` is ``y[order]``."""
     place = torch.empty_like(order)
     place[order] = torch.arange(len(order), device=order.device)
     return place.to(indices.dtype)[indices[order].to(torch.int64)], weights[order]

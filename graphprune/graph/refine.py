@@ -1,4 +1,4 @@
-"""Exact distances of candidate neighbours, and the second look at rows where candidates cannot be trusted."""
+"""Exact distances of candidate neighbors, and a second search for rows whose candidates may be incomplete."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 from graphprune.graph.points import BLOCK, Points
 
-# Elements of a gathered [rows, candidates, D] block: what stays in a CPU's cache.
+# Elements of a gathered [rows, candidates, D] block, which fits in a CPU's cache.
 _GATHERED = 1_000_000
 
 
@@ -16,8 +16,8 @@ def exact_distances(
 ) -> Tensor:
     """Distances ``[B, m]`` float32 between ``q [B, D]`` and its ``candidates [B, m]``, in scaled units.
 
-    Differences are taken first, so duplicates are at 0 and each number depends on its two points only.
-    ``inner`` gives minus the product; ``cosine`` half the squared difference of unit vectors (1 - cos).
+    They are computed from differences, so duplicates have distance 0 and each distance depends on its two points
+    only. ``inner`` gives minus the product; ``cosine`` half the squared difference of unit vectors (1 - cos).
     """
     step = max(1, _GATHERED // (candidates.shape[1] * database.dim))
     room = torch.empty(min(step, len(q)) * candidates.shape[1], database.dim, device=database.device)
@@ -30,18 +30,18 @@ def exact_distances(
 
 
 def order_by_distance(exact: Tensor, candidates: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The first ``k`` of each row by distance, ties to the lower candidate; both ``[B, k]``."""
+    """The ``k`` nearest candidates of each row, ties to the lower candidate: distances and rows, both ``[B, k]``."""
     candidates, order = candidates.sort(dim=1)
     exact, by_distance = exact.gather(1, order).sort(dim=1, stable=True)
     return exact[:, :k].contiguous(), candidates.gather(1, by_distance[:, :k])
 
 
 class Repair:
-    """Searches single rows again so that no rounding can hide a neighbour.
+    """Repair: search single rows again so that rounding errors cannot hide a neighbor.
 
-    The k-th distance of the candidates bounds the true one from above. Every point that a float64 product
-    puts within that bound plus its proven rounding error is measured exactly. Rows with more than ``k`` exact
-    duplicates are answered from groups of equal rows.
+    The k-th distance of the candidates is an upper bound of the true one. The exact distance of every point is
+    computed that a float64 product places within that bound plus its proven rounding error. Rows with more than
+    ``k`` exact duplicates get their neighbors from groups of equal rows.
 
     Cost: O(n D) time per row; O(n) memory per row and O(ties).
     """
@@ -52,7 +52,7 @@ class Repair:
         self._groups: tuple[Tensor, Tensor, Tensor] | None = None
 
     def __call__(self, q: Tensor, found: Tensor, own: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Distances and rows, both ``[B, k]``, of ``q [B, D]`` whose candidates gave ``found [B, k]``."""
+        """Distances and rows, both ``[B, k]``, of ``q [B, D]`` whose candidates have the distances ``found [B, k]``."""
         distances = torch.empty_like(found)
         rows = torch.empty(found.shape, dtype=torch.int64, device=found.device)
         own = torch.full((len(q),), -1, device=q.device) if own is None else own
@@ -68,18 +68,18 @@ class Repair:
         return distances, rows
 
     def _measure_all_near(self, q: Tensor, bound: Tensor, own: Tensor) -> tuple[Tensor, Tensor]:
-        """Exact neighbours of ``q [B, D]``, none of which is farther than ``bound [B]``."""
+        """Exact neighbors of ``q [B, D]``, whose distances are at most ``bound [B]``."""
         pairs, lengths = [], []
         inner = self.database.metric == "inner"
-        # Float32 roundings of the exact distances that the bound comes from, and of this product.
+        # Allows for float32 rounding errors of the exact distances behind the bound, and of this product.
         limit = comparable(bound[:, None].to(torch.float64), self.database)
         limit = limit + (self.database.dim + 8) * 2.0**-23 * limit.abs()
         slack = (self.database.dim + 8) * (2.0**-23 if inner else 2.0**-52)
-        wide = q.to(torch.float64) if inner else q.to(torch.float64) - self.database.centre
+        wide = q.to(torch.float64) if inner else q.to(torch.float64) - self.database.center
         norms = wide.square().sum(dim=1, keepdim=True)
         for first in range(0, self.database.n, BLOCK):
             other = self.database.block(first, first + BLOCK).to(torch.float64)
-            other = other if inner else other - self.database.centre
+            other = other if inner else other - self.database.center
             other_norms = other.square().sum(dim=1)
             product = wide @ other.T
             key = -product if inner else norms + other_norms - 2 * product
@@ -107,7 +107,7 @@ class Repair:
         enough = last - first > self.k
         first, own, q = first[enough], own[enough], q[enough]
         lowest = members[first[:, None] + ranks]
-        # Move the own row, if it is among them, behind the others.
+        # Moves the own row, if it is among them, behind the others.
         order = torch.argsort((lowest == own[:, None]).to(torch.int8), dim=1, stable=True)
         lowest = lowest.gather(1, order)[:, : self.k]
         equal = (exact_distances(self.database, q, lowest) == 0).all(dim=1)
@@ -117,7 +117,7 @@ class Repair:
 
 
 def _distance_into(y: Tensor, q: Tensor, database: Points) -> Tensor:
-    """Distances over the last dimension; ``y`` is overwritten."""
+    """Distances over the last dimension; overwrites ``y``."""
     if database.metric == "inner":
         return -y.mul_(q).sum(dim=-1)
     length: Tensor = torch.linalg.vector_norm(y.sub_(q), dim=-1)
@@ -125,7 +125,7 @@ def _distance_into(y: Tensor, q: Tensor, database: Points) -> Tensor:
 
 
 def comparable(distances: Tensor, database: Points) -> Tensor:
-    """Distances as the product ranks them: squared lengths, or minus the inner product."""
+    """Distances on the scale of the product: squared lengths, or minus the inner product."""
     if database.metric == "euclidean":
         return distances.square()
     return 2 * distances if database.metric == "cosine" else distances

@@ -1,4 +1,4 @@
-"""Links between windows that follow each other and between linked sensors, beside the nearest neighbours."""
+"""Graphs of windows: nearest neighbors plus links between successive windows and between linked sensors."""
 
 from __future__ import annotations
 
@@ -32,29 +32,29 @@ def spatiotemporal_graph(
     temporal_weight: float = 1.0,
     sensor_weight: float = 1.0,
 ) -> KNNGraph:
-    """The kNN graph of windows, plus the windows before and after, plus linked sensors at the same start.
+    """Adds links to the kNN graph of windows: to the windows before and after, and to linked sensors at the same start.
 
-    A kNN link weighs ``knn_weight`` times its weight in ``knn``, a temporal link ``temporal_weight`` and a
-    sensor link ``sensor_weight`` times its strength; a link of two kinds stands once, with the sum. Temporal
-    and sensor links of weight 0 are left out.
+    The weight of a kNN link is ``knn_weight`` times its weight in ``knn``, that of a temporal link is
+    ``temporal_weight``, and that of a sensor link is ``sensor_weight`` times its strength. A link of two kinds occurs
+    once, with the sum of both weights. Temporal and sensor links of weight 0 are omitted.
 
     Args:
-        knn: Nearest neighbours of the N windows, with embeddings (for the distances of the new links).
+        knn: Nearest neighbors of the N windows, with embeddings (for the distances of the new links).
         ids: Their ids ``[N]`` int64, ascending.
         granularity: ``network`` (``id = start``) or ``sensor`` (``id = start * n_sensors + sensor``).
         n_sensors: Sensors of the series.
         links: Strengths between sensors ``[n_sensors, n_sensors]`` (see `link_strengths`), or None.
-        temporal_hops: Windows linked on either side, a hop being the smallest distance of two starts
+        temporal_hops: Windows linked on either side; one hop is the smallest difference of two starts
             (default: 1).
         sensor_links: Strongest linked sensors per sensor-time window (default: 4).
 
     Returns:
-        A graph with ``weights``; rows are ascending by distance and padded with the own row, ``inf`` and 0.
+        A graph with ``weights``. Its rows are ascending by distance and padded with the own row, ``inf`` and 0.
 
     Cost: O(N (k + e) D) time for e added links per row, O(N (k + e)) memory.
     """
     if len(ids) != knn.n:
-        raise InputError(f"the graph has {knn.n} samples but {len(ids)} ids are given; give one each")
+        raise InputError(f"the graph has {knn.n} samples but {len(ids)} ids; pass one id per sample")
     for name, weight in (("knn", knn_weight), ("temporal", temporal_weight), ("sensor", sensor_weight)):
         if not weight >= 0:
             raise InputError(f"{name}_weight is {weight:g}; it must not be negative")
@@ -71,7 +71,7 @@ def spatiotemporal_graph(
 
 
 def temporal_rows(ids: Ids, *, granularity: Granularity, n_sensors: int, hops: int = 1) -> Tensor:
-    """Rows of the windows before and after, of the same sensor: ``[N, 2 hops]`` int64, -1 where none.
+    """Rows of the windows of the same sensor before and after each window: ``[N, 2 hops]`` int64, -1 for none.
 
     >>> temporal_rows(np.array([0, 3, 6, 12]), granularity="network", n_sensors=5).tolist()
     [[-1, 1], [0, 2], [1, -1], [-1, -1]]
@@ -91,14 +91,14 @@ def sensor_rows(
     Args:
         ids: ``[N]`` int64 ascending, ``start * n_sensors + sensor``.
         n_sensors: Sensors of the series.
-        links: Strengths ``[n_sensors, n_sensors]``; 0 is no link.
-        count: At most so many per sensor, ties to the lower sensor.
+        links: Strengths ``[n_sensors, n_sensors]``; 0 means no link.
+        count: Largest number of links per sensor; ties go to the lower sensor.
 
     Returns:
-        Rows ``[N, c]`` int64, -1 where there is none, and strengths ``[N, c]`` float32, 0 there.
+        Rows ``[N, c]`` int64, -1 for none, and strengths ``[N, c]`` float32, 0 for none.
     """
     if links.shape != (n_sensors, n_sensors):
-        raise InputError(f"links are {list(links.shape)}; give [{n_sensors}, {n_sensors}] strengths")
+        raise InputError(f"links are {list(links.shape)}; pass strengths [{n_sensors}, {n_sensors}]")
     others = np.where(np.eye(n_sensors, dtype=bool), 0, links)
     strongest = np.argsort(-others, axis=1, kind="stable")[:, :count]
     strengths = np.take_along_axis(others, strongest, axis=1)
@@ -110,8 +110,9 @@ def sensor_rows(
 
 
 def linked_windows(samples: WindowSamples, ids: Ids | None = None) -> Tensor | None:
-    """`sensor_rows` among ``ids`` (default: all) of the samples; None for windows of the whole network and
-    where no links are known.
+    """`sensor_rows` among ``ids`` (default: all) of the samples.
+
+    None for windows of the whole network, and for series without links.
     """
     links = samples.series.links if samples.granularity == "sensor" else None
     if links is None:
@@ -120,14 +121,17 @@ def linked_windows(samples: WindowSamples, ids: Ids | None = None) -> Tensor | N
 
 
 def _rows_of(ids: Ids, wanted: Ids) -> Tensor:
-    """Rows of ``wanted`` in the ascending ``ids``, -1 where absent."""
+    """Rows of ``wanted`` in the ascending ``ids``, -1 for absent ids."""
     at = np.minimum(np.searchsorted(ids, wanted), len(ids) - 1)
     return torch.from_numpy(np.where(ids[at] == wanted, at, -1))
 
 
 def _merged(knn: KNNGraph, extra: Tensor, extra_weights: Tensor, knn_weight: float) -> KNNGraph:
+    """The graph with the links to rows ``extra [N, e]`` added; -1 is no link."""
     if knn.embeddings is None:
-        raise InputError("the graph has no embeddings to measure new links in; load it with embeddings=")
+        raise InputError(
+            "the graph has no embeddings for the distances of new links; load it with embeddings="
+        )
     points = Points(knn.embeddings, knn.metric, device="cpu")
     scale = points.scale**2 if knn.metric == "inner" else points.scale
     link_weights = knn.link_weights()
@@ -137,7 +141,7 @@ def _merged(knn: KNNGraph, extra: Tensor, extra_weights: Tensor, knn_weight: flo
         lengths = knn.distances[rows]
         weights = knn_weight * link_weights[rows]
         more, more_weights = extra[rows], extra_weights[rows]
-        # [rows, added, k]: where an added link is there already, as its k-th neighbour.
+        # [rows, added, k]: whether an added link already exists, as the k-th neighbor.
         same = (more[:, :, None] == near[:, None]) & lengths.isfinite()[:, None]
         weights = weights + (same * more_weights[:, :, None]).sum(dim=1)
         absent = (more < 0) | same.any(dim=2)

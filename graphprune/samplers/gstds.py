@@ -97,7 +97,9 @@ class GSTDS(EpochSampler):
         return self._shuffle(torch.arange(self.n))
 
     def _choose(self, rows: Tensor, losses: Tensor | None, features: Tensor | None, count: int) -> Tensor:
-        vector = fiedler_vector(self._links(rows, features), kind=self.kind).vector
+        # Similarities are valid by construction; a graph's link weights may be the user's own.
+        checked = self.graph is None
+        vector = fiedler_vector(self._links(rows, features), kind=self.kind, checked=checked).vector
         return positions(vector, count, self.rule).to(rows.device)
 
     def _links(self, rows: Tensor, features: Tensor | None) -> Tensor:

@@ -20,28 +20,28 @@ def augment(
     cutout: int | None = None,
     part: tuple[Tensor, int] | None = None,
 ) -> Tensor:
-    """Random crops, mirror images and erased squares.
+    """Applies random crops, mirror images and erased squares to a batch of images.
 
-    ``crop``: zero padding, then a window of the old size. ``flip``: left to right, half of the images.
-    ``cutout``: a square around a random pixel becomes 0, the mean of standardised images (DeVries & Taylor,
-    arXiv 1708.04552); it may reach over the border.
+    ``crop``: zero padding, then a window of the original size. ``flip``: half of the images are mirrored
+    horizontally. ``cutout``: a square around a random pixel is set to 0, the mean of standardized images (DeVries &
+    Taylor, arXiv 1708.04552); it may extend beyond the border.
 
     Args:
         x: ``[B, C, H, W]``.
-        kinds: Of ``crop``, ``flip`` and ``cutout``.
-        generator: Lives on the CPU; only its few draws travel.
-        padding: Pixels of a crop's border.
+        kinds: Any of ``crop``, ``flip`` and ``cutout``.
+        generator: Generator on the CPU; only a few numbers per image are copied to the device.
+        padding: Pixels of padding on each side for ``crop``.
         cutout: Side of the erased square (default: half of the image's shorter side).
-        part: Positions ``[B]`` of these images in a batch of so many, of which other processes hold the rest:
-            an image is then augmented as it would be in the whole batch.
+        part: Positions ``[B]`` of these images in a larger batch, and that batch's size: each image is augmented as
+            in the whole batch. Used if other processes have the rest of the batch.
 
     Shapes: ``[B, C, H, W]`` -> the same.
 
     Raises:
-        InputError: ``x`` has no four dimensions.
+        InputError: ``x`` does not have four dimensions.
     """
     if x.dim() != 4:
-        raise InputError(f"augmentation needs images [B, C, H, W], not {list(x.shape)}; set augment: []")
+        raise InputError(f"augmentation needs images [B, C, H, W], received {list(x.shape)}; set augment: []")
     n, _, height, width = x.shape
     positions, total = part or (slice(None), n)
     if "crop" in kinds:

@@ -1,4 +1,4 @@
-"""Checkpoints of a training run: one file, whole or absent, read without pickle."""
+"""Checkpoints of a training run: one file, complete or absent, that is read without pickle."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ CADENCE = "GRAPHPRUNE_CHECKPOINT_SECONDS"
 
 
 class Checkpoint:
-    """Saves the state of a run now and then, and finds it again.
+    """Checkpoint: save the state of a run from time to time, and read it back.
 
-    The file starts with a line that holds the format, the version of graphprune and the digest of all that follows.
+    The first line of the file contains the format, the version of graphprune and the digest of the rest.
 
     Args:
-        path: The file; its folder is made.
-        every_seconds: Least time between two saves (default: the environment variable
-            ``GRAPHPRUNE_CHECKPOINT_SECONDS``, or 30; 0: at every opportunity). Results do not depend on it.
+        path: The file; its folder is created.
+        every_seconds: Smallest time between two saves (default: the environment variable
+            ``GRAPHPRUNE_CHECKPOINT_SECONDS``, or 30; 0 saves at every opportunity). Results do not depend on it.
     """
 
     def __init__(self, path: Path, *, every_seconds: float | None = None) -> None:
@@ -44,11 +44,11 @@ class Checkpoint:
 
     @property
     def due(self) -> bool:
-        """Whether the least time has passed."""
+        """Whether enough time has passed since the last save."""
         return time.monotonic() - self._last >= self.every_seconds
 
     def save(self, state: dict[str, Any]) -> None:
-        """Writes nested dicts and lists of tensors, numbers and strings."""
+        """Saves a state: nested dicts and lists of tensors, numbers and strings."""
         if self.path.is_dir() and not self.path.is_symlink():
             _move_away(self.path)
 
@@ -64,12 +64,12 @@ class Checkpoint:
         self._last = time.monotonic()
 
     def load(self) -> dict[str, Any] | None:
-        """The saved state, or None if there is none, or none that is whole (then a warning says so)."""
+        """The saved state; None if there is none, or, with a warning, if it is damaged."""
         try:
             return self.read()
         except (MemoryError, PermissionError):
             raise
-        except Exception as error:  # a damaged file is worth as much as none
+        except Exception as error:  # a damaged file counts as no file
             self.reject(error)
             return None
 
@@ -77,7 +77,7 @@ class Checkpoint:
         """The saved state, or None if there is none.
 
         Raises:
-            InputError, OSError: there is something else, or it was damaged since.
+            InputError, OSError: the file is damaged or is not a checkpoint.
         """
         if not os.path.lexists(self.path):
             return None
@@ -90,11 +90,11 @@ class Checkpoint:
             raise InputError("its digest does not match its content")
         state = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
         if not isinstance(state, dict):
-            raise InputError(f"it holds a {type(state).__name__}")
+            raise InputError(f"it contains a {type(state).__name__}")
         return state
 
     def reject(self, error: Exception) -> None:
-        """Warns that the training cannot go on from the file."""
+        """Warns that the training cannot continue from the file."""
         reason = error.strerror if isinstance(error, OSError) else str(error)
         first = next(iter((reason or type(error).__name__).splitlines()), "")
         warnings.warn(
@@ -108,7 +108,7 @@ class Checkpoint:
 
 
 class _Hashed:
-    """Passes on what is written to a file and hashes it."""
+    """A file that hashes everything that is written to it."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self.file, self.digest = file, hashlib.blake2b(digest_size=_DIGEST_BYTES)
@@ -128,12 +128,12 @@ def _cadence() -> float:
     except ValueError:
         seconds = -1.0
     if not 0 <= seconds < math.inf:
-        raise InputError(f"{CADENCE} is {text!r}; give seconds of at least 0, or leave it unset")
+        raise InputError(f"{CADENCE} is {text!r}; set it to seconds of at least 0, or leave it unset")
     return seconds
 
 
 def _move_away(folder: Path) -> None:
-    """Renames a folder that lies where a checkpoint goes; what is in it is not graphprune's to delete."""
+    """Renames a folder at the path of a checkpoint; its files are not graphprune's, so they are not deleted."""
     number = 1
     while os.path.lexists(target := folder.with_name(f"{folder.name}.{number}")):
         number += 1
@@ -142,27 +142,29 @@ def _move_away(folder: Path) -> None:
 
 def save_weights(model: nn.Module, path: Path) -> None:
     """Writes the model's state as safetensors; the same weights give the same bytes."""
-    # Cloned, because weights that are tied share their memory, which safetensors refuses.
+    # Cloned, because tied weights share memory, which safetensors rejects.
     state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
     write_atomic(path, lambda p: save_file(state, p))
 
 
 def load_weights(model: nn.Module, path: Path) -> None:
-    """Fills the model from ``.safetensors`` or ``.npz``; every parameter must be there with its shape."""
+    """Loads weights from ``.safetensors`` or ``.npz``; the file must contain every parameter with its shape."""
     if path.suffix == ".npz":
         state = {name: torch.from_numpy(array) for name, array in read_npz(path).items()}
     else:
         try:
             state = load_file(must_exist(path))
         except SafetensorError as error:
-            raise InputError(f"{path} is not a readable safetensors file ({error}); write it anew") from error
+            raise InputError(
+                f"{path} is not a readable safetensors file ({error}); the file is damaged, regenerate it"
+            ) from error
     own = model.state_dict()
     for name, tensor in own.items():
         if name.endswith("num_batches_tracked"):
             state.setdefault(name, tensor)
         if name not in state:
             raise InputError(
-                f"{path} has no weight '{name}'; it belongs to another model than {type(model).__name__}"
+                f"{path} has no weight '{name}'; pass the weights of a {type(model).__name__} of the same size"
             )
         if state[name].shape != tensor.shape:
             raise InputError(
@@ -172,7 +174,7 @@ def load_weights(model: nn.Module, path: Path) -> None:
 
 
 def shrink_and_perturb(model: nn.Module, shrink: float, noise: float, *, seed: int) -> None:
-    """Loosens trained weights before they are trained on: ``shrink * w + noise * N(0, 1)``, buffers untouched.
+    """Perturbs trained weights before further training: ``shrink * w + noise * N(0, 1)``; buffers do not change.
 
     Reference: Ash & Adams, NeurIPS 2020, arXiv 1910.08475 (they use 0.6 and 0.01).
     """

@@ -1,4 +1,4 @@
-"""A training that diverged is reported as such, and not as a bad score."""
+"""Reports a diverged training as an error instead of as a bad score."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from graphprune.errors import TrainingDiverged
 
 
 def refuse_diverged(model: nn.Module, what: str, value: float = 0.0) -> None:
-    """Refuses weights, or a metric of them, that hold NaN or infinity.
+    """Raises if the weights of a trained model, or its metric, are NaN or infinite.
 
     Args:
-        model: After its training.
-        what: Which training, for the message.
-        value: What it reached.
+        model: The trained model.
+        what: Name of the training, for the message.
+        value: Value of its metric.
 
     Raises:
-        TrainingDiverged: they do.
+        TrainingDiverged: a weight or the value is not finite.
     """
     finite = torch.stack([p.detach().isfinite().all() for p in model.parameters()]).all()
     if not (bool(finite) and math.isfinite(value)):
@@ -27,10 +27,10 @@ def refuse_diverged(model: nn.Module, what: str, value: float = 0.0) -> None:
 
 
 def refuse_infinite(what: str, *outputs: Tensor | None) -> None:
-    """Refuses a trained model's outputs that hold NaN or infinity, which finite weights may produce if they are huge.
+    """Raises if outputs of a trained model are NaN or infinite, which huge finite weights may cause.
 
     Raises:
-        TrainingDiverged: they do.
+        TrainingDiverged: an output is not finite.
     """
     if not all(bool(values.isfinite().all()) for values in outputs if values is not None):
         raise _diverged(what, "outputs")

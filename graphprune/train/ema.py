@@ -1,4 +1,4 @@
-"""A running average of a model's weights."""
+"""Exponential moving average of a model's weights."""
 
 from __future__ import annotations
 
@@ -10,18 +10,30 @@ import torch
 from torch import Tensor, nn
 
 
+# `torch.optim.swa_utils.AveragedModel` does not fit: it starts from the weights after the first step, deep-copies the
+# module with its hooks, averages integer buffers like weights, and cannot exchange the weights of the live model.
 class WeightAverage:
-    r"""Exponential moving average of weights and buffers, in place of the raw ones wherever a model is judged.
+    r"""EMA: average weights and buffers over the steps; the average replaces the weights in every evaluation.
 
     .. math:: \bar w_t = d_t \bar w_{t-1} + (1 - d_t) w_t, \quad d_t = \min(d, (1 + t) / (10 + t))
 
-    The rising start keeps the initial weights from weighing on short runs. Integer buffers are copied.
+    The decay rises from a small value, so that the initial weights have little influence in short runs. Integer
+    buffers are copied.
 
     Args:
-        model: The model; its state's tensors are watched in place.
+        model: The model; the average reads and writes the tensors of its state in place.
         decay: d, in (0, 1).
 
-    Cost: one pass over the weights a step, two copies of them in memory while the average is applied.
+    Cost: one pass over the weights per step; two copies of the weights in memory while the average is applied.
+
+    >>> model = nn.Linear(1, 1)
+    >>> average = WeightAverage(model, 0.9)
+    >>> raw = model.weight.item()
+    >>> _ = model.weight.data.add_(1)
+    >>> average.update()
+    >>> with average.applied():
+    ...     round(model.weight.item() - raw, 4)  # 1 - d_1 = 9 / 11
+    0.8182
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
@@ -32,7 +44,7 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self) -> None:
-        """Takes in the weights as they are after a step."""
+        """Adds the current weights to the average, after each step."""
         self.steps += 1
         decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
         torch._foreach_lerp_(
@@ -45,7 +57,7 @@ class WeightAverage:
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """Inside the block the model has the averaged weights."""
+        """Within the block the model has the averaged weights."""
         raw = {name: tensor.clone() for name, tensor in self._live.items()}
         self.apply()
         try:
@@ -62,7 +74,7 @@ class WeightAverage:
         return {"steps": self.steps, "average": self._average}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continues an average of the same model."""
+        """Restores an average of the same model."""
         self.steps = state["steps"]
         for name, tensor in self._average.items():
             tensor.copy_(state["average"][name])

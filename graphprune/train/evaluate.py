@@ -1,4 +1,4 @@
-"""Passes without training: the metric on test data, and what the recorder is shown after an epoch."""
+"""Evaluation passes: the metric on test data, and the recorder's pass after an epoch."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def evaluate_model(
     precision: str = "float32",
     workers: int = 0,
 ) -> float:
-    """The paradigm's metric over all samples; several processes share them out and all get the result."""
+    """The paradigm's metric over all samples; batches are divided over the processes, and all return the result."""
     group = ProcessGroup.current()
     total = torch.zeros(2, dtype=torch.float64, device=device)
     parts = torch.split(torch.arange(len(samples)), EVAL_BATCH)
@@ -51,7 +51,20 @@ def record_evaluation(
     *,
     seed: int,
 ) -> int:
-    """One un-augmented pass over the recorder's samples; returns how many forward passes of samples it took."""
+    """Makes one evaluation pass for the recorder: sends it the signals of its samples, without augmentation.
+
+    Args:
+        model: The model, already on its device.
+        samples: Training data, which contains the recorder's samples.
+        paradigm: Computes outputs and signals.
+        recorder: Receives the signals in the phase ``"eval"``.
+        epoch: The epoch that just ended.
+        settings: Precision and number of workers.
+        seed: Seed of the paradigm's random numbers.
+
+    Returns:
+        The cost, as a number of forward passes of single samples.
+    """
     group, device = ProcessGroup.current(), next(model.parameters()).device
     ids = torch.from_numpy(samples.ids)
     rows = torch.searchsorted(ids, recorder.evaluation_ids(epoch).cpu())

@@ -12,24 +12,24 @@ from graphprune.data.base import Samples, TaskInfo
 from graphprune.embed.module import evaluation
 from graphprune.runtime.precision import autocast
 
-# The horizon steps that the field's tables show.
+# The horizon steps that tables in the literature show.
 SHOWN_STEPS = (3, 6, 12)
 
-# Under "all" and under each single step: mae, rmse and mape, None where there is no target.
+# For "all" and for each single step: mae, rmse and mape, None if there is no target.
 Errors = dict[str, dict[str, float | None]]
 
-# Relative errors of smaller truths say nothing: a standstill or an empty road.
+# Relative errors of smaller targets are meaningless: stationary traffic or an empty road.
 SMALLEST_TRUTH = 1e-3
 
 
 class ForecastErrors:
-    """Streams forecasts into masked errors per horizon step.
+    """ForecastErrors: accumulate the masked errors of forecasts per horizon step.
 
-    MAPE leaves out targets whose absolute value is below ``SMALLEST_TRUTH``, as the field does with zeros.
+    MAPE omits targets whose absolute value is below ``SMALLEST_TRUTH``, as the literature omits zeros.
 
     Args:
-        info: The task (horizon and the target's mean and standard deviation).
-        device: Where sums are kept.
+        info: The task (horizon, and the target's mean and standard deviation).
+        device: Device of the sums.
 
     >>> info = TaskInfo("forecasting", (1, 1, 1), horizon=2, target_mean=10.0, target_std=2.0)
     >>> errors = ForecastErrors(info)
@@ -44,7 +44,7 @@ class ForecastErrors:
         self.sums = torch.zeros(5, info.horizon, dtype=torch.float64, device=device)
 
     def update(self, outputs: Tensor, targets: Tensor) -> None:
-        """Adds forecasts and targets ``[B, horizon, node]`` in standardised units, NaN where missing."""
+        """Adds forecasts and targets ``[B, horizon, node]`` in standardized units, NaN if missing."""
         truth = targets.double() * self.info.target_std + self.info.target_mean
         errors = (outputs.detach().double() - targets).abs() * self.info.target_std
         seen = ~truth.isnan()
@@ -55,9 +55,9 @@ class ForecastErrors:
         self.sums += torch.stack([part.sum(dim=(0, 2)) for part in parts])
 
     def summary(self, steps: Sequence[int] | None = None) -> dict[str, float | None]:
-        """``mae``, ``rmse`` and ``mape`` (a fraction) over horizon steps counted from 1 (default: all).
+        """``mae``, ``rmse`` and ``mape`` (a fraction) over horizon ``steps``, counted from 1 (default: all).
 
-        A measure without a single target is None.
+        A measure is None if there is no target.
         """
         chosen = self.sums if steps is None else self.sums[:, [step - 1 for step in steps]]
         absolute, squared, relative, seen, large = chosen.sum(dim=1).tolist()
@@ -68,7 +68,7 @@ class ForecastErrors:
         }
 
     def by_step(self, steps: Sequence[int] = SHOWN_STEPS) -> Errors:
-        """Summaries under ``all`` and under each horizon step that the task has, such as ``"3"``."""
+        """Summaries for ``all`` and for each of ``steps`` within the task's horizon, such as ``"3"``."""
         single = {str(step): self.summary([step]) for step in steps if step <= self.info.horizon}
         return {"all": self.summary(), **single}
 

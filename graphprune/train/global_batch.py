@@ -1,4 +1,4 @@
-"""One step's samples over all processes, and this process's part of them."""
+"""The samples of one step in all processes, and this process's part of them."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from graphprune.train.process_group import ProcessGroup
 
 
 class GlobalBatch:
-    """The batch of one step, of which every process holds a part; a sampler may keep only some of it.
+    """GlobalBatch: the batch of one step, divided over the processes; a sampler may keep only some of its samples.
 
-    In one process the part is the whole batch, and nothing is copied or communicated.
+    With one process, the part is the whole batch, and nothing is copied or communicated.
 
     Args:
         rows: All rows of the step ``[T]`` int64, the same in every process.
@@ -21,10 +21,10 @@ class GlobalBatch:
         group: The processes.
 
     Attributes:
-        rows: As given, on the device of the samples.
-        x, y: This process's samples ``[b, ...]``; those trained on, once `keep` was called.
-        own_rows: Their rows ``[b]``.
-        kept: Positions in the global batch that are trained on ``[K]`` int64; None for all.
+        rows: All rows of the step, on the device of the samples.
+        x, y: This process's samples ``[b, ...]``; after `keep`, only those that are trained on.
+        own_rows: Rows of these samples ``[b]``.
+        kept: Positions in the global batch that are trained on, ``[K]`` int64; None for all.
     """
 
     def __init__(self, rows: Tensor, part: Batch, group: ProcessGroup) -> None:
@@ -40,19 +40,22 @@ class GlobalBatch:
 
     @property
     def trained_rows(self) -> Tensor:
-        """Rows that are trained on in all processes together ``[K]``."""
+        """Rows that are trained on in all processes ``[K]``."""
         return self.rows if self.kept is None else self.rows[self.kept]
 
     @property
     def positions(self) -> Tensor:
-        """Positions of ``x`` in the global batch ``[b]``, for draws that must not depend on the number of processes."""
+        """Positions of ``x`` in the global batch ``[b]``, for draws that do not depend on the number of processes."""
         positions = self.group.positions(len(self))
         if self._held is None:
             return positions
         return positions.to(self._held.device, non_blocking=True)[self._held]
 
     def keep(self, kept: Tensor, *, least: int) -> None:
-        """Leaves the ``kept`` positions ``[K]``; a process with fewer than ``least`` adds one that counts nothing."""
+        """Keeps only the positions ``kept [K]``.
+
+        A process with fewer than ``least`` samples adds copies of one sample, whose losses do not count.
+        """
         self.kept = kept
         self._held, self._real = self.group.held(kept, least=least)
         self.own_rows, self.x, self.y = (value[self._held] for value in (self.own_rows, self.x, self.y))
@@ -67,16 +70,16 @@ class GlobalBatch:
         return Noise(draws, self.positions, len(self))
 
     def gather(self, own: Tensor) -> Tensor:
-        """Values ``[T, ...]``, or ``[K, ...]`` after `keep`, from each process's own ``[b, ...]``; all must call it."""
+        """Values ``[T, ...]`` (after `keep` ``[K, ...]``) of all processes, from ``own [b, ...]``. All must call it."""
         if self.group.size == 1:
             return own
         if self.kept is None or self._held is None:
             return self.group.gather(own, len(self))
-        # Positions in this process's part, which another process's choice has left with holes.
+        # Values return to their positions in this process's part; dropped samples leave gaps.
         part = own.new_zeros((-(-len(self) // self.group.size), *own.shape[1:]))
         part[self._held[: self._real]] = own[: self._real]
         return self.group.gather(part, len(self))[self.kept]
 
     def gather_all(self, signals: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Named values, each gathered."""
+        """Gathers each of the named values."""
         return {name: self.gather(value) for name, value in signals.items()}

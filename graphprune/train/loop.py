@@ -1,4 +1,9 @@
-"""The training loop: one readable loop that samplers steer and scores watch."""
+"""The training loop.
+
+`train_model` runs epochs (`_train_epoch`) of steps (`_step`). The sampler determines the rows of each step, the
+paradigm computes losses, and the recorder turns signals of training batches and evaluation passes into scores.
+To add a training feature, start at `_Loop._step`.
+"""
 
 from __future__ import annotations
 
@@ -35,9 +40,13 @@ Progress = Callable[[float, str], None]
 
 @dataclass
 class TrainResult:
-    """What a run cost, split into training and the recorder's evaluation passes, and its mean loss by epoch.
+    """Cost, losses and visits of a training run.
 
-    ``visits [N]`` int32 is how often each sample was trained on; its sum is ``cost.trained_samples``.
+    Attributes:
+        cost: Cost of training, without evaluation passes.
+        evaluation_cost: Cost of the recorder's evaluation passes.
+        losses: Mean loss of each epoch.
+        visits: How often each sample was trained on, ``[N]`` int32; the sum is ``cost.trained_samples``.
     """
 
     cost: Cost = field(default_factory=Cost)
@@ -61,33 +70,34 @@ def train_model(
     tracker: Tracker | None = None,
     until: int | None = None,
 ) -> TrainResult:
-    """Trains ``model`` in place for ``settings.epochs`` epochs of ``sampler`` (a fraction ends inside the last one).
+    """Trains ``model`` in place for ``settings.epochs`` epochs of ``sampler``; a fraction of an epoch is possible.
 
-    The randomness of step t depends on (seed, t) alone, so that a run resumed from ``checkpoint`` equals an
-    uninterrupted one. The recorder sees training batches online, and after each whole epoch one
-    un-augmented evaluation pass over its own samples if a score asks for that.
+    The random numbers of step t depend on (seed, t) only, so a run resumed from ``checkpoint`` equals an
+    uninterrupted one. The recorder receives the signals of training batches and, if a score requires it, those of
+    one unaugmented evaluation pass over its samples after each complete epoch.
 
-    Started in several processes (torchrun, ``accelerate launch``; see `graphprune.train.process_group`), each
-    step's batch is dealt out to them; orders, choices, scores and gradients are those of one process, up to
-    rounding. Not so what a layer computes over its part of a batch: batch norm's statistics (synchronised on
-    CUDA, each process's own on CPUs) and dropout masks. Only the first process writes checkpoints.
+    If several processes were started (torchrun, ``accelerate launch``; see `graphprune.train.process_group`), the
+    samples of each batch are assigned to ranks round-robin. Orders, choices, scores and gradients equal those of
+    one process up to rounding. This does not hold for what a layer computes over its part of a batch: batch norm's
+    statistics (synchronized on CUDA, separate in each process on CPUs) and dropout masks. Only the first process
+    writes checkpoints.
 
     Args:
-        model: Moved to ``device``.
-        samples: Training data; the sampler's rows are its positions.
+        model: The model; it is moved to ``device``.
+        samples: Training data; the sampler's rows are positions in it.
         paradigm: Losses, signals and metric.
-        sampler: Which rows are trained on, not sharded.
-        settings: Lengths, optimizer, precision and the like.
-        seed: Of everything that is drawn here.
-        device: Where to train.
-        recorder: Streams the run into scores; it must be the same in all processes.
-        checkpoint: Where the state is saved now and then, and looked for.
+        sampler: Determines the rows of each epoch; it must not be sharded.
+        settings: Epochs, batch size, optimizer, precision and so on.
+        seed: Seed of all random draws.
+        device: Device of the training.
+        recorder: Computes scores during the run; it must be the same in all processes.
+        checkpoint: Saves the state from time to time; a saved state is resumed.
         progress: Called after each step with the fraction done and a note on the speed.
-        tracker: Is told each epoch's loss, learning rate, speed and kept share.
-        until: Stop after so many whole epochs of the planned ones (the beginning of a longer run).
+        tracker: Receives each epoch's loss, learning rate, speed and kept fraction.
+        until: Stop after this many complete epochs (a truncated run of ``settings.epochs`` planned epochs).
 
     Raises:
-        InputError: a precision, optimizer or sampler that does not fit.
+        InputError: a precision, optimizer or sampler does not fit the model or device.
     """
     device = indexed(device)
     check_precision(device, settings.precision)
@@ -111,6 +121,8 @@ def train_model(
 
 @dataclass(eq=False, kw_only=True)
 class _Loop:
+    """The state of one call of `train_model`, and its steps."""
+
     model: nn.Module
     samples: Samples
     paradigm: Paradigm
@@ -127,7 +139,7 @@ class _Loop:
     def __post_init__(self) -> None:
         model, device = self.model, self.device
         self.group = ProcessGroup.current()
-        # Convolutions are faster on channels that lie side by side, on CPUs and on tensor cores.
+        # Convolutions are faster with the channels-last layout, on CPUs and on tensor cores.
         self.channels_last = any(isinstance(module, nn.Conv2d) for module in model.modules())
         if self.channels_last:
             model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -153,7 +165,7 @@ class _Loop:
         self.meter = Meter(len(self.samples))
 
     def run(self) -> TrainResult:
-        """Trains from where the checkpoint stands to the end of the last wanted epoch."""
+        """Trains from the state of the checkpoint, if there is one, to the end of the last requested epoch."""
         self._resume()
         self.model.train()
         self.meter.start(self.result.cost)
@@ -170,8 +182,8 @@ class _Loop:
         finally:
             if self.tap:
                 self.tap.detach()
-        self.stepper.conclude()
-        self.group.agree(self.bare)
+        self.stepper.keep_average()
+        self.group.broadcast_buffers(self.bare)
         return self.result
 
     def _has_stalled(self) -> bool:
@@ -179,6 +191,10 @@ class _Loop:
         return has_stalled(self.result.losses, patience, self.settings.min_improvement)
 
     def _train_epoch(self, watch: Stopwatch) -> None:
+        """Trains the remaining steps of the current epoch.
+
+        An optimizer step accumulates the gradients of ``settings.accumulate`` batches.
+        """
         if self.step_in_epoch == 0:
             self.sampler.set_epoch(self.epoch)
             self.loss_sum.zero_()
@@ -188,8 +204,9 @@ class _Loop:
             first = self.step_in_epoch // accumulate * accumulate
             together = steps[first : first + accumulate]
             if self.step_in_epoch == first:
+                # Progress counts optimizer steps: the learning rate is constant within one.
                 done = len(range(0, first, accumulate)) / len(range(0, len(steps), accumulate))
-                self.stepper.begin((self.epoch + share * done) / self.settings.epochs)
+                self.stepper.start((self.epoch + share * done) / self.settings.epochs)
             self._step(whole, batch, len(whole) / sum(len(rows) for rows in together))
             self.step_in_epoch += 1
             if self.step_in_epoch == first + len(together):
@@ -198,11 +215,11 @@ class _Loop:
                     watch.lap()
                     self._save_if_due()
             self._report((self.epoch + share * self.step_in_epoch / len(steps)) / self.settings.epochs)
-        # In one process the one host synchronisation of an epoch.
+        # With one process, this is the only host synchronization of an epoch.
         self.result.losses.append(float(self.loss_sum) / len(steps))
 
     def _steps(self) -> tuple[Tensor, ...]:
-        """The rows of every step of the epoch."""
+        """The rows of every step of the epoch; if training ends inside this epoch, only the first part of its order."""
         order = self.sampler.order
         share = min(1.0, self.settings.epochs - self.epoch)
         least = least_rows(self.bare, self.sampler, order, self.least)
@@ -214,22 +231,32 @@ class _Loop:
         return self.samples.batches(mine, device=self.device, workers=self.settings.workers)
 
     def _step(self, rows: Tensor, part: Batch, share: float) -> None:
-        """Adds the gradient of one batch, ``share`` of those that the optimizer takes together."""
+        """Computes the gradient of one batch and adds it to the current optimizer step.
+
+        Args:
+            rows: Rows of the batch in all processes ``[T]`` int64.
+            part: This process's samples of the batch; with one process, all of them.
+            share: The batch's fraction of the samples of the optimizer step (1 without accumulation).
+        """
         batch = GlobalBatch(rows, part, self.group)
         self._prepare(batch)
+        # Some samplers select samples within each batch; only these are trained on.
         if self.sampler.selects_in_batch:
             batch.keep(self._choose(batch), least=min(2, self.least))
+        # Forward pass: the paradigm computes outputs (for example on attacked inputs) and per-sample losses.
         noise = batch.noise(self._draws("paradigm")) if self.paradigm.draws else None
         with autocast(self.device, self.settings.precision):
             outputs = self.paradigm.outputs(self.forward, batch.x, batch.y, noise)
         losses = self.paradigm.losses(outputs, batch.y)
+        # Backward pass: samplers may weight samples, for example to correct for pruned ones.
         loss = batch.mean(losses, self.sampler.weights(batch.own_rows))
-        self.stepper.add(loss, share)
+        self.stepper.backward(loss, share)
+        # Statistics of the run, and signals for the recorder (scores) and the sampler.
         self._count(batch, loss.detach())
         self._observe(batch, outputs, losses)
 
     def _prepare(self, batch: GlobalBatch) -> None:
-        """Seeds the step's dropout, augments, and stores images in the layout that convolutions prefer."""
+        """Seeds the step's dropout, augments images, and converts them to the layout that convolutions prefer."""
         rank = (self.group.rank,) if self.group.rank else ()
         torch.manual_seed(derive_seed(self.seed, "step", self.epoch, self.step_in_epoch, *rank))
         if self.settings.augment:
@@ -244,22 +271,24 @@ class _Loop:
             batch.x = batch.x.contiguous(memory_format=torch.channels_last)
 
     def _draws(self, purpose: str) -> torch.Generator:
+        """A generator whose numbers depend on the seed, the purpose and the step only."""
         return generator(self.seed, purpose, self.epoch, self.step_in_epoch)
 
     def _choose(self, batch: GlobalBatch) -> Tensor:
         """Positions of the global batch to train on, the same in every process."""
         if not self.sampler.needs_forward:
             return self.sampler.choose(batch.rows)
-        # In evaluation mode, because this pass must not move the running statistics of batch norm.
+        # Evaluation mode, because this pass must not change the running statistics of batch norm.
         with evaluation(self.model), autocast(self.device, self.settings.precision):
             outputs = self.forward(batch.x)
-            # Training losses may be smoothed; samplers receive the plain ones, as they do after a step.
+            # Training losses may use label smoothing; samplers always receive the losses without it.
             losses = self.paradigm.signals(outputs, batch.y, self.paradigm.losses(outputs, batch.y))["loss"]
         self.result.cost.forward_samples += len(batch)
         features = batch.gather(self.tap.features) if self.tap else None
         return self.sampler.choose(batch.rows, batch.gather(losses), features)
 
     def _count(self, batch: GlobalBatch, loss: Tensor) -> None:
+        """Adds the batch to the epoch's loss, the visits and the cost."""
         trained = batch.trained_rows
         self.loss_sum += self.group.average(loss)
         self.visits.index_add_(0, trained, self.once.expand(len(trained)))
@@ -267,10 +296,10 @@ class _Loop:
         self.result.cost.forward_samples += round(len(trained) * self.paradigm.extra_trained)
 
     def _observe(self, batch: GlobalBatch, outputs: Tensor, losses: Tensor) -> None:
-        """Passes what the step showed of all its samples to the recorder and to the sampler."""
+        """Sends the signals of the batch, gathered from all processes, to the recorder and the sampler."""
         recorder = self.recorder if self.recorder and "train" in self.recorder.phases else None
-        listens = self.sampler.needs_losses or self.sampler.needs_errors
-        if recorder is None and not listens:
+        updates_sampler = self.sampler.needs_losses or self.sampler.needs_errors
+        if recorder is None and not updates_sampler:
             return
         signals = self.paradigm.signals(outputs, batch.y, losses)
         if self.tap and recorder:
@@ -278,14 +307,15 @@ class _Loop:
         signals = batch.gather_all(signals)
         if recorder:
             recorder.observe("train", self.ids[batch.trained_rows], self.epoch, **signals)
-        if listens:
+        if updates_sampler:
             self.sampler.update(batch.trained_rows, signals["loss"], signals.get("errors"))
 
     def _record_evaluation(self) -> None:
-        whole = self.epoch + 1 <= self.settings.epochs
-        if not (self.recorder and whole and self.recorder.evaluates(self.epoch)):
+        """Makes the recorder's evaluation pass, if it requires one after this epoch; incomplete epochs have none."""
+        complete = self.epoch + 1 <= self.settings.epochs
+        if not (self.recorder and complete and self.recorder.evaluates(self.epoch)):
             return
-        with measure(self.result.evaluation_cost), self.stepper.judged():
+        with measure(self.result.evaluation_cost), self.stepper.averaged():
             self.result.evaluation_cost.forward_samples += record_evaluation(
                 self.model,
                 self.samples,
@@ -297,11 +327,13 @@ class _Loop:
             )
 
     def _report(self, fraction: float) -> None:
+        """Reports progress after a step."""
         if self.progress:
-            share = self.sampler.batch_keep * len(self.sampler.order) / len(self.samples)
-            self.progress(min(1.0, fraction), self.meter.note(self.result.cost, share))
+            kept = self.sampler.batch_keep * len(self.sampler.order) / len(self.samples)
+            self.progress(min(1.0, fraction), self.meter.note(self.result.cost, kept))
 
     def _track(self) -> None:
+        """Logs the figures of the epoch."""
         values = self.meter.epoch(self.result.cost)
         if self.tracker and self.group.writes:
             self.tracker.log(self.epoch, {"loss": self.result.losses[-1], "lr": self.stepper.rate, **values})
@@ -311,6 +343,7 @@ class _Loop:
             self.checkpoint.save(self._state())
 
     def _state(self) -> dict[str, Any]:
+        """Everything that a checkpoint contains."""
         return {
             "epoch": self.epoch,
             "step_in_epoch": self.step_in_epoch,
@@ -326,6 +359,7 @@ class _Loop:
         }
 
     def _resume(self) -> None:
+        """Continues from the checkpoint, if there is one that fits this training."""
         if self.checkpoint is None:
             return
         resume(
@@ -334,13 +368,14 @@ class _Loop:
             self.device,
             live=self._state,
             check=lambda saved, live: check_state(saved, live, self.stepper.optimizers, self.until),
-            apply=self._apply,
+            apply=self._load,
             check_place=lambda: refuse_other_place(
                 self.sampler, self.epoch, self.step_in_epoch, self._steps, accumulate=self.settings.accumulate
             ),
         )
 
-    def _apply(self, state: dict[str, Any]) -> None:
+    def _load(self, state: dict[str, Any]) -> None:
+        """Restores a state that `_state` returned."""
         self.epoch, self.step_in_epoch = state["epoch"], state["step_in_epoch"]
         self.sampler.load_state_dict(state["sampler"])
         self.bare.load_state_dict(state["model"])

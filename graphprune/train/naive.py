@@ -1,4 +1,4 @@
-"""Forecasts that learn nothing: the floor under every trained model."""
+"""Naive forecasts, which every trained model should beat."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from graphprune.data.scaling import calendar
 from graphprune.data.windows import DAY_OF_WEEK, WindowSamples
 from graphprune.train.forecast_errors import Errors, ForecastErrors
 
-# Forecast ``[B, horizon, nodes]`` in standardised units from rows ``[B]``.
+# Forecast ``[B, horizon, nodes]`` in standardized units from rows ``[B]``.
 Forecast = Callable[[Tensor], Tensor]
 
 
 def naive_errors(test: WindowSamples, forecast: Forecast, info: TaskInfo) -> Errors:
-    """Masked errors in original units of a forecast over all test windows, by horizon step."""
+    """Masked errors of a forecast over all test windows, in original units, by horizon step."""
     errors = ForecastErrors(info)
     for rows in test.blocks():
         errors.update(forecast(rows), test.readings(rows, past=False))
@@ -27,7 +27,7 @@ def naive_errors(test: WindowSamples, forecast: Forecast, info: TaskInfo) -> Err
 
 
 def last_value(test: WindowSamples) -> Forecast:
-    """Each window's last observed value, again and again; the training mean where it holds no reading."""
+    """Repeats each window's last observed value; a window without readings gets the training mean."""
 
     def forecast(rows: Tensor) -> Tensor:
         past = test.readings(rows, past=True)
@@ -39,10 +39,11 @@ def last_value(test: WindowSamples) -> Forecast:
 
 
 def historical_average(train: WindowSamples, test: WindowSamples) -> Forecast:
-    """Each sensor's mean over the training part at the same time of the week.
+    """Forecasts each sensor's training mean at the same time of the week.
 
-    Where training covers no such time: at the same time of day, else the sensor's mean, else the overall one.
-    The time of the week counts only where training covers all weekdays of the test part, as for models.
+    If the training part has no readings at that time, the mean at the same time of day is used, then the sensor's
+    mean, then the overall mean. As for models, the weekday is used only if the training part contains all weekdays
+    of the test part.
 
     Cost: O(T N) time, one pass in blocks; O(week N) memory for the slots of a week.
     """
@@ -51,7 +52,7 @@ def historical_average(train: WindowSamples, test: WindowSamples) -> Forecast:
     day = clocked[:, 0] % series.steps_per_day
     finest = clocked[:, 1] * series.steps_per_day + day if DAY_OF_WEEK in train.features else day
     count, total = _sums(train, finest)
-    # From coarse to fine: each level overwrites where it has readings.
+    # From coarse to fine: each level overwrites the slots in which it has readings.
     slots = np.arange(len(count))
     table = np.zeros(count.shape)
     for level in (np.zeros_like(slots), slots % series.steps_per_day, slots):
@@ -76,7 +77,7 @@ def historical_average(train: WindowSamples, test: WindowSamples) -> Forecast:
 def _sums(
     train: WindowSamples, slot: npt.NDArray[np.int64]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Number and sum of the standardised training readings by slot and sensor, ``[slots, N]`` each."""
+    """Number and sum of the standardized training readings by slot and sensor, ``[slots, N]`` each."""
     series, stop = train.series, int(train.starts[-1]) + train.span
     count = np.zeros((int(slot.max()) + 1, series.n_sensors))
     total = np.zeros_like(count)

@@ -1,4 +1,4 @@
-"""What moves the weights, how fast at which moment, and when to stop early."""
+"""Optimizers, learning rate schedules and early stopping."""
 
 from __future__ import annotations
 
@@ -13,10 +13,14 @@ from graphprune.errors import InputError
 
 
 def learning_rate(schedule: str, progress: float, *, warmup: float = 0.2) -> float:
-    """Factor of the peak learning rate at ``progress`` in [0, 1] of the planned epochs.
+    """Learning rate as a fraction of its peak, at ``progress`` in [0, 1] of the planned epochs.
 
-    Progress counts epochs and not steps, so a schedule ends where it should however long its epochs become.
-    ``onecycle``: cosine from 1/25 up over the first fifth and down to 1e-4; ``cosine``: from 1 to 0; ``constant``.
+    Progress counts epochs, not steps, so a schedule ends correctly even if the length of epochs changes.
+    ``onecycle`` rises from 1/25 to 1 in the first fifth and falls to 1e-4, both by cosines; ``cosine`` falls from 1
+    to 0; ``constant`` is 1.
+
+    >>> round(learning_rate("cosine", 0.5), 4), round(learning_rate("onecycle", 0.0), 4)
+    (0.5, 0.04)
     """
     if schedule == "constant":
         return 1.0
@@ -28,13 +32,13 @@ def learning_rate(schedule: str, progress: float, *, warmup: float = 0.2) -> flo
 
 
 def make_optimizers(model: nn.Module, settings: OptimizationConfig) -> list[torch.optim.Optimizer]:
-    """The optimizers of the settings, together over all parameters that learn.
+    """The optimizers of the settings; together they cover all trainable parameters.
 
-    ``muon`` is two: Muon for the hidden matrices and AdamW for all other parameters, at one learning rate
+    ``muon`` gives two: Muon for the hidden matrices and AdamW for all other parameters, with the same learning rate
     (Muon's updates are scaled to the size of AdamW's).
 
     Raises:
-        InputError: muon for a model without hidden matrices.
+        InputError: muon is requested for a model without hidden matrices.
     """
     parameters = [p for p in model.parameters() if p.requires_grad]
     lr, decay = settings.lr, settings.weight_decay
@@ -62,9 +66,9 @@ def make_optimizers(model: nn.Module, settings: OptimizationConfig) -> list[torc
 
 
 def hidden_matrices(model: nn.Module) -> list[nn.Parameter]:
-    """Matrices that layers multiply by (``weight`` in their name), but for the last linear layer (the output).
+    """Weight matrices of layers (``weight`` in their name), without the last linear layer (the output).
 
-    Neither embedding tables nor what a model holds under names of its own, such as embeddings of sensors.
+    Embedding tables, and parameters with other names such as embeddings of sensors, are not included.
     """
     outputs = [module for module in model.modules() if isinstance(module, nn.Linear)][-1:]
     tables = [module for module in model.modules() if isinstance(module, nn.Embedding)]
@@ -76,9 +80,9 @@ def hidden_matrices(model: nn.Module) -> list[nn.Parameter]:
 
 
 def has_stalled(losses: Sequence[float], patience: int | None, least: float) -> bool:
-    """Whether the best of the last ``patience`` losses is not ``least`` below the best one before them.
+    """Whether the best of the last ``patience`` losses is not at least ``least`` below the best earlier one.
 
-    A loss that is not a number is worse than any other.
+    NaN counts as the worst loss.
 
     >>> has_stalled([3.0, 2.0, 2.1, 2.0], 2, 0.0), has_stalled([3.0, 2.0, 2.1, 1.9], 2, 0.0)
     (True, False)

@@ -1,4 +1,4 @@
-"""Several processes that train one model: who holds what of a batch, and what all must know."""
+"""Several processes that train one model: the division of batches, and communication between processes."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from graphprune.samplers.base import EpochSampler
 
 
 class ProcessGroup:
-    """The processes of a training; the samples of each global batch are assigned to ranks round-robin.
+    """ProcessGroup: the processes of a training; the samples of each batch are assigned to ranks round-robin.
 
-    Every process keeps the same sampler and recorder and receives the signals of the whole batch, so orders,
+    Every process has the same sampler and recorder and receives the signals of the whole batch, so orders,
     choices and scores equal those of one process. Only the forward and backward passes are divided.
 
     Args:
-        rank: This process.
+        rank: Number of this process.
         size: Number of processes.
     """
 
@@ -29,7 +29,7 @@ class ProcessGroup:
 
     @classmethod
     def current(cls) -> ProcessGroup:
-        """The processes that torchrun or ``accelerate launch`` started; one if none did."""
+        """The processes that torchrun or ``accelerate launch`` started; otherwise a single process."""
         from torch import distributed
 
         if not (distributed.is_available() and distributed.is_initialized()):
@@ -38,10 +38,10 @@ class ProcessGroup:
 
     @classmethod
     def join(cls, device: str = "auto") -> ProcessGroup:
-        """Joins the processes that torchrun started, if it did, each on its device, until the program ends.
+        """Initializes communication if torchrun started several processes, until the program ends.
 
         Args:
-            device: ``auto``, ``cpu`` (joins by gloo) or ``cuda``.
+            device: ``auto``, ``cpu`` (communication by gloo) or ``cuda``.
         """
         group = cls.current()
         if group.size > 1 or os.environ.get("WORLD_SIZE", "1") == "1":
@@ -50,31 +50,32 @@ class ProcessGroup:
         from torch import distributed
 
         cpu = device == "cpu" or not torch.cuda.is_available()
-        # While the first process embeds and searches, the others wait for as long as it takes.
+        # While the first process embeds and searches, the others wait, without a time limit in practice.
         PartialState(cpu=cpu, timeout=timedelta(days=30))
-        # A process that ends while its group's threads still run is reported as crashed.
+        # If a process ends while its group's threads still run, the launcher reports a crash.
         atexit.register(distributed.destroy_process_group)
         return cls.current()
 
     @property
     def writes(self) -> bool:
-        """Whether this process is the one that writes files."""
+        """Whether this process writes files; only one does."""
         return self.rank == 0
 
     def positions(self, total: int) -> Tensor:
-        """Positions ``[b]`` of this process in a batch of ``total``: every ``size``-th, or 0 if none is left.
+        """Positions ``[b]`` of this process in a batch of ``total`` samples: every ``size``-th, or 0 if there is none.
 
         >>> ProcessGroup(1, 2).positions(5).tolist(), ProcessGroup(1, 2).positions(1).tolist()
         ([1, 3], [0])
         """
         mine = torch.arange(self.rank, total, self.size)
-        # A process without a sample must still take part in the step; its loss then counts nothing.
+        # A process without a sample must still take part in the step; its loss then does not count.
         return mine if len(mine) else torch.zeros(1, dtype=torch.int64)
 
     def held(self, kept: Tensor, *, least: int = 1) -> tuple[Tensor, int]:
-        """Which of this process's samples are among the ``kept`` positions, and how many really are.
+        """Indices of this process's samples among the ``kept`` positions, and their number.
 
-        Where these are fewer than ``least``, its first sample stands in; its losses must then count nothing.
+        If there are fewer than ``least``, the indices are padded with the process's first sample, whose additional
+        losses must not count.
         """
         if self.size == 1:
             return kept, len(kept)
@@ -82,15 +83,15 @@ class ProcessGroup:
         return torch.cat([mine, mine.new_zeros(max(0, least - len(mine)))]), len(mine)
 
     def real(self, total: int) -> int:
-        """How many of a batch's samples this process really holds."""
+        """How many of ``total`` samples this process has, without padding."""
         return len(range(self.rank, total, self.size))
 
     def gather(self, mine: Tensor, total: int) -> Tensor:
-        """Values ``[total, ...]`` of the whole batch from each process's own; all must call it.
+        """Values ``[total, ...]`` of the whole batch from the values of each process; all must call this.
 
         Args:
-            mine: ``[b, ...]`` in the order of `positions`.
-            total: Length of the batch.
+            mine: Values of this process ``[b, ...]``, in the order of `positions`.
+            total: Size of the batch.
         """
         if self.size == 1:
             return mine
@@ -104,7 +105,7 @@ class ProcessGroup:
         return torch.stack(parts, dim=1).flatten(0, 1)[:total]
 
     def mean(self, values: Tensor, real: int, total: int) -> Tensor:
-        """A loss whose gradient, averaged over the processes, is that of the mean over the whole batch."""
+        """A loss whose gradient, averaged over the processes, is the gradient of the mean over the whole batch."""
         if self.size == 1:
             return values.mean()
         return values[:real].sum() * (self.size / total)
@@ -124,10 +125,10 @@ class ProcessGroup:
         return self.average(value) * self.size
 
     def wrapped(self, model: nn.Module) -> nn.Module:
-        """The model whose gradients all processes average; the model itself where there is one process.
+        """The model with gradients averaged over all processes; with one process, the model itself.
 
         Raises:
-            InputError: the program has made an ``Accelerator`` of its own with mixed precision.
+            InputError: the program created its own ``Accelerator`` with mixed precision.
         """
         if self.size == 1:
             return model
@@ -135,18 +136,18 @@ class ProcessGroup:
 
         device = next(model.parameters()).device
         try:
-            # Precision is the settings' alone, whatever the launcher was told.
+            # The settings alone determine the precision, not the options of the launcher.
             accelerator = Accelerator(cpu=device.type == "cpu", device_placement=False, mixed_precision="no")
         except ValueError as error:
             raise InputError(
-                f"accelerate is set up otherwise in this program ({error}); make no Accelerator of your own, "
+                f"this program has configured accelerate differently ({error}); create no Accelerator, "
                 "or one with mixed_precision='no' on the same device, and set training.precision"
             ) from error
         prepared: nn.Module = accelerator.prepare_model(model)
         return prepared
 
-    def agree(self, model: nn.Module) -> None:
-        """Gives all processes the buffers (batch norm's statistics) of the first."""
+    def broadcast_buffers(self, model: nn.Module) -> None:
+        """Copies the buffers (batch norm's statistics) of the first process to all others."""
         if self.size == 1:
             return
         from torch import distributed
@@ -155,7 +156,7 @@ class ProcessGroup:
             distributed.broadcast(buffer, 0)
 
     def as_first(self, value: bool) -> bool:
-        """The first process's value, in all of them."""
+        """The value of the first process, returned in all processes."""
         if self.size == 1:
             return value
         from torch import distributed
@@ -166,7 +167,7 @@ class ProcessGroup:
         return bool(flag)
 
     def wait(self) -> None:
-        """Until all processes are here."""
+        """Waits until all processes have called this."""
         if self.size > 1:
             from torch import distributed
 
@@ -174,7 +175,7 @@ class ProcessGroup:
 
 
 def least_batch(model: nn.Module, group: ProcessGroup) -> int:
-    """How many samples a step must train on: batch norm needs two, on CPUs two in every process.
+    """The smallest number of samples in a step: batch norm needs two, on CPUs two in every process.
 
     >>> least_batch(nn.Linear(2, 2), ProcessGroup(0, 2)), least_batch(nn.BatchNorm1d(2), ProcessGroup(0, 2))
     (1, 4)
@@ -186,10 +187,12 @@ def least_batch(model: nn.Module, group: ProcessGroup) -> int:
 
 
 def least_rows(model: nn.Module, sampler: EpochSampler, order: Tensor, least: int) -> int:
-    """How many rows of an epoch's order make a step that batch norm can take, also where a run ends inside an epoch.
+    """The smallest number of rows of an epoch's order whose step has at least ``least`` samples after selection.
+
+    A run that ends inside an epoch trains on at least this many rows.
 
     Raises:
-        InputError: the whole order does not.
+        InputError: the whole order has too few rows.
     """
     rows = next((m for m in range(1, len(order) + 1) if sampler.kept_of(m) >= least), None)
     if rows is None:
@@ -201,12 +204,12 @@ def least_rows(model: nn.Module, sampler: EpochSampler, order: Tensor, least: in
 
 
 def check_whole(sampler: EpochSampler) -> None:
-    """Refuses a sharded sampler, whose order would be divided twice.
+    """Rejects a sharded sampler, whose order would be divided twice.
 
     Raises:
         InputError: the sampler is sharded.
     """
     if sampler.world_size > 1:
         raise InputError(
-            "train_model divides each batch over the processes itself; give it a sampler without .shard(...)"
+            "train_model divides each batch over the processes itself; pass a sampler without .shard(...)"
         )

@@ -1,4 +1,4 @@
-"""Going on from a checkpoint, or from the beginning if it does not fit the training in every respect."""
+"""Resumes a training from a checkpoint, or restarts it if the checkpoint does not fit in every respect."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ def resume(
     apply: Callable[[dict[str, Any]], None],
     check_place: Callable[[], None],
 ) -> None:
-    """Applies the checkpoint's state if it fits in all processes; otherwise one warning, and nothing changes.
+    """Applies the checkpoint's state if it fits in all processes; otherwise it warns once and changes nothing.
 
     Args:
-        checkpoint: Where the state may be.
+        checkpoint: The checkpoint, which may be absent.
         group: The processes of the training.
-        device: Where they exchange a number.
-        live: The state of the training before its first step.
-        check: Compares the saved state with the live one; it raises where they do not fit.
-        apply: Gives a state to the training.
-        check_place: Raises where the state that was applied is not of a moment of this training.
+        device: Device of their communication.
+        live: Returns the state of the training before its first step.
+        check: Compares the saved state with the live one and raises if they do not fit.
+        apply: Restores a state of the training.
+        check_place: Raises if the applied state is not from a valid step of this training.
     """
     untrained: dict[str, Any] | None = None
     fits = False
@@ -49,10 +49,10 @@ def resume(
             fits = True
     except (MemoryError, PermissionError):
         raise
-    except Exception as error:  # whatever the parts raise when a state is not theirs
+    except Exception as error:  # any error of a part that receives a wrong state
         if group.writes:
             checkpoint.reject(error)
-    # Nobody trains, and saves over the file, before all have read it; all go on from it, or none does.
+    # All processes read the file before one trains and overwrites it, and either all of them resume or none.
     everywhere = float(group.average(torch.tensor(float(fits), device=device))) == 1
     if untrained is not None and not everywhere:
         apply(untrained)
@@ -61,26 +61,26 @@ def resume(
 def refuse_other_place(
     sampler: EpochSampler, epoch: int, step: int, steps: Callable[[], tuple[Tensor, ...]], *, accumulate: int
 ) -> None:
-    """Refuses a sampler or a step that does not belong to the epoch of a checkpoint.
+    """Rejects a sampler state or a step that does not belong to the epoch of a checkpoint.
 
     Args:
-        sampler: With the state of the checkpoint.
-        epoch: Of the checkpoint.
-        step: Steps done in that epoch.
-        steps: Rows of each step of the sampler's epoch.
-        accumulate: Steps that the optimizer takes together.
+        sampler: The sampler, with the state of the checkpoint.
+        epoch: Epoch of the checkpoint.
+        step: Completed steps of that epoch.
+        steps: Returns the rows of each step of the sampler's epoch.
+        accumulate: Batches per optimizer step.
 
     Raises:
-        InputError: it does not.
+        InputError: the sampler or the step does not belong to the epoch.
     """
     rows = sampler.order
     if not len(rows) or int(rows.min()) < 0 or int(rows.max()) >= sampler.n:
         raise InputError(f"the sampler's rows are not among {sampler.n} samples")
     # A new epoch's order is drawn when it starts.
     if sampler.epoch != (epoch if step else epoch - 1):
-        raise InputError(f"the sampler is in epoch {sampler.epoch}, the training in {epoch}")
+        raise InputError(f"the sampler is in epoch {sampler.epoch}, the training in epoch {epoch}")
     if step and (step >= len(steps()) or step % accumulate):
-        raise InputError(f"step {step} is not a moment of epoch {epoch}")
+        raise InputError(f"step {step} is not a valid step of epoch {epoch}")
 
 
 def check_state(
@@ -89,14 +89,14 @@ def check_state(
     """Compares a saved state of the training loop with the state of the same loop before its first step.
 
     Args:
-        saved: What the checkpoint holds.
+        saved: The state in the checkpoint.
         live: The state that the loop would save now.
-        optimizers: Those of the loop, whose state grows with the first step.
+        optimizers: Optimizers of the loop, whose state is created by the first step.
         until: Epochs that the loop trains.
 
     Raises:
-        InputError: keys, types, shapes or dtypes differ, weights or optimizer states are not finite, the moment is
-            none of this training, or the counts contradict each other.
+        InputError: keys, types, shapes or dtypes differ, weights or optimizer states are not finite, the epoch or
+            step is not of this training, or counts contradict each other.
     """
     _same_keys(saved, live, "the state")
     for name in ("model", "stepper"):
@@ -105,7 +105,7 @@ def check_state(
     for name in ("average", "scaler"):
         _same_form(saved["stepper"][name], live["stepper"][name], name, finite=True)
     _check_optimizers(saved["stepper"]["optimizers"], optimizers)
-    # The length of an epoch's order and the snapshots of a recorder change; their own classes check them.
+    # The length of an epoch's order and the snapshots of a recorder vary; their classes validate them.
     _same_form(saved["sampler"], live["sampler"], "sampler", free=("rows", "loss_weights"))
     _same_form(saved["recorder"], live["recorder"], "recorder", free=("kept",))
     for name in ("loss_sum", "visits", "cost", "evaluation_cost"):
@@ -119,9 +119,9 @@ def _check_moment(saved: Mapping[str, Any], until: float) -> None:
     for name, value in (("epoch", epoch), ("step_in_epoch", step)):
         if type(value) is not int or value < 0:
             raise InputError(f"{name} is {str(value)[:40]!r}")
-    # It is saved after a step, or after an epoch, of which it counts the next one.
+    # States are saved after a step, or after an epoch, when ``epoch`` is already the next one.
     if epoch > math.ceil(until) or (step and epoch >= until) or (epoch, step) == (0, 0):
-        raise InputError(f"step {step} of epoch {epoch} is not a moment of {until:g} epochs")
+        raise InputError(f"step {step} of epoch {epoch} is not a valid step of {until:g} epochs")
 
 
 def _check_counts(saved: Mapping[str, Any]) -> None:
@@ -184,11 +184,14 @@ def _same_keys(saved: Any, live: Mapping[str, Any], where: str) -> None:
 def _same_form(
     saved: Any, live: Any, where: str, *, finite: bool = False, free: tuple[str, ...] = ()
 ) -> None:
-    """Refuses other keys, types, shapes or dtypes.
+    """Rejects different keys, types, shapes or dtypes.
 
     Args:
-        finite: Also refuses NaN and infinity where the live tensor or number has none.
-        free: Keys whose values may be anything.
+        saved: A part of the saved state.
+        live: The same part of the live state.
+        where: Name of the part, for the message.
+        finite: Also reject NaN and infinity if the live tensor or number is finite.
+        free: Keys with arbitrary values.
     """
     if isinstance(live, Mapping):
         _same_keys(saved, live, where)

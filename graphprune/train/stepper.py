@@ -1,4 +1,4 @@
-"""One step of the weights: gradients in, scaled and clipped, optimizers, average."""
+"""Optimizer steps: gradient scaling and clipping, learning rate, optimizers and weight average."""
 
 from __future__ import annotations
 
@@ -15,39 +15,41 @@ from graphprune.train.optimizer import learning_rate, make_optimizers
 
 
 class Stepper:
-    """Moves a model's weights as the settings say; all its state goes into checkpoints.
+    """Stepper: update a model's weights by the optimizer, schedule, clipping and average of the settings.
+
+    For each optimizer step, call `start`, then `backward` for each batch, then `finish`.
 
     Args:
-        model: Whose weights.
+        model: The model whose weights are updated.
         settings: Optimizer, schedule, clipping, precision and average.
-        device: Where the model lives.
+        device: Device of the model.
 
     Attributes:
-        rate: The learning rate of the step under way.
+        rate: Learning rate of the current step.
     """
 
     def __init__(self, model: nn.Module, settings: OptimizationConfig, device: torch.device) -> None:
         self.model, self.settings, self.rate = model, settings, 0.0
         self.optimizers = make_optimizers(model, settings)
-        # Scaled gradients keep fp16 from flushing them to zero; switched off it passes everything through.
+        # Scaling keeps small fp16 gradients from becoming zero. A disabled scaler does nothing.
         self.scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "fp16")
         self.average = None if settings.ema is None else WeightAverage(model, settings.ema)
 
-    def begin(self, progress: float) -> None:
-        """Forgets old gradients and sets the learning rate of ``progress`` in [0, 1]."""
+    def start(self, progress: float) -> None:
+        """Clears the gradients and sets the learning rate for ``progress`` in [0, 1]."""
         self.rate = self.settings.lr * learning_rate(self.settings.schedule, min(1.0, progress))
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
             for group in optimizer.param_groups:
                 group["lr"] = self.rate
 
-    def add(self, loss: Tensor, share: float) -> None:
-        """Adds the gradient of a batch that makes up this share of the step."""
+    def backward(self, loss: Tensor, share: float) -> None:
+        """Adds the gradient of a batch with the fraction ``share`` of the step's samples."""
         scaled: Any = self.scaler.scale(loss if share == 1 else loss * share)
         scaled.backward()
 
     def finish(self) -> None:
-        """Moves the weights."""
+        """Updates the weights, and their average if there is one."""
         for optimizer in self.optimizers:
             self.scaler.unscale_(optimizer)
         if self.settings.clip_norm is not None:
@@ -59,21 +61,21 @@ class Stepper:
             self.average.update()
 
     @contextmanager
-    def judged(self) -> Iterator[None]:
-        """Inside the block the model has the weights that are judged: the averaged ones, if there are any."""
+    def averaged(self) -> Iterator[None]:
+        """Within the block the model has the averaged weights, if the settings request an average."""
         if self.average is None:
             yield
             return
         with self.average.applied():
             yield
 
-    def conclude(self) -> None:
-        """Leaves the model with the weights that are judged."""
+    def keep_average(self) -> None:
+        """Gives the model the averaged weights for good, if the settings request an average."""
         if self.average:
             self.average.apply()
 
     def state_dict(self) -> dict[str, Any]:
-        """Tensors and numbers; the model's own weights apart."""
+        """The state as tensors and numbers, without the model's weights."""
         return {
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "scaler": self.scaler.state_dict(),
@@ -81,7 +83,7 @@ class Stepper:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continues with the same model and settings."""
+        """Restores a state of the same model and settings."""
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
         self.scaler.load_state_dict(state["scaler"])

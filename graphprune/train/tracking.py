@@ -1,4 +1,4 @@
-"""Where the numbers of a training go: JSON lines always, TensorBoard and MLflow if asked for."""
+"""Trackers of a training's figures: always JSON lines, on request also TensorBoard and MLflow."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ _BINS = 20
 
 
 class Tracker(Protocol):
-    """Takes scalars by epoch, histograms of scores, and final figures such as costs."""
+    """Tracker: receive scalars of epochs, histograms of scores, and final figures such as costs."""
 
     def log(self, epoch: int, values: Mapping[str, float]) -> None:
-        """Scalars of an epoch; an epoch that a resumed run repeats comes twice, and the last one counts."""
+        """Logs scalars of an epoch. If a resumed run repeats an epoch, the last values count."""
 
     def histogram(self, name: str, values: Tensor) -> None:
-        """The distribution of one value per sample ``[N]``."""
+        """Logs the distribution of values ``[N]``, one per sample."""
 
     def summary(self, values: Mapping[str, float]) -> None:
-        """Figures of the whole run."""
+        """Logs figures of the whole run."""
 
     def close(self) -> None:
-        """Writes what is left."""
+        """Writes pending data."""
 
 
 class JsonlTracker:
-    """One JSON object a line, appended to a file: ``{"time", "event": "epoch", "stage", "epoch", "loss", ...}``.
+    """JsonlTracker: append JSON lines to a file: ``{"time", "event": "epoch", "stage", "epoch", "loss", ...}``.
 
     Args:
         path: The file; its folder must exist.
-        stage: What is being trained.
+        stage: Name of the training.
     """
 
     def __init__(self, path: Path, stage: str) -> None:
@@ -65,10 +65,10 @@ class JsonlTracker:
 
 
 class TensorBoardTracker:
-    """Event files that ``tensorboard --logdir`` reads.
+    """TensorBoardTracker: write event files for ``tensorboard --logdir``.
 
     Args:
-        folder: One folder per stage.
+        folder: Folder of the event files, one per stage.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -94,16 +94,16 @@ class TensorBoardTracker:
 
 
 class MLflowTracker:
-    """One MLflow run per stage, in the experiment of the job's name.
+    """MLflowTracker: log one MLflow run per stage, in an experiment with the name of the job.
 
     Args:
-        experiment: Name of the experiment; it is made if it does not exist.
+        experiment: Name of the experiment; it is created if it does not exist.
         stage: Name of the run.
         uri: Tracking server or store (default: MLflow's own setting, ``MLFLOW_TRACKING_URI``: a server; a
             database or, with ``MLFLOW_ALLOW_FILE_STORE=true``, a folder).
 
     Raises:
-        InputError: MLflow is not installed, or its store refuses.
+        InputError: MLflow is not installed, or its store reports an error.
     """
 
     def __init__(self, experiment: str, stage: str, uri: str | None = None) -> None:
@@ -116,10 +116,10 @@ class MLflowTracker:
             found = self._client.get_experiment_by_name(experiment)
             number = found.experiment_id if found else self._client.create_experiment(experiment)
             self._run = self._client.create_run(number, run_name=stage).info.run_id
-        except Exception as error:  # stores and servers fail in a dozen ways; all are the setting's
+        except Exception as error:  # stores and servers raise many types; all mean a wrong setting
             first = str(error).strip().splitlines()[0]
             raise InputError(
-                f"track: mlflow refused ({first}); set MLFLOW_TRACKING_URI to a server"
+                f"track: mlflow reported an error ({first}); set MLFLOW_TRACKING_URI to a server"
             ) from error
 
     def log(self, epoch: int, values: Mapping[str, float]) -> None:
@@ -139,7 +139,7 @@ class MLflowTracker:
 
 
 class Trackers:
-    """Several trackers as one."""
+    """Trackers: send everything to several trackers."""
 
     def __init__(self, parts: Sequence[Tracker]) -> None:
         self.parts = parts
@@ -162,27 +162,27 @@ class Trackers:
 
 
 class Meter:
-    """How fast a training goes, and which share of the data it trains on.
+    """Meter: measure the speed of a training and the fraction of the data it trains on.
 
     Args:
-        n: Samples in the data.
+        n: Number of samples in the data.
     """
 
     def __init__(self, n: int) -> None:
         self.n = n
 
     def start(self, cost: Cost) -> None:
-        """From here on."""
+        """Starts to measure."""
         self._began = time.perf_counter()
         self._first = self._seconds, self._trained = cost.seconds, cost.trained_samples
 
     def note(self, cost: Cost, kept: float) -> str:
-        """For a progress line."""
+        """The text of a progress line."""
         speed = (cost.trained_samples - self._first[1]) / max(time.perf_counter() - self._began, 1e-9)
         return f"{speed:,.0f} samples/s, kept {kept:.0%}"
 
     def epoch(self, cost: Cost) -> dict[str, float]:
-        """Figures of the epoch that just ended (of a resumed epoch: of the part since)."""
+        """Figures of the epoch that just ended; if it was resumed, of the part since then."""
         seconds, trained = cost.seconds - self._seconds, cost.trained_samples - self._trained
         self._seconds, self._trained = cost.seconds, cost.trained_samples
         speed = trained / max(seconds, 1e-9)
@@ -190,7 +190,7 @@ class Meter:
 
 
 def check_trackers(kinds: Sequence[str]) -> None:
-    """Refuses trackers that cannot work here, before anything is trained.
+    """Rejects trackers whose library is missing, before anything is trained.
 
     Raises:
         InputError: a tracker's library is not installed.
@@ -204,8 +204,8 @@ def make_tracker(kinds: Sequence[str], folder: Path, job: str, stage: str) -> Tr
     """The trackers of one stage of a job.
 
     Args:
-        kinds: Of ``tensorboard`` and ``mlflow``; JSON lines are always written.
-        folder: The run folder: ``log.jsonl`` and ``tensorboard/<stage>`` in it.
+        kinds: Any of ``tensorboard`` and ``mlflow``; JSON lines are always written.
+        folder: The run folder, which gets ``log.jsonl`` and ``tensorboard/<stage>``.
         job: Name of the job.
         stage: Name of the stage.
 

@@ -1,4 +1,4 @@
-"""The audit: its continuations against polynomials fitted by numpy, and what it holds when trends go on."""
+"""The audit: its extrapolations against polynomials fitted by NumPy, and its coverage when trends continue."""
 
 import math
 
@@ -10,8 +10,8 @@ from graphprune.errors import InputError
 from graphprune.evaluation.audit import audit
 
 
-def begun(epochs, full, rng, n=4000, rising=0.6):
-    """A truth, a predictor of it, and scores that near the truth as epochs pass."""
+def truncated(epochs, full, rng, n=4000, rising=0.6):
+    """A truth, a predictor of it, and scores that approach the truth with more epochs."""
     truth, noise = rng.normal(size=n), rng.normal(size=n)
     predicted = truth + rng.normal(size=n)
     scores = []
@@ -21,10 +21,10 @@ def begun(epochs, full, rng, n=4000, rising=0.6):
     return predicted, truth, scores
 
 
-def test_ends_are_those_of_numpy_polynomials():
+def test_extrapolations_equal_numpy_polynomials():
     rng = np.random.default_rng(0)
     epochs, full = [14, 17, 20], 30
-    predicted, _, scores = begun(epochs, full, rng)
+    predicted, _, scores = truncated(epochs, full, rng)
     found = audit(predicted, [scores], epochs, full, n_bootstrap=0)
     r = [spearmanr(predicted, s).statistic for s in scores]
     assert found.spearman == pytest.approx(r, abs=1e-12)
@@ -42,18 +42,18 @@ def test_ends_are_those_of_numpy_polynomials():
     assert found.interval == pytest.approx([min(ends), min(max(ends), 1.0)], abs=1e-9)
 
 
-def test_it_holds_the_truth_where_the_trend_goes_on():
+def test_the_interval_contains_the_truth_if_the_trend_continues():
     inside = 0
     for seed in range(20):
-        predicted, truth, scores = begun([14, 17, 20], 30, np.random.default_rng(seed), n=800)
+        predicted, truth, scores = truncated([14, 17, 20], 30, np.random.default_rng(seed), n=800)
         low, high = audit(predicted, [scores], [14, 17, 20], 30, n_bootstrap=100).interval
         inside += low <= spearmanr(predicted, truth).statistic <= high
     assert inside >= 19
 
 
-def test_a_whole_run_needs_no_drawing_on():
+def test_a_complete_run_needs_no_extrapolation():
     rng = np.random.default_rng(1)
-    predicted, _, scores = begun([20, 25, 30], 30, rng)
+    predicted, _, scores = truncated([20, 25, 30], 30, rng)
     found = audit(predicted, [scores, scores], [20, 25, 30], 30, n_bootstrap=200)
     assert found.runs == 2
     assert found.expected == pytest.approx(found.spearman[-1])
@@ -71,7 +71,7 @@ def test_windows_that_overlap_are_drawn_in_blocks():
     assert (few.interval, few.reason) == (None, "800 samples are fewer than five blocks of 161")
 
 
-def test_what_cannot_be_told_is_said():
+def test_undefined_figures_have_a_reason():
     flat = np.zeros(10)
     found = audit(np.arange(10.0), [[flat, flat, flat]], [1, 2, 3], 4)
     assert (found.interval, found.spearman) == (None, None)
@@ -79,12 +79,12 @@ def test_what_cannot_be_told_is_said():
 
 
 @pytest.mark.parametrize("epochs", [[1, 2], [3, 2, 4], [2, 2, 3], [10, 20, 31]])
-def test_lengths_must_make_sense(epochs):
+def test_invalid_epochs_are_rejected(epochs):
     scores = [np.arange(5.0)] * len(epochs)
     with pytest.raises(InputError, match="at least three, ascending"):
         audit(np.arange(5.0), [scores], epochs, 30)
 
 
 def test_samples_must_be_the_same():
-    with pytest.raises(InputError, match="one number for each"):
+    with pytest.raises(InputError, match="pass one number for each"):
         audit(np.arange(5.0), [[np.arange(4.0)] * 3], [1, 2, 3], 4)

@@ -1,4 +1,4 @@
-"""Exports, imports and symmetric forms of the graph, against networkx and SciPy."""
+"""Exports and imports of the graph, against networkx and SciPy."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def graph() -> KNNGraph:
 
 
 def links(graph: KNNGraph) -> set[tuple[int, int]]:
-    """(neighbour, sample) pairs, read off the table row by row."""
+    """(neighbor, sample) pairs of the table, row by row."""
     return {
         (int(j), i)
         for i, (row, d) in enumerate(zip(graph.indices.tolist(), graph.distances.tolist(), strict=True))
@@ -37,7 +37,7 @@ def test_components(graph: KNNGraph) -> None:
     assert len(set(labels[:30]) & set(labels[30:])) == 0
 
 
-def test_every_form_holds_the_same_links(graph: KNNGraph) -> None:
+def test_every_form_has_the_same_links(graph: KNNGraph) -> None:
     expected = links(graph)
     assert set(graph.to_networkx().edges) == expected
     assert set(map(tuple, graph.to_pyg().edge_index.T.tolist())) == expected
@@ -65,19 +65,3 @@ def test_from_csr_pads_short_rows() -> None:
     assert graph.link_weights()[1].tolist() == [0.0, 0.0]
     with pytest.raises(InputError, match="square"):
         KNNGraph.from_csr(csr_matrix((2, 3)))
-
-
-@pytest.mark.parametrize("how", ["union", "mutual"])
-def test_symmetrize_equals_networkx(graph: KNNGraph, how: str) -> None:
-    undirected = graph.to_networkx().to_undirected(reciprocal=how == "mutual")
-    expected = {pair for a, b in undirected.edges for pair in ((a, b), (b, a))}
-    made = graph.symmetrize(how)
-    assert links(made) == expected
-    dense = made.to_csr(values="distance").toarray()
-    np.testing.assert_array_equal(dense, dense.T)
-
-
-def test_max_degree_keeps_the_nearest(graph: KNNGraph) -> None:
-    made, whole = graph.symmetrize("union", max_degree=2), graph.symmetrize("union")
-    assert torch.equal(made.indices, whole.indices[:, :2])
-    assert made.k == 2 < whole.k

@@ -69,6 +69,6 @@ def test_literal_groups() -> None:
 
 
 @pytest.mark.parametrize("k", [0, 257])
-def test_a_number_of_groups_out_of_range_is_refused(k: int) -> None:
+def test_a_number_of_groups_out_of_range_is_rejected(k: int) -> None:
     with pytest.raises(InputError, match=f"k is {k} groups"):
         kmeans_1d(torch.ones(4), k)

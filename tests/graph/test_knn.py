@@ -1,4 +1,4 @@
-"""Neighbour search against a slow independent implementation, and the graph object around it."""
+"""Neighbor search against a slow independent implementation, and the graph object."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def brute(x: np.ndarray, k: int, metric: str) -> tuple[np.ndarray, np.ndarray]:
 def points(draw: st.DrawFn) -> tuple[np.ndarray, int]:
     n = draw(st.integers(2, 40))
     d = draw(st.integers(1, 5))
-    # A small lattice, so that ties and duplicates are the rule; every distance is exact in float32.
+    # A small lattice, so that ties and duplicates are common; every distance is exact in float32.
     values = draw(st.lists(st.integers(-2, 2), min_size=n * d, max_size=n * d))
     k = draw(st.sampled_from(sorted({1, n // 2, n - 1} - {0})))
     return np.array(values, dtype=np.float32).reshape(n, d), k
@@ -87,8 +87,8 @@ def test_any_block_size_and_precision_give_the_same_bytes(
     metric: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     g = torch.Generator().manual_seed(1)
-    centres = torch.randn(12, 96, generator=g)
-    x = centres[torch.randint(12, (5000,), generator=g)] + 0.01 * torch.randn(5000, 96, generator=g)
+    centers = torch.randn(12, 96, generator=g)
+    x = centers[torch.randint(12, (5000,), generator=g)] + 0.01 * torch.randn(5000, 96, generator=g)
     x[1000:1100] = x[0]
     whole = KNNGraph.build(x, 10, metric=metric)
     monkeypatch.setattr(backends, "_FIRST_SLAB", 100)
@@ -101,7 +101,7 @@ def test_any_block_size_and_precision_give_the_same_bytes(
 
 
 @pytest.mark.parametrize("metric", ["euclidean", "cosine"])
-def test_duplicates_are_at_zero_and_come_lowest_first(metric: str) -> None:
+def test_duplicates_have_distance_zero_and_are_ordered_by_row(metric: str) -> None:
     x = torch.randn(3000, 8, generator=torch.Generator().manual_seed(0))
     x[100:200] = x[7]
     graph = KNNGraph.build(x, 5, metric=metric)
@@ -131,7 +131,7 @@ def test_far_from_the_origin() -> None:
     np.testing.assert_allclose(graph.distances.numpy(), expected, rtol=1e-5)
 
 
-def test_ivf_finds_nearly_all_and_says_so() -> None:
+def test_ivf_finds_nearly_all_and_reports_its_recall() -> None:
     pytest.importorskip("faiss")
     x = torch.randn(6000, 24, generator=torch.Generator().manual_seed(0))
     exact, nearly = KNNGraph.build(x, 10, backend="exact"), KNNGraph.build(x, 10, backend="ivf")
@@ -158,7 +158,7 @@ def test_query_among_some_rows_and_for_new_points() -> None:
     assert (new[0][:, 0] == 0).all()
 
 
-def test_query_pads_where_a_row_is_among_just_k() -> None:
+def test_query_pads_a_row_that_is_among_exactly_k() -> None:
     x = torch.arange(5.0)[:, None]
     distances, positions = KNNGraph.build(x, 2).query(among=torch.tensor([1, 3]), k=2)
     assert positions[0].tolist() == [0, 1]
@@ -227,7 +227,7 @@ def test_bad_input_is_named(case: str) -> None:
         KNNGraph.build(x, k, metric=metric)
 
 
-def test_query_among_a_permutation_finds_what_it_finds_among_all() -> None:
+def test_query_among_a_permutation_equals_query_among_all() -> None:
     x = torch.randn(200, 4, generator=torch.Generator().manual_seed(3))
     graph = KNNGraph.build(x, 4)
     order = torch.randperm(200, generator=torch.Generator().manual_seed(1))
@@ -246,7 +246,7 @@ def test_query_among_a_permutation_finds_what_it_finds_among_all() -> None:
         (torch.tensor([3, 10]), "outside 0..9"),
     ],
 )
-def test_query_among_what_are_no_rows_is_refused(among: torch.Tensor, message: str) -> None:
+def test_query_among_invalid_rows_is_rejected(among: torch.Tensor, message: str) -> None:
     graph = KNNGraph.build(torch.arange(10.0)[:, None], 2)
     with pytest.raises(InputError, match=message):
         graph.query(among=among, k=2)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from graphprune.graph.knn import KNNGraph
-from graphprune.graph.propagate import Propagator, gcn_table, locality_order, mean_table, propagate, reorder
+from graphprune.graph.propagate import Propagator, gcn_table, locality_order, mean_table, reorder
 
 
 def dense(indices: Tensor, weights: Tensor, sources: int) -> Tensor:
@@ -28,7 +28,7 @@ def test_product_and_gradient_equal_dense(shape: tuple[int, int, int, int], seed
     indices = torch.randint(sources, (n, k), generator=g)
     weights, x = torch.randn(n, k, generator=g), torch.randn(sources, f, generator=g, requires_grad=True)
     matrix = dense(indices, weights, sources)
-    y = propagate(indices, weights, x)
+    y = Propagator(indices, weights, sources=sources)(x)
     upstream = torch.randn(n, f, generator=g)
     y.backward(upstream)
     torch.testing.assert_close(y.double(), matrix @ x.double(), rtol=1e-5, atol=1e-5)
@@ -76,12 +76,12 @@ def test_layer_equals_gcnconv(graph: KNNGraph) -> None:
     torch.testing.assert_close(ours_x.grad, x.grad, rtol=1e-5, atol=1e-6)
 
 
-def test_locality_order_changes_places_not_values(graph: KNNGraph) -> None:
+def test_locality_order_permutes_samples_and_keeps_values(graph: KNNGraph) -> None:
     order = locality_order(graph.indices)
     assert sorted(order.tolist()) == list(range(80))
     x = torch.randn(80, 4, generator=torch.Generator().manual_seed(1))
-    plain = propagate(graph.indices, graph.link_weights(), x)
-    moved = propagate(*reorder(graph.indices, graph.link_weights(), order), x[order])
+    plain = Propagator(graph.indices, graph.link_weights())(x)
+    moved = Propagator(*reorder(graph.indices, graph.link_weights(), order))(x[order])
     torch.testing.assert_close(moved, plain[order])
     place = torch.argsort(order)
 
@@ -91,8 +91,8 @@ def test_locality_order_changes_places_not_values(graph: KNNGraph) -> None:
     assert spread(place) < spread(torch.arange(80))
 
 
-def test_mean_table_averages_and_leaves_nobody_without_a_value() -> None:
+def test_mean_table_averages_and_every_sample_has_a_value() -> None:
     indices = torch.tensor([[1, 2], [1, 1], [0, 1]])
     weights = torch.tensor([[1.0, 3.0], [0.0, 0.0], [2.0, 2.0]])
-    y = propagate(*mean_table(indices, weights), torch.tensor([[4.0], [8.0], [16.0]]))
+    y = Propagator(*mean_table(indices, weights))(torch.tensor([[4.0], [8.0], [16.0]]))
     assert y.flatten().tolist() == [14.0, 8.0, 6.0]

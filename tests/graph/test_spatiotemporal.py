@@ -15,12 +15,12 @@ INF = float("inf")
 
 
 def links_of(graph):
-    """Per row: {neighbour: (distance, weight)} without padding."""
+    """Per row: {neighbor: (distance, weight)} without padding."""
     rows = zip(graph.indices.tolist(), graph.distances.tolist(), graph.weights.tolist(), strict=True)
     return [{j: (round(d, 4), round(w, 4)) for j, d, w in zip(*row, strict=True) if d < INF} for row in rows]
 
 
-def test_network_windows_get_the_one_before_and_the_one_after():
+def test_network_windows_are_linked_to_the_previous_and_the_next():
     points = torch.tensor([[0.0], [10.0], [1.0], [11.0]])
     knn = KNNGraph.build(points, k=1)
     graph = spatiotemporal_graph(
@@ -39,7 +39,7 @@ def test_network_windows_get_the_one_before_and_the_one_after():
     assert graph.indices.dtype == knn.indices.dtype
 
 
-def test_a_link_of_two_kinds_stands_once_with_both_weights():
+def test_a_link_of_two_kinds_occurs_once_with_both_weights():
     knn = KNNGraph.build(torch.tensor([[0.0], [1.0], [5.0]]), k=1)
     graph = spatiotemporal_graph(knn, np.array([3, 4, 5]), n_sensors=1)
     near = round(float(np.exp(-0.5)), 4)
@@ -91,7 +91,7 @@ def test_temporal_rows_respect_gaps_hops_and_sensors():
     ("metric", "size"),
     [("euclidean", 1), ("euclidean", 2.0**50), ("cosine", 1), ("inner", 1), ("inner", 2.0**45)],
 )
-def test_new_links_are_measured_as_the_search_measures(metric, size):
+def test_distances_of_new_links_equal_those_of_the_search(metric, size):
     points = size * torch.randn(60, 5, generator=torch.Generator().manual_seed(0))
     few = KNNGraph.build(points, k=3, metric=metric)
     all_pairs = KNNGraph.build(points, k=59, metric=metric)
@@ -107,7 +107,7 @@ def test_new_links_are_measured_as_the_search_measures(metric, size):
     assert torch.equal(graph.distances, graph.distances.sort(dim=1).values)
 
 
-def test_bad_input_is_refused():
+def test_bad_input_is_rejected():
     knn = KNNGraph.build(torch.tensor([[0.0], [1.0], [5.0]]), k=1)
     with pytest.raises(InputError, match="3 samples but 2 ids"):
         spatiotemporal_graph(knn, np.array([0, 1]), n_sensors=1)

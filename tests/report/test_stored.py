@@ -73,7 +73,6 @@ def shortened(raw: Any) -> Any:
                 "class_bias",
                 "coverage90",
                 "pearson_ci95",
-                "kendall_ci95",
                 "block",
             ):
                 del agreement[unread]

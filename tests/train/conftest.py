@@ -1,4 +1,4 @@
-"""A training that is killed and goes on, and a whole job of seconds."""
+"""Fixtures: a training that is killed and resumed, and a complete job that takes seconds."""
 
 import pytest
 
@@ -11,7 +11,7 @@ class Killed(Exception):
 
 @pytest.fixture
 def resumed(tmp_path):
-    """Kills ``train(checkpoint=..., progress=...)`` in its ``kill_at``-th step; returns what the next attempt does."""
+    """Kills ``train(checkpoint=..., progress=...)`` in step ``kill_at``; returns the result of the next attempt."""
 
     def call(train, kill_at):
         checkpoint, steps = Checkpoint(tmp_path / "c.pt", every_seconds=0), iter(range(1, kill_at))
@@ -29,7 +29,7 @@ def resumed(tmp_path):
 
 @pytest.fixture
 def job():
-    """The config of a small job; data and paradigm are the test's own."""
+    """The config of a small job; each test adds data and paradigm."""
     return {
         "name": "job",
         "model": {"name": "mlp", "width": 16, "depth": 1},

@@ -1,4 +1,4 @@
-"""Adversarial training: the ball, the losses, what scores see, what is counted; end to end on digits."""
+"""Adversarial training: attacks, losses, signals and costs; end to end on digits."""
 
 import numpy as np
 import pytest
@@ -47,7 +47,7 @@ def test_an_attack_stays_in_the_ball_and_within_limits(method):
     assert bool((changed <= 0.5 + 1e-6).all())
 
 
-def test_of_a_linear_model_pgd_finds_the_worst_corner():
+def test_pgd_finds_the_worst_corner_of_a_linear_model():
     """With two classes the loss rises with w1 - w0, so the worst point is known in closed form."""
     model = nn.Linear(4, 2, bias=False)
     with torch.no_grad():
@@ -85,7 +85,7 @@ def test_losses_are_those_of_the_papers():
         ({"method": "trades", "signals": "adversarial"}, 8, 5),
     ],
 )
-def test_attacks_are_counted_and_every_pass_is_really_made(options, trained, observed):
+def test_all_passes_of_an_attack_are_made_and_counted(options, trained, observed):
     """Two steps; forward passes of samples are counted by a hook, a backward pass counts as two."""
 
     class Net(nn.Module):
@@ -135,7 +135,7 @@ def test_adversarial_training_withstands_what_plain_training_does_not():
 
 
 @pytest.mark.parametrize("options", [{"method": "fgsm"}, {"epsilon": 0}, {"steps": 0}, {"signals": "both"}])
-def test_bad_options_are_refused(options):
+def test_bad_options_are_rejected(options):
     with pytest.raises(InputError, match="paradigm 'adversarial': .* must be .*received"):
         Adversarial(**options)
 
@@ -148,12 +148,12 @@ def test_dynamic_uncertainty_of_adversarial_predictions_end_to_end(tmp_path, job
     metrics = run(parse_config(job), tmp_path / "run")
     arms = metrics["training"]
     assert all(0 <= arm["robust"][0] <= arm["value"][0] + 0.1 for arm in arms.values())
-    # A step costs 3 passes, two ascents 4 and the look at clean inputs 1.
+    # A step costs 3 passes, two ascents 4 and the pass over clean inputs 1.
     assert arms["full"]["cost_passes"] == pytest.approx((3 + 5) / 3)
     assert arms["full_short"]["cost_passes"] == pytest.approx(arms["half"]["cost_passes"], rel=0.02)
 
 
-def test_noise_is_a_sample_s_own_whichever_process_holds_it():
+def test_noise_of_a_sample_does_not_depend_on_its_process():
     x = torch.zeros(7, 2, 3)
     whole = Noise(torch.Generator().manual_seed(4)).uniform(x)
     mine = torch.tensor([1, 4, 6])

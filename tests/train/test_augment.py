@@ -32,7 +32,7 @@ def test_about_half_are_mirrored_and_nothing_else_changes():
     assert 150 < mirrored < 250
 
 
-def test_cutout_erases_one_square_that_may_reach_over_the_border():
+def test_cutout_erases_one_square_that_may_extend_beyond_the_border():
     x = torch.ones(300, 2, 9, 7)
     out = augment(x, ["cutout"], torch.Generator().manual_seed(0), cutout=4)
     full = 0

@@ -1,4 +1,4 @@
-"""A checkpoint that is not whole, or not of this training, costs a warning and the work, never the result."""
+"""A checkpoint that is damaged or of another training causes a warning and a restart, and never changes the result."""
 
 import copy
 import warnings
@@ -26,7 +26,7 @@ class Killed(Exception):
 
 
 def train(checkpoint=None, *, kill_at=None, snapshots=False, **settings):
-    """A training of 15 steps with all that a checkpoint may hold."""
+    """A training of 15 steps with everything that a checkpoint may contain."""
     draws = torch.Generator().manual_seed(0)
     x = torch.randn(N, 4, generator=draws)
     samples = TensorSamples(x, (x[:, 0] > 0).long())
@@ -69,7 +69,7 @@ def killed(path, kill_at=7, **more):
 
 
 def same(one, other):
-    """Whether two trainings left the same bits."""
+    """Whether two trainings ended with the same bits."""
     (weights, scores, losses, visits), (weights2, scores2, losses2, visits2) = one, other
     pairs = [*((weights[k], weights2[k]) for k in weights), *((scores[k], scores2[k]) for k in scores)]
     return losses == losses2 and torch.equal(visits, visits2) and all(torch.equal(a, b) for a, b in pairs)
@@ -93,22 +93,22 @@ def restarts(path, whole, reason=""):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         again = train(Checkpoint(path, every_seconds=0))
-    told = [str(warning.message) for warning in caught]
-    assert len(told) == 1, told
-    assert told[0].startswith(f"{path} cannot be used (")
-    assert told[0].endswith("); this training restarts from its beginning")
-    assert "\n" not in told[0]
-    assert reason in told[0]
+    messages = [str(warning.message) for warning in caught]
+    assert len(messages) == 1, messages
+    assert messages[0].startswith(f"{path} cannot be used (")
+    assert messages[0].endswith("); this training restarts from its beginning")
+    assert "\n" not in messages[0]
+    assert reason in messages[0]
     assert same(again, whole)
 
 
-def test_an_intact_checkpoint_is_gone_on_from_without_a_word(tmp_path, saved, whole):
+def test_an_intact_checkpoint_is_resumed_without_a_warning(tmp_path, saved, whole):
     (tmp_path / "c.pt").write_bytes(saved)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         state = Checkpoint(tmp_path / "c.pt").load()
         assert (state["epoch"], state["step_in_epoch"], len(state["losses"])) == (1, 2, 1)
-        # The second step from here ends the training that goes on, not the one that restarts.
+        # The second step from here ends a resumed training, but not a restarted one.
         left = Checkpoint(tmp_path / "c.pt", every_seconds=1e9)
         with pytest.raises(Killed):
             train(left, kill_at=len(range(7, 15)))
@@ -137,7 +137,7 @@ def test_other_content_restarts_the_training(tmp_path, whole, content):
     restarts(tmp_path / "c.pt", whole)
 
 
-def test_a_state_as_version_0_1_0_wrote_it_restarts_the_training(tmp_path, saved, whole):
+def test_a_state_of_version_0_1_0_restarts_the_training(tmp_path, saved, whole):
     (tmp_path / "c.pt").write_bytes(saved)
     torch.save(Checkpoint(tmp_path / "c.pt").load(), tmp_path / "old.pt")
     restarts(tmp_path / "old.pt", whole, "not a checkpoint of this version")
@@ -229,7 +229,7 @@ def test_a_state_that_does_not_fit_restarts_the_training(tmp_path, saved, whole,
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw", "muon"])
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
-def test_every_optimizer_goes_on_from_its_own_checkpoints(tmp_path, optimizer, momentum):
+def test_every_optimizer_resumes_from_its_checkpoints(tmp_path, optimizer, momentum):
     settings = {"optimizer": optimizer, "momentum": momentum, "accumulate": 2}
     whole = train(**settings)
     for kill_at in (3, 5, 11):
@@ -241,7 +241,7 @@ def test_every_optimizer_goes_on_from_its_own_checkpoints(tmp_path, optimizer, m
             assert same(train(checkpoint, **settings), whole)
 
 
-def test_snapshots_are_checked_too(tmp_path):
+def test_snapshots_are_validated_too(tmp_path):
     whole = train(snapshots=True)
     checkpoint = killed(tmp_path / "c.pt", 12, snapshots=True)
     state = checkpoint.load()

@@ -1,4 +1,4 @@
-"""A training that went astray is told as such, and weights of any model are saved."""
+"""Diverged trainings are reported, and weights of any model can be saved."""
 
 import json
 import math
@@ -23,7 +23,7 @@ def config_of(job, **training):
 
 
 @pytest.mark.parametrize("section", ["seed_training", "training"])
-def test_a_training_whose_weights_are_no_numbers_is_refused_by_name(job, tmp_path, section):
+def test_a_training_with_non_finite_weights_is_rejected_by_name(job, tmp_path, section):
     config = config_of({**job, section: {**job[section], "lr": 1e3, "schedule": "constant"}}, batch_size=8)
     if section == "training":
         config = config.model_copy(
@@ -34,7 +34,7 @@ def test_a_training_whose_weights_are_no_numbers_is_refused_by_name(job, tmp_pat
         run(config, tmp_path / "run", data=load_sklearn("digits", limit=150))
 
 
-def test_weights_and_results_that_are_no_numbers_are_refused():
+def test_non_finite_weights_and_results_are_rejected():
     refuse_diverged(nn.Linear(2, 2), "arm")
     broken = nn.Linear(2, 2)
     broken.bias.data[0] = torch.inf

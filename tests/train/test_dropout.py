@@ -1,4 +1,4 @@
-"""Dropout by bytes: what it drops, what it keeps, and what it leaves alone."""
+"""Dropout by random bytes: dropped and kept elements, gradients, and evaluation mode."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_the_expectation_is_exact_and_the_share_is_p(p):
     assert (dropped == 0).double().mean() == pytest.approx(rounded, abs=5 * (rounded / x.numel()) ** 0.5)
     spread = 2 * (rounded / (1 - rounded) / x.numel()) ** 0.5
     assert dropped.double().mean() == pytest.approx(2, abs=5 * spread)
-    # Neighbours that come from one 64-bit word are dropped independently.
+    # Neighbors that come from one 64-bit word are dropped independently.
     gone = (dropped.flatten()[: x.numel() // 8 * 8] == 0).double().view(-1, 8)
     assert (torch.corrcoef(gone.T) - torch.eye(8)).abs().max() < 0.03
 

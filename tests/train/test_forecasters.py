@@ -1,4 +1,4 @@
-"""Graph WaveNet and STAEformer against textbook forms of their layers, and what all forecasters promise."""
+"""Graph WaveNet and STAEformer against textbook forms of their layers, and the contract of all forecasters."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_evaluation_does_not_depend_on_the_batch(name):
 
 
 @pytest.mark.parametrize("name", FORECASTERS)
-def test_misspelt_options_and_images_are_refused(name):
+def test_misspelled_options_and_images_are_rejected(name):
     with pytest.raises(InputError, match="did you mean 'dropout'"):
         get("model", name).for_task(task(), dropuot=0.1)
     with pytest.raises(InputError, match="forecasts windows of sensors"):
@@ -102,7 +102,7 @@ def test_misspelt_options_and_images_are_refused(name):
 
 
 @pytest.mark.parametrize("name", ["graph_wavenet", "staeformer"])
-def test_network_models_refuse_single_sensors(name):
+def test_network_models_reject_single_sensors(name):
     with pytest.raises(InputError, match="granularity: network"):
         get("model", name).for_task(replace(task(), input_shape=(12, 1, 4)))
 

@@ -55,7 +55,7 @@ def test_losses_signals_and_tally_equal_slow_loops(paradigm, batch):
     assert total == pytest.approx(2.5 * sum(flat), rel=1e-6)
 
 
-def test_missing_targets_send_no_gradient(paradigm, batch):
+def test_missing_targets_have_no_gradient(paradigm, batch):
     outputs, targets = batch
     paradigm.losses(outputs, targets).sum().backward()
     assert outputs.grad.isfinite().all()
@@ -102,7 +102,7 @@ def test_naive_forecasts_equal_slow_loops(granularity, gaps):
         assert found["rmse"] == pytest.approx(np.sqrt(np.mean(np.square(expected))), rel=1e-5)
 
 
-def test_a_forecast_that_is_no_number_is_no_missing_target(paradigm, batch):
+def test_a_nan_forecast_is_not_a_missing_target(paradigm, batch):
     outputs, targets = batch
     outputs = outputs.detach().clone()
     outputs[0, 0, 0] = torch.nan

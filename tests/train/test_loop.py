@@ -1,4 +1,4 @@
-"""The loop: exact resume, lengths, schedules, and what recorder and samplers see."""
+"""The loop: exact resume, lengths, schedules, and the signals for recorder and samplers."""
 
 import math
 from itertools import pairwise
@@ -68,25 +68,25 @@ def fit(model, *, checkpoint=None, progress=None, sampler=None, samples=None, **
 
 
 class Listener(Random):
-    """Chooses half of each batch and notes the losses that it hears."""
+    """Selects half of each batch and stores the losses that it receives."""
 
-    heard = None
+    received = None
     batch_keep = 0.5
 
     def _choose(self, rows, losses, features, count):
-        self.heard = losses.clone()
+        self.received = losses.clone()
         return torch.arange(count)
 
 
-def test_samplers_hear_losses_without_label_smoothing():
-    samples, heard = make_samples(), []
+def test_samplers_receive_losses_without_label_smoothing():
+    samples, received = make_samples(), []
     for smoothing in (0.0, 0.3):
         sampler = Listener(N)
         changes = settings(epochs=1, batch_size=N, lr=1e-9, augment=())
         paradigm = Supervised(label_smoothing=smoothing)
         train_model(make_model(), samples, paradigm, sampler, changes, seed=0, device=CPU)
-        heard.append(sampler.heard)
-    assert torch.equal(*heard)
+        received.append(sampler.received)
+    assert torch.equal(*received)
 
 
 @pytest.mark.parametrize("kill_at", [2, 4])
@@ -138,7 +138,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_by_bit(resumed, kill_at):
     assert result.cost.trained_samples == expected.cost.trained_samples == 4 * 30
 
 
-def test_a_damaged_checkpoint_starts_over(tmp_path):
+def test_a_damaged_checkpoint_restarts_the_training(tmp_path):
     path = tmp_path / "c.pt"
     path.write_bytes(b"not a checkpoint")
     whole, again = make_model(), make_model()
@@ -148,21 +148,21 @@ def test_a_damaged_checkpoint_starts_over(tmp_path):
     assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), again.parameters(), strict=True))
 
 
-def test_the_global_generator_is_left_alone():
+def test_the_global_generator_does_not_change():
     torch.manual_seed(11)
     before = torch.get_rng_state()
     fit(make_model())
     assert torch.equal(before, torch.get_rng_state())
 
 
-# The model has batch norm, which takes no single sample.
+# The model has batch norm, which cannot process a single sample.
 @pytest.mark.parametrize(("epochs", "samples"), [(1.0, 50), (2.5, 125), (0.5, 25), (0.02, 2)])
-def test_fractional_epochs_train_that_share_of_the_samples(epochs, samples):
+def test_fractional_epochs_train_on_that_fraction_of_the_samples(epochs, samples):
     result, _ = fit(make_model(), sampler=Random(N, seed=1), epochs=epochs)
     assert result.cost.trained_samples == samples
 
 
-def test_evaluation_pass_is_counted_apart_and_leaves_the_model_training():
+def test_evaluation_pass_has_its_own_cost_and_keeps_training_mode():
     model = make_model()
     result, _ = fit(model)
     assert result.evaluation_cost.forward_samples == 4 * 30
@@ -230,7 +230,7 @@ def test_schedules_stay_between_zero_and_the_peak(schedule):
 
 
 class _Forecasts(Paradigm):
-    """Forecasts of one step, so that a sampler that reads forecast errors has some."""
+    """Forecasts of one step, for samplers that use forecast errors."""
 
     metric = "mae"
 
@@ -262,7 +262,7 @@ def test_st_prune_resumes_bit_by_bit(resumed, kill_at):
     assert result.cost.trained_samples == expected.cost.trained_samples < 4 * N
 
 
-def test_no_dynamic_sampler_is_left_out_of_the_resume_tests():
+def test_the_resume_tests_cover_every_dynamic_sampler():
     marks = test_a_run_with_a_dynamic_sampler_resumes_bit_by_bit.pytestmark
     tried = {m["name"] for mark in marks if mark.args[0] == "method" for m in mark.args[1]} | {"st_prune"}
     assert tried >= set(entries("sampler"))

@@ -30,7 +30,7 @@ def test_a_missing_library_is_named_with_its_extra(monkeypatch, name, extra):
         ({"name": "resnet20", "widht": 3}, "option of model 'resnet20'.*width"),
     ],
 )
-def test_unknown_names_and_options_are_refused(method, message):
+def test_unknown_names_and_options_are_rejected(method, message):
     with pytest.raises(InputError, match=message):
         check_model(Method(**method))
 
@@ -42,17 +42,17 @@ def fake(monkeypatch, name, **attributes):
     monkeypatch.setitem(sys.modules, name, module)
 
 
-def test_timm_is_told_classes_and_channels(monkeypatch):
-    asked = {}
+def test_timm_receives_classes_and_channels(monkeypatch):
+    requested = {}
 
     def create_model(name, **options):
-        asked.update(name=name, **options)
+        requested.update(name=name, **options)
         return nn.Linear(1, 1)
 
     fake(monkeypatch, "timm", create_model=create_model)
     gray = TaskInfo("classification", (1, 8, 8), num_classes=7)
     build_model(Method(name="timm:resnet18", pretrained=True, drop_rate=0.1), gray)
-    assert asked == {
+    assert requested == {
         "name": "resnet18",
         "pretrained": True,
         "num_classes": 7,

@@ -1,4 +1,4 @@
-"""Batch norm cannot standardise one sample, so no step is left with one."""
+"""Batch norm cannot standardize one sample, so no step has only one."""
 
 import pytest
 import torch
@@ -15,7 +15,7 @@ from graphprune.train.paradigms.supervised import Supervised
 
 
 class Sizes(Supervised):
-    """Notes how many samples each step trained on."""
+    """Stores the number of samples of each step."""
 
     def __init__(self):
         super().__init__()
@@ -43,9 +43,9 @@ def train(n, *, batch, method="random", epochs=1.0, norm=True, **options):
         ({"n": 33, "batch": 16}, [16, 17]),
         ({"n": 34, "batch": 16}, [16, 16, 2]),
         ({"n": 33, "batch": 16, "norm": False}, [16, 16, 1]),
-        # Of the last meta-batch of 2 rows one would be kept.
+        # One row of the last candidate batch of 2 would be kept.
         ({"n": 66, "batch": 16, "method": "es", "keep": 0.25, "anneal": 0.0}, [17]),
-        # The last epoch ends after one row, or after one behind a whole batch.
+        # The last epoch ends after one row, or one row after a full batch.
         ({"n": 32, "batch": 16, "epochs": 1.03}, [16, 16, 2]),
         ({"n": 32, "batch": 16, "epochs": 1.54}, [16, 16, 17]),
     ],
@@ -56,7 +56,7 @@ def test_a_last_batch_of_one_joins_the_one_before_it(given, steps):
     assert result.cost.trained_samples == sum(steps)
 
 
-def test_a_single_sample_is_refused():
+def test_a_single_sample_is_rejected():
     with pytest.raises(
         InputError, match="has batch norm, which takes at least 2 samples in a step, and epoch 0"
     ):

@@ -1,4 +1,4 @@
-"""What moves the weights: accumulation, Muon, averages, early stopping, precision, compilation."""
+"""Updates of the weights: accumulation, Muon, averages, early stopping, precision, compilation."""
 
 import copy
 
@@ -100,7 +100,7 @@ def test_muon_learns():
     assert result.losses[-1] < 0.6 * result.losses[0]
 
 
-def test_an_average_is_the_recursion_over_all_steps_and_is_what_remains():
+def test_an_average_is_the_recursion_over_all_steps_and_remains_in_the_model():
     model = nn.Linear(2, 1, bias=False)
     average = WeightAverage(model, 0.5)
     expected = model.weight.detach().numpy().copy()
@@ -119,7 +119,7 @@ def test_an_average_is_the_recursion_over_all_steps_and_is_what_remains():
     assert not torch.equal(weights(raw), weights(averaged))
 
 
-def test_the_recorder_judges_the_average_and_training_goes_on_with_the_raw_weights():
+def test_the_recorder_uses_the_average_and_training_continues_with_the_raw_weights():
     losses = {}
     for ema in (None, 0.99):
         recorder = Recorder({"loss": create("score", "loss")}, torch.arange(N), epochs=4, num_classes=3)
@@ -140,28 +140,28 @@ def test_training_stops_when_the_loss_no_longer_falls_and_only_that_is_paid(resu
     assert resumed(lambda **more: fit(make_model(), **stuck, **more), 14).losses == result.losses
 
 
-def test_fp16_on_a_cpu_is_refused():
+def test_fp16_on_a_cpu_is_rejected():
     with pytest.raises(InputError, match="precision: fp16 needs a GPU"):
         fit(make_model(), precision="fp16")
 
 
-def test_compiling_is_asked_for_and_changes_nothing_else(monkeypatch):
-    asked = []
+def test_compilation_is_optional_and_does_not_change_results(monkeypatch):
+    requested = []
 
     def compiled(model):
-        asked.append(model)
+        requested.append(model)
         return lambda x: model(x)
 
     monkeypatch.setattr(torch, "compile", compiled)
     plain, again = make_model(), make_model()
     fit(plain)
-    assert not asked
+    assert not requested
     fit(again, compile=True)
-    assert asked == [again]
+    assert requested == [again]
     assert torch.equal(weights(plain), weights(again))
 
 
-def test_a_sharded_sampler_is_refused():
+def test_a_sharded_sampler_is_rejected():
     sampler = Random(N, epochs=1).shard(0, 2)
     with pytest.raises(InputError, match="without .shard"):
         train_model(
@@ -175,7 +175,7 @@ def test_a_sharded_sampler_is_refused():
         )
 
 
-def test_the_model_given_keeps_no_trace_of_training():
+def test_training_leaves_no_trace_in_the_model():
     model = make_model()
     before = copy.deepcopy(model).state_dict().keys()
     fit(model, ema=0.9)

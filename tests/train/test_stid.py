@@ -1,4 +1,4 @@
-"""STID: shapes, what the untrained model is, and that it learns."""
+"""STID: shapes, the untrained model, its equations, and learning."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_embedding_is_one_row_per_window():
 
 
 @pytest.mark.parametrize("granularity", ["network", "sensor"])
-def test_it_learns_most_of_what_is_to_learn(granularity):
+def test_it_learns_most_of_the_signal(granularity):
     data = window_data(daily_series(), window=6, horizon=4, granularity=granularity)
     paradigm = Forecasting(info=data.info)
     with isolated_rng(0, "model"):
@@ -112,7 +112,7 @@ def test_it_equals_its_equations(granularity, blocks, width, watched):
     """The docstring's formula as einsums over ``[batch, feature, node]``, every identity looked up per node."""
     data = window_data(daily_series(gaps=0.2), window=6, horizon=4, granularity=granularity)
     model = STID.for_task(data.info, width=width, embedding=4, blocks=blocks, dropout=0.0)
-    # Listened to or not, more readings than width (12 and 8) or not: the equations are the same.
+    # The equations hold with and without hooks, and for more or fewer readings than width (12 and 8).
     tap = FeatureTap(model) if watched else None
     with torch.no_grad():
         for parameter in model.parameters():
@@ -147,22 +147,22 @@ def test_it_equals_its_equations(granularity, blocks, width, watched):
         torch.testing.assert_close(gradient, same, rtol=1e-3, atol=1e-3)
 
 
-def test_dropout_falls_on_the_same_activations_whoever_listens():
+def test_dropout_masks_do_not_depend_on_hooks():
     data = window_data(daily_series(), window=6, horizon=4)
     with isolated_rng(0, "model"):
         model = STID.for_task(data.info, dropout=0.5)
         torch.nn.init.normal_(model.head.weight)
     x = next(data.train.batches([torch.arange(20)], device=CPU)).x
     forecasts = []
-    for listen in (False, True):
-        if listen:
+    for hooked in (False, True):
+        if hooked:
             FeatureTap(model)
         with isolated_rng(1, "dropout"):
             forecasts.append(model.train()(x))
     torch.testing.assert_close(*forecasts, rtol=1e-4, atol=1e-5)
 
 
-def test_images_are_refused():
+def test_images_are_rejected():
     with pytest.raises(InputError, match="forecasts windows"):
         STID.for_task(TaskInfo("classification", (1, 8, 8), num_classes=10))
 

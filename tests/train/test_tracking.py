@@ -1,4 +1,4 @@
-"""Where figures go: JSON lines always; TensorBoard and MLflow only where asked for and installed."""
+"""Trackers: always JSON lines; TensorBoard and MLflow only if requested and installed."""
 
 import json
 import sys
@@ -21,7 +21,7 @@ from graphprune.train.tracking import JsonlTracker, MLflowTracker, TensorBoardTr
 
 
 class FakeClient:
-    """What MLflowTracker asks of MLflow."""
+    """The part of MLflow's client that MLflowTracker uses."""
 
     experiments: dict[str, int] = {}  # noqa: RUF012
     logged: list = []  # noqa: RUF012
@@ -115,7 +115,7 @@ def test_tensorboard_writes_event_files(tmp_path):
     assert list((tmp_path / "tb").glob("events*"))
 
 
-def test_mlflow_itself_takes_what_it_is_given(tmp_path, monkeypatch):
+def test_mlflow_itself_accepts_the_figures(tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     pytest.importorskip("mlflow", reason="mlflow is not installed (extra: track)")
     from mlflow.tracking import MlflowClient

@@ -1,4 +1,4 @@
-"""Labels that embeddings give: found where there are groups, and the whole way without the data's own."""
+"""Labels inferred from embeddings: separate groups are found, and a whole job runs without the labels of the data."""
 
 import numpy as np
 import pytest
@@ -22,8 +22,8 @@ def agreement(found, truth) -> float:
 def groups(n=120, classes=4):
     draws = np.random.default_rng(0)
     truth = np.arange(n) % classes
-    centres = draws.normal(size=(classes, 6)) * 4
-    return torch.from_numpy((centres[truth] + draws.normal(size=(n, 6))).astype(np.float32)), truth
+    centers = draws.normal(size=(classes, 6)) * 4
+    return torch.from_numpy((centers[truth] + draws.normal(size=(n, 6))).astype(np.float32)), truth
 
 
 def test_separate_groups_become_the_labels_and_two_spaces_work_together():
@@ -35,7 +35,7 @@ def test_separate_groups_become_the_labels_and_two_spaces_work_together():
     assert agreement(paradigm.find_labels([space, space[:, :4]], 4, seed=0).numpy(), truth) > 0.9
 
 
-def test_the_labelling_is_the_mean_of_the_spaces_with_normalised_columns():
+def test_the_labeling_is_the_mean_of_the_spaces_with_normalized_columns():
     draws = np.random.default_rng(1)
     spaces = [draws.normal(size=(5, d)) for d in (3, 2)]
     weights = [draws.normal(size=(d, 4)) for d in (3, 2)]
@@ -47,7 +47,7 @@ def test_the_labelling_is_the_mean_of_the_spaces_with_normalised_columns():
     np.testing.assert_allclose(found.numpy(), expected, rtol=1e-12)
 
 
-def test_bad_options_are_refused():
+def test_bad_options_are_rejected():
     with pytest.raises(InputError, match="paradigm 'unsupervised': classes must be an integer from 2"):
         Unsupervised(classes=1)
     with pytest.raises(InputError, match="3 samples cannot make 4 classes"):
@@ -64,7 +64,7 @@ def config(job):
     }
 
 
-def test_the_selection_does_not_depend_on_the_datas_own_labels_but_training_does(tmp_path, config):
+def test_the_labels_of_the_data_affect_training_but_not_the_selection(tmp_path, config):
     kept, metrics = [], []
     for name in ("given", "wrong"):
         data = load_sklearn("digits", limit=150)
@@ -83,12 +83,12 @@ def test_the_selection_does_not_depend_on_the_datas_own_labels_but_training_does
     assert all(seconds > m["cost"]["labels"]["seconds"] for seconds, m in zip(spent, metrics, strict=True))
 
 
-def test_warm_starts_from_other_labels_are_refused(config):
+def test_warm_starts_from_other_labels_are_rejected(config):
     with pytest.raises(InputError, match="init: seed cannot be combined with paradigm unsupervised"):
         parse_config({**config, "training": {"init": "seed"}})
 
 
-def test_the_seed_run_s_model_is_no_reference_for_other_labels(config):
+def test_the_model_of_the_seed_run_is_not_a_reference_for_other_labels(config):
     arms = [{"name": "jest", "sampler": {"name": "jest", "reference_losses": "run"}}]
     with pytest.raises(
         InputError, match="reference_losses: run cannot be combined with paradigm unsupervised"

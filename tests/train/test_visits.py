@@ -1,4 +1,4 @@
-"""How often each sample was trained on, beside a data set that counts for itself."""
+"""How often each sample was trained on, compared with a paradigm that counts."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def train(name, *, epochs=3.0, checkpoint=None, progress=None, **options):
         ("es", {"keep": 0.5, "epochs": 4.0}),
     ],
 )
-def test_visits_are_what_gradients_came_from(name, options):
+def test_visits_count_the_samples_of_every_gradient(name, options):
     result, seen = train(name, **options)
     assert result.visits.dtype == torch.int32
     assert result.visits.tolist() == seen.tolist()
@@ -61,7 +61,7 @@ def test_visits_are_what_gradients_came_from(name, options):
     assert 0 <= int(result.visits.min()) < int(result.visits.max())
 
 
-def test_a_resumed_run_goes_on_counting(tmp_path):
+def test_a_resumed_run_continues_to_count(tmp_path):
     class Killed(Exception):
         pass
 

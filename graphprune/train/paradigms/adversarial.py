@@ -1,4 +1,4 @@
-"""Adversarial training: classification that withstands small changes of the input."""
+"""Adversarial training: classification that is robust against small changes of the input."""
 
 from __future__ import annotations
 
@@ -30,32 +30,32 @@ _BATCH = 256
     status="ours",
 )
 class Adversarial(Supervised):
-    r"""Training on the worst input near each sample, by PGD or TRADES.
+    r"""Adversarial: train on the worst input near each sample, by PGD or TRADES.
 
     .. math:: \text{PGD: } l(f(x'), y) \qquad
         \text{TRADES: } l(f(x), y) + \beta\, \mathrm{KL}(f(x) \,\|\, f(x'))
 
-    where x' is found by ``steps`` ascents :math:`x' \leftarrow \Pi_{\epsilon}(x' + \alpha\,\mathrm{sign}\,\nabla)`
+    where x' results from ``steps`` ascents :math:`x' \leftarrow \Pi_{\epsilon}(x' + \alpha\,\mathrm{sign}\,\nabla)`
     of the cross-entropy (TRADES: of the divergence) from a random point of the :math:`L_\infty` ball of radius
-    :math:`\epsilon`, in evaluation mode. graphprune formulation: TRADES passes clean and changed inputs through
-    the network as one batch, so that batch norm sees both.
+    :math:`\epsilon`, in evaluation mode. graphprune formulation: TRADES passes clean and attacked inputs through
+    the network as one batch, so that batch norm uses both.
 
-    ``outputs`` are those of the changed inputs ``[B, C]``, or where clean ones are wanted too both ``[B, 2, C]``.
-    The metric is the accuracy on clean inputs; `robust_accuracy` is the other one.
+    ``outputs`` are those of the attacked inputs ``[B, C]``, or of clean and attacked inputs ``[B, 2, C]`` if both are
+    required. The metric is the accuracy on clean inputs; `robust_accuracy` is that on attacked inputs.
 
     Args:
         method: ``pgd`` or ``trades`` (default: pgd).
-        epsilon: Radius, in the data's own units; images of bytes count as 0..1 (default: 8/255).
+        epsilon: Radius, in units of the data; 8-bit images have values in 0..1 (default: 8/255).
         step: Length of one ascent (default: 2/255).
         steps: Number of ascents (default: 10).
         beta: Weight of TRADES' divergence (default: 6).
-        signals: What scores are taken on: predictions for ``adversarial`` or for ``clean`` inputs.
-        std: Standard deviation per channel that inputs were divided by (default: 1).
-        limits: Smallest and largest value of an input after standardisation, per channel, or None.
-        label_smoothing: Of the cross-entropy that is trained on.
+        signals: Inputs whose predictions are scored: ``adversarial`` or ``clean`` (default: adversarial).
+        std: Standard deviation per channel by which inputs were divided (default: 1).
+        limits: Smallest and largest value of an input after standardization, per channel, or None.
+        label_smoothing: Label smoothing of the training loss.
 
-    Cost: an ascent is counted as two forward passes (no gradient of the weights is computed); TRADES trains two
-    samples for one.
+    Cost: an ascent counts as two forward passes (no gradient of the weights is computed); TRADES trains on two
+    inputs per sample.
     """
 
     draws = True
@@ -75,7 +75,7 @@ class Adversarial(Supervised):
     ) -> None:
         super().__init__(label_smoothing=label_smoothing)
         self.method, self.epsilon, self.step, self.steps, self.beta = method, epsilon, step, steps, beta
-        self.watched, self.std, self.limits = signals, std, limits
+        self.scored, self.std, self.limits = signals, std, limits
         search = 2 * steps + (method == "trades")
         self.extra_trained = search + (3 if method == "trades" else signals == "clean")
         self.extra_observed = search if signals == "adversarial" else 0
@@ -88,7 +88,9 @@ class Adversarial(Supervised):
         }
         for name, values in given.items():
             if values is not None and len(values) not in (1, channels):
-                raise InputError(f"{name} has {len(values)} values for {channels} channels; give one each")
+                raise InputError(
+                    f"{name} has {len(values)} values for {channels} channels; set one value per channel"
+                )
 
     def outputs(self, model: nn.Module, x: Tensor, targets: Tensor, noise: Noise | None) -> Tensor:
         changed = self.attack(model, x, targets, noise)
@@ -96,15 +98,15 @@ class Adversarial(Supervised):
             clean, hard = model(torch.cat([x, changed])).chunk(2)
             return torch.stack([clean, hard], dim=1)
         hard = model(changed)
-        if self.watched == "adversarial":
+        if self.scored == "adversarial":
             return hard  # type: ignore[no-any-return]
-        # Last, and in evaluation mode: the features that are watched are then these inputs' too.
+        # The last pass, in evaluation mode: recorded features then belong to the clean inputs, too.
         with evaluation(bare(model)):
             clean = bare(model)(x)
         return torch.stack([clean, hard], dim=1)
 
     def observed(self, model: nn.Module, x: Tensor, targets: Tensor, noise: Noise | None) -> Tensor:
-        shown = x if self.watched == "clean" else self.attack(model, x, targets, noise)
+        shown = x if self.scored == "clean" else self.attack(model, x, targets, noise)
         outputs: Tensor = model(shown)
         return outputs
 
@@ -112,7 +114,7 @@ class Adversarial(Supervised):
         if len(features) == count:
             return features
         clean, hard = features.chunk(2)
-        return clean if self.watched == "clean" else hard
+        return clean if self.scored == "clean" else hard
 
     def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
         if outputs.dim() == 2:
@@ -125,7 +127,7 @@ class Adversarial(Supervised):
     def signals(self, outputs: Tensor, targets: Tensor, losses: Tensor) -> dict[str, Tensor]:
         logits = outputs.detach().float()
         if logits.dim() == 3:
-            logits = logits[:, 0 if self.watched == "clean" else 1]
+            logits = logits[:, 0 if self.scored == "clean" else 1]
         return {
             "logits": logits,
             "targets": targets,
@@ -134,7 +136,7 @@ class Adversarial(Supervised):
 
     @torch.enable_grad()
     def attack(self, model: nn.Module, x: Tensor, targets: Tensor, noise: Noise | None) -> Tensor:
-        """Inputs ``[B, ...]`` within ``epsilon`` of ``x`` that the model gets wrong as far as found."""
+        """Attacked inputs ``[B, ...]`` within ``epsilon`` of ``x``."""
         network, x = bare(model), x.detach()
         radius, length = self._in_units(self.epsilon, x), self._in_units(self.step, x)
         low, high = x - radius, x + radius
@@ -146,7 +148,7 @@ class Adversarial(Supervised):
         with evaluation_mode(network):
             with torch.no_grad():
                 clean = network(x) if self.method == "trades" else None
-            # Weights that autocast has cast without gradients must not serve the passes that need them.
+            # Weights that autocast cached without gradients must not be used in passes that need gradients.
             torch.clear_autocast_cache()
             for _ in range(self.steps):
                 changed.requires_grad_(True)
@@ -174,7 +176,7 @@ def divergence(clean: Tensor, hard: Tensor) -> Tensor:
 def robust_accuracy(
     model: nn.Module, samples: Samples, paradigm: Adversarial, *, seed: int, device: torch.device
 ) -> float:
-    """Share of samples that are still classified right after the paradigm's own attack."""
+    """Fraction of samples that are still classified correctly after the paradigm's own attack."""
     right = torch.zeros((), dtype=torch.int64, device=device)
     parts = torch.split(torch.arange(len(samples)), _BATCH)
     with evaluation(model):
@@ -185,7 +187,7 @@ def robust_accuracy(
 
 
 def bare(model: nn.Module) -> nn.Module:
-    """The model inside wrappers for several processes or compilation, whose passes must pair up."""
+    """The model without wrappers for several processes or compilation, which require paired passes."""
     for wrapper in ("_orig_mod", "module"):
         model = getattr(model, wrapper, model)
     return model

@@ -1,4 +1,4 @@
-"""Forecasting with missing values."""
+"""Forecasting of series with missing values."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from graphprune.train.paradigms.base import Paradigm
 
 @register("paradigm", "forecasting", source="masked mean absolute error", status="confirmed")
 class Forecasting(Paradigm):
-    """Masked mean absolute error of forecasts ``[B, T, S]`` against targets ``[B, T, S]``, NaN where missing.
+    """Forecasting: train with the masked mean absolute error of forecasts ``[B, T, S]``; missing targets are NaN.
 
-    A sample's loss is the mean over its observed targets, 0 if there is none. The metric is the mean over all
+    A sample's loss is the mean over its observed targets, or 0 if there are none. The metric is the mean over all
     observed targets of all samples, in original units.
 
     Args:
-        info: The task; ``target_std`` brings errors back into original units.
+        info: The task; ``target_std`` converts errors to original units.
     """
 
     metric = "mae"
@@ -29,7 +29,7 @@ class Forecasting(Paradigm):
 
     def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
         observed = ~targets.isnan()
-        # The missing targets are replaced before subtracting: NaN times 0 would poison the gradient.
+        # Missing targets are replaced before the subtraction, because NaN times 0 would make the gradient NaN.
         errors = (outputs.float() - targets.masked_fill(~observed, 0)).abs() * observed
         return errors.flatten(1).sum(dim=1) / observed.flatten(1).sum(dim=1).clamp(min=1)
 
@@ -38,6 +38,6 @@ class Forecasting(Paradigm):
 
     def tally(self, outputs: Tensor, targets: Tensor) -> Tensor:
         observed = ~targets.isnan()
-        # A forecast that is NaN makes the metric NaN: it must not count as a target that is missing.
+        # A NaN forecast must make the metric NaN, and not count as a missing target.
         errors = (outputs.detach().double() - targets).abs().masked_fill(~observed, 0)
         return torch.stack([errors.sum() * self.info.target_std, observed.sum()])

@@ -17,10 +17,10 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 @register("paradigm", "supervised", source="cross-entropy", status="confirmed")
 class Supervised(Paradigm):
-    """Cross-entropy of ``outputs [B, C]`` with ``targets [B]`` int64; the metric is accuracy.
+    """Supervised: train with the cross-entropy of ``outputs [B, C]`` and ``targets [B]``; the metric is accuracy.
 
     Args:
-        label_smoothing: Of the cross-entropy; scores see the loss without it.
+        label_smoothing: Label smoothing of the training loss; scores use the loss without it.
         loss: Another per-sample loss ``(outputs, targets) -> [B]``.
     """
 

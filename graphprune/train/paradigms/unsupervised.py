@@ -1,4 +1,4 @@
-"""Training without labels: on labels that a linear encoder of embeddings agrees with itself about."""
+"""Training without given labels: labels are inferred from embeddings."""
 
 from __future__ import annotations
 
@@ -30,30 +30,30 @@ _BATCH = 4096
     status="ours",
 )
 class Unsupervised(Supervised):
-    r"""Classification of labels that no person gave: scores, and so the selection, need none.
+    r"""Unsupervised: train on labels inferred from embeddings, so that scores and selection need no given labels.
 
-    The labelling :math:`\tau_\theta(x) = \frac{1}{K}\sum_k \mathrm{softmax}(\theta_k z_k)` over K embeddings
-    :math:`z_k` is sought on which linear classifiers :math:`w_k` do best, with all classes in use:
+    The method searches for the labeling :math:`\tau_\theta(x) = \frac{1}{K}\sum_k \mathrm{softmax}(\theta_k z_k)` over
+    K embeddings :math:`z_k` that linear classifiers :math:`w_k` predict best, while all classes are used:
 
     .. math:: \min_\theta \sum_k \mathrm{CE}(w_k^*(\theta)\, z_k, \tau_\theta) - \gamma H(\bar\tau_\theta),
         \qquad w_k^* \approx \arg\min_w \mathrm{CE}(w z_k, \tau_\theta)
 
-    The label of a sample is the largest entry of :math:`\tau`. graphprune formulation, after Gadetsky et al.
-    (2024): as in the paper w comes from ``inner`` gradient steps and is constant in the outer gradient; ours are
-    that embeddings are standardised, that w goes on from where it was with steps as long as the embedding's
-    spread allows, batches of 4,096 samples, and the defaults of length and rate. Scores are taken from a network
-    that is trained on these labels, where the extrapolation paper takes them on the encoder's soft label. The
-    final trainings use the data's own labels: only the samples that are kept need any.
+    The label of a sample is the largest entry of :math:`\tau`. This is graphprune's formulation, after Gadetsky et al.
+    (2024). As in the paper, w results from ``inner`` gradient steps and is constant in the outer gradient. We differ
+    in that embeddings are standardized, that w continues from its previous value with the largest stable step
+    length, in batches of 4,096 samples, and in the default number of steps and learning rate. Scores come from a
+    network trained on these labels, whereas the extrapolation paper uses the encoder's soft labels. The final
+    trainings use the labels of the data: only the kept samples need them.
 
     Args:
         classes: Number of labels (default: the data's number of classes).
         embeddings: ``[N, D]`` .npy files of pretrained models, in the order of the training samples' ids
             (default: the inputs themselves, flattened, which suits only simple data).
-        gamma: Weight of the entropy that keeps all classes in use (default: 10).
+        gamma: Weight of the entropy, which keeps all classes in use (default: 10).
         iterations: Outer steps (default: 300).
         inner: Steps of the classifiers per outer step (default: 10).
-        lr: Of the outer steps, by Adam (default: 0.03).
-        label_smoothing: Of the cross-entropy on the labels found.
+        lr: Learning rate of the outer steps, by Adam (default: 0.03).
+        label_smoothing: Label smoothing of the cross-entropy on the inferred labels.
 
     Cost: O(iterations * inner * B * D * C); no network is trained for the labels.
     """
@@ -81,10 +81,10 @@ class Unsupervised(Supervised):
             raise InputError(f"unsupervised: {job.n} samples cannot make {self.classes} classes; use fewer")
 
     def find_labels(self, spaces: Sequence[Tensor], classes: int, *, seed: int) -> Tensor:
-        """Labels ``[N]`` int64 from embeddings ``[N, D_k]`` float32.
+        """Infers labels ``[N]`` int64 from embeddings ``[N, D_k]`` float32.
 
         Raises:
-            InputError: fewer samples than classes, or all samples are alike.
+            InputError: there are fewer samples than classes, or all embeddings are equal.
         """
         n = len(spaces[0])
         if n < classes:
@@ -92,12 +92,10 @@ class Unsupervised(Supervised):
         draws = generator(seed, "turtle", device=spaces[0].device)
         points = [standardize(space.to(torch.float32)) for space in spaces]
         encoders = [torch.randn(z.shape[1], classes, generator=draws, device=z.device) for z in points]
-        judges = [torch.zeros_like(weight) for weight in encoders]
+        classifiers = [torch.zeros_like(weight) for weight in encoders]
         if not all(bool(z.any()) for z in points):
-            raise InputError(
-                "unsupervised: all samples have the same embedding; give one that tells them apart"
-            )
-        # The longest step with which gradient descent on a cross-entropy cannot overshoot.
+            raise InputError("unsupervised: all samples have the same embedding; pass embeddings that differ")
+        # The largest step length with which gradient descent on a cross-entropy cannot diverge.
         lengths = [2 / float(torch.linalg.matrix_norm(z.T @ z / n, 2)) for z in points]
         for weight in encoders:
             weight.requires_grad_(True)
@@ -106,13 +104,13 @@ class Unsupervised(Supervised):
             rows = torch.randperm(n, generator=draws)[:_BATCH]
             batch = [space[rows] for space in points] if n > _BATCH else points
             target = soft_labels(batch, encoders)
-            for z, judge, length in zip(batch, judges, lengths, strict=True):
+            for z, classifier, length in zip(batch, classifiers, lengths, strict=True):
                 for _ in range(self.inner):
-                    judge -= length * (z.T @ (softmax(z @ judge, dim=1) - target.detach())) / len(z)
+                    classifier -= length * (z.T @ (softmax(z @ classifier, dim=1) - target.detach())) / len(z)
             mean = target.mean(dim=0)
             entropy = -(mean * mean.clamp_min(1e-12).log()).sum()
             outer.zero_grad()
-            loss: Any = _disagreement(batch, judges, target) - self.gamma * entropy
+            loss: Any = _disagreement(batch, classifiers, target) - self.gamma * entropy
             loss.backward()
             outer.step()
         with torch.no_grad():
@@ -120,10 +118,11 @@ class Unsupervised(Supervised):
 
 
 def soft_labels(spaces: Sequence[Tensor], encoders: Sequence[Tensor]) -> Tensor:
-    """The labelling ``[N, C]``: the mean of the spaces' softmax with weight-normalised columns."""
+    """The labeling ``[N, C]``: the mean softmax over the embeddings, with weight-normalized columns."""
     parts = [softmax(z @ (w / w.norm(dim=0)), dim=1) for z, w in zip(spaces, encoders, strict=True)]
     return torch.stack(parts).mean(dim=0)
 
 
-def _disagreement(spaces: Sequence[Tensor], judges: Sequence[Tensor], target: Tensor) -> Tensor:
-    return torch.stack([cross_entropy(z @ w, target) for z, w in zip(spaces, judges, strict=True)]).sum()
+def _disagreement(spaces: Sequence[Tensor], classifiers: Sequence[Tensor], target: Tensor) -> Tensor:
+    """The sum of the classifiers' cross-entropies with the labeling."""
+    return torch.stack([cross_entropy(z @ w, target) for z, w in zip(spaces, classifiers, strict=True)]).sum()
