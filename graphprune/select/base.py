@@ -64,7 +64,9 @@ class Selection:
         object.__setattr__(self, "weights", weights)
         object.__setattr__(self, "metadata", json_metadata(self.metadata))
         if len(self.ids) != len(self.weights):
-            raise InputError(f"selection: received {len(self.ids)} ids but {len(self.weights)} weights; give one weight per id")
+            raise InputError(
+                f"selection: received {len(self.ids)} ids but {len(self.weights)} weights; give one weight per id"
+            )
         if not len(self.ids):
             raise InputError("selection: ids is empty, so no sample is kept; keep a larger fraction")
         if (np.diff(self.ids) <= 0).any():
@@ -179,7 +181,9 @@ class SelectionRule(ABC):
         for name in self.requires:
             if available[name] is None:
                 option = name.replace("_", "-")
-                raise InputError(f"rule {type(self).__name__} needs {name}; pass --{option} (or {name}= in Python)")
+                raise InputError(
+                    f"rule {type(self).__name__} needs {name}; pass --{option} (or {name}= in Python)"
+                )
         for name, value in available.items():
             length = len(table) if value is None else value.n if isinstance(value, KNNGraph) else len(value)
             if length != len(table):
@@ -225,7 +229,9 @@ class SelectionRule(ABC):
 def check_keep(keep: float) -> float:
     """Returns ``keep`` if it is above 0 and at most 1, and raises `InputError` otherwise."""
     if not 0 < keep <= 1:
-        raise InputError(f"keep is {keep:g}; it is the fraction of samples kept and must be above 0 and at most 1")
+        raise InputError(
+            f"keep is {keep:g}; it is the fraction of samples kept and must be above 0 and at most 1"
+        )
     return keep
 
 
