@@ -100,7 +100,8 @@ class EpochSampler(Sampler[int]):
         """
         if not 0 <= rank < world_size or world_size > self.n:
             raise InputError(
-                f"rank is {rank} and world_size is {world_size} for {self.n} samples; use 0 <= rank < world_size <= samples"
+                f"rank is {rank} and world_size is {world_size} for {self.n} samples; "
+                "use 0 <= rank < world_size <= samples"
             )
         self.rank, self.world_size = rank, world_size
         return self

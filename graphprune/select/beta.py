@@ -20,10 +20,9 @@ _INSIDE = 1e-7
 class Beta(SelectionRule):
     r"""Beta: draw samples by score and by a Beta density of their mean prediction (DUAL).
 
-    The smaller the keep fraction, the easier the samples that are drawn. Samples are drawn without replacement, each with probability proportional to
-    :math:`s_i \, f(\bar p_i)`, where :math:`s_i` is the score, :math:`\bar p_i` the mean probability of the true
-    label, and f the density of the Beta
-    distribution with
+    The smaller the keep fraction, the easier the samples that are drawn. Samples are drawn without replacement,
+    each with probability proportional to :math:`s_i \, f(\bar p_i)`, where :math:`s_i` is the score,
+    :math:`\bar p_i` the mean probability of the true label, and f the density of the Beta distribution with
 
     .. math:: b = 15 \, (1 - \bar p_{top}) \, (1 - (1 - keep)^c), \quad a = 16 - b
 

@@ -137,7 +137,7 @@ def test_the_learning_rate_of_equal_epochs_is_the_trainers_own(tmp_path: Path) -
 
 
 def test_a_number_of_steps_is_kept_whatever_the_epochs_lengths(tmp_path: Path) -> None:
-    """InfoBatch prunes after the first epoch, so 30 steps take more epochs than the length of the first one suggests."""
+    """InfoBatch prunes after the first epoch, so 30 steps take more epochs than its length suggests."""
     updated, orders, trainer = train(tmp_path, "infobatch", max_steps=26)
     assert trainer.state.global_step == 26
     assert updated[0] == N

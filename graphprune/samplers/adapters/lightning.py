@@ -34,10 +34,10 @@ def lightning_data(data: Any, sampler: EpochSampler, batch_size: int, **options:
 
         def train_dataloader(self) -> EpochLoader:
             trainer = self.trainer
-            if trainer.reload_dataloaders_every_n_epochs != 1:
+            if (every := trainer.reload_dataloaders_every_n_epochs) != 1:
                 raise InputError(
-                    f"reload_dataloaders_every_n_epochs is {trainer.reload_dataloaders_every_n_epochs}, but the epochs of "
-                    "this sampler differ in length; create the Trainer with reload_dataloaders_every_n_epochs=1"
+                    f"reload_dataloaders_every_n_epochs is {every}, but the epochs of this sampler differ in length; "
+                    "create the Trainer with reload_dataloaders_every_n_epochs=1"
                 )
             sampler.shard(trainer.global_rank, trainer.world_size)
             sampler.set_epoch(trainer.current_epoch)
