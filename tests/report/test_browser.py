@@ -28,8 +28,8 @@ POINT = """() => {
   const place = (v, {lo, hi}) => (v - lo + pad * (hi - lo)) / ((1 + 2 * pad) * (hi - lo));
   return [at.left + at.width * place(x[row], all.x), at.bottom - at.height * place(y[row], all.y)];
 }"""
-# Pixels of the map with some colour in them: what goes is grey.
-COLOURED = """() => {
+# Pixels of the map with some color in them: what goes is gray.
+COLORED = """() => {
   const canvas = document.querySelector("#map-plot canvas");
   const {data} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
   let count = 0;
@@ -114,14 +114,14 @@ def test_the_map_paints_what_stays_and_enlarges(
     visit: Callable[..., Any], make_report: Callable[..., Any]
 ) -> None:
     tab = visit(render(make_report()))
-    coloured = []
+    colored = []
     for keep in ("0", "50", "100"):
         tab.locator("#map-keep").fill(keep)
         tab.wait_for_function(f"document.getElementById('map-keep-text').textContent === '{keep} %'")
         tab.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
-        coloured.append(tab.evaluate(COLOURED))
-    assert coloured[0] < 0.1 * coloured[1] < 0.1 * coloured[2]
-    assert coloured[1] > 5000
+        colored.append(tab.evaluate(COLORED))
+    assert colored[0] < 0.1 * colored[1] < 0.1 * colored[2]
+    assert colored[1] > 5000
     whole = tab.evaluate("document.querySelector('#map-plot canvas').toDataURL()")
     box = tab.locator("#map-plot").bounding_box()
     tab.mouse.move(box["x"] + 100, box["y"] + 100)

@@ -16,11 +16,11 @@ const GP = (() => {
     return Float32Array.from(raw, (step) => (step === 65535 ? NaN : packed.lo + step * scale));
   }
 
-  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
+  const color = (name) => getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
 
-  // A copy of a specification in which every "@name" is that colour of the theme.
+  // A copy of a specification in which every "@name" is that color of the theme.
   function themed(value) {
-    if (typeof value === "string") return /^@[a-z-]+\d?$/.test(value) ? colour(value.slice(1)) : value;
+    if (typeof value === "string") return /^@[a-z-]+\d?$/.test(value) ? color(value.slice(1)) : value;
     if (Array.isArray(value)) return value.map(themed);
     if (value === null || typeof value !== "object" || ArrayBuffer.isView(value)) return value;
     return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, themed(inner)]));
@@ -80,5 +80,5 @@ const GP = (() => {
   const short = (number) => Number.isFinite(number) ? Number(number.toPrecision(4)).toString().replace("-", "−") : "–";
   const count = (number) => number.toLocaleString("en-US");
 
-  return {data, unpack, colour, draw, narrow, onTheme, points, options, short, count};
+  return {data, unpack, color, draw, narrow, onTheme, points, options, short, count};
 })();

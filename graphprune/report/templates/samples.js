@@ -88,7 +88,7 @@
   }
 
   const VIRIDIS = ["#440154", "#482878", "#3e4989", "#31688e", "#26828e", "#1f9e89", "#35b779", "#6ece58", "#b5de2b", "#fde725"];
-  // 256 steps between the given colours.
+  // 256 steps between the given colors.
   function ramp(stops) {
     const parts = stops.map((text) => [1, 3, 5].map((at) => parseInt(text.slice(at, at + 2), 16)));
     return Uint32Array.from({length: 256}, (_, i) => {
@@ -98,9 +98,9 @@
     });
   }
 
-  // One colour for each sample, and what they mean.
-  function colours() {
-    const by = at("colour").value, out = new Uint32Array(n), hues = Array.from({length: 8}, (_, i) => GP.colour("hue" + i));
+  // One color for each sample, and what they mean.
+  function colors() {
+    const by = at("color").value, out = new Uint32Array(n), hues = Array.from({length: 8}, (_, i) => GP.color("hue" + i));
     if (by === "score") {
       const values = column(all.scores[at("score").value]), rows = order(at("score").value), steps = ramp(VIRIDIS);
       const [low, high] = [values[rows[Math.floor(0.98 * (n - 1))]], values[rows[Math.floor(0.02 * (n - 1))]]];
@@ -109,7 +109,7 @@
       return out;
     }
     const names = by === "label" ? all.classes : ["predicted", "measured"], codes = by === "label" ? labels : measured;
-    const shades = by === "label" ? hues : [GP.colour("muted"), GP.colour("accent")], numbers = shades.map(canvas.number);
+    const shades = by === "label" ? hues : [GP.color("muted"), GP.color("accent")], numbers = shades.map(canvas.number);
     for (let i = 0; i < n; i++) out[i] = numbers[codes[i] % shades.length];
     legend(names.slice(0, 12).map((name, c) => [shades[c % shades.length], name]));
     return out;
@@ -129,7 +129,7 @@
   function map(repaint) {
     if (!all.x) { document.querySelector(".map").classList.add("bare"); return; }
     if (!canvas) canvas = GP.pointMap(at("plot"), column(all.x), column(all.y), all, card);
-    if (!painted || repaint) painted = colours();
+    if (!painted || repaint) painted = colors();
     canvas.draw(kept, painted);
   }
 
@@ -215,16 +215,16 @@
   }
   GP.options(at("score"), names.map((name) => [name, name]));
   GP.options(at("rule"), [["", "the highest scores"], ...Object.keys(all.kept).map((arm) => ["=" + arm, "as arm " + arm])]);
-  GP.options(at("colour"), [["score", "by score"], ...(labels ? [["label", "by class"]] : []), ["measured", "measured or predicted"]]);
-  at("colour-label").hidden = !all.x;
+  GP.options(at("color"), [["score", "by score"], ...(labels ? [["label", "by class"]] : []), ["measured", "measured or predicted"]]);
+  at("color-label").hidden = !all.x;
   at("keep").addEventListener("input", soon);
   at("rule").addEventListener("change", () => update());
-  at("colour").addEventListener("change", () => map(true));
+  at("color").addEventListener("change", () => map(true));
   at("score").addEventListener("change", () => { update(true); galleries(); });
   GP.onTheme(() => map(true));
   update();
   galleries();
-  const notes = all.x ? ["Coloured points stay, pale grey ones go; drag to enlarge, double-click to return."] : [];
+  const notes = all.x ? ["Colored points stay, pale gray ones go; drag to enlarge, double-click to return."] : [];
   if (n < all.n) notes.push(`${GP.count(n)} of ${GP.count(all.n)} samples are drawn, chosen at random; the counts are of those.`);
   notes.push("The slider keeps the highest scores of all samples; arms may choose by another rule.");
   at("note").textContent = notes.join(" ");
