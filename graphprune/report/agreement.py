@@ -73,7 +73,9 @@ def clear_note(score: dict[str, Any]) -> str | None:
     clear = score.get("clear")
     if not clear:
         return None
-    counts = f"{clear['n']:,} of the {clear['of']:,} windows that are not seeds are disjoint from the seed windows"
+    counts = (
+        f"{clear['n']:,} of the {clear['of']:,} windows that are not seeds are disjoint from the seed windows"
+    )
     if clear["n"] < clear["least"]:
         return (
             f"Only {counts}, too few for separate figures (fewer than {clear['least']}). The oracle figures include all "

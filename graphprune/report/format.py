@@ -23,9 +23,7 @@ def larger_is_better(metric: str) -> bool:
         InputError: the metric is neither ``accuracy`` nor ``mae``.
     """
     if metric not in LARGER_IS_BETTER:
-        raise InputError(
-            f"training metric is '{metric}'; metrics.json must contain 'accuracy' or 'mae'"
-        )
+        raise InputError(f"training metric is '{metric}'; metrics.json must contain 'accuracy' or 'mae'")
     return LARGER_IS_BETTER[metric]
 
 

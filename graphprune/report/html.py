@@ -159,7 +159,10 @@ def arm_groups(known: Mapping[str, Arm]) -> list[tuple[str, list[Arm]]]:
     groups = [("All data", [arm for arm in every if arm.role == "full"])]
     for simple, pruned in budgets.items():
         groups.append(
-            ("Pruned arms and simple alternatives at the same cost", [*pruned, *(known[name] for name in simple)])
+            (
+                "Pruned arms and simple alternatives at the same cost",
+                [*pruned, *(known[name] for name in simple)],
+            )
         )
     listed = {arm.name for _, members in groups for arm in members}
     rest = [arm for arm in every if arm.name not in listed]

@@ -70,7 +70,9 @@ class SampleMap:
             columns |= {f"{group} of '{name}'": column for name, column in getattr(self, group).items()}
         for name, column in columns.items():
             if column is not None and len(column) != len(self.ids):
-                raise InputError(f"report: received {len(self.ids)} ids but {len(column)} {name}; give one per id")
+                raise InputError(
+                    f"report: received {len(self.ids)} ids but {len(column)} {name}; give one per id"
+                )
         for name, end in (("hour", 24), ("weekday", 7)):
             column = getattr(self, name)
             if column is not None and len(column) and (np.min(column) < 0 or np.max(column) >= end):

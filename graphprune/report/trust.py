@@ -47,7 +47,9 @@ def _method(what: str, raw: dict[str, Any], agreement: dict[str, Any], limit: in
     }
     for name, column in arrays.items():
         if column is not None and len(column) != len(predicted):
-            raise InputError(f"{what}: received {len(predicted)} predicted but {len(column)} {name}; give one of each per sample")
+            raise InputError(
+                f"{what}: received {len(predicted)} predicted but {len(column)} {name}; give one of each per sample"
+            )
     truth, std, labels = arrays["truth"], arrays["std"], arrays["labels"]
     if truth is None:
         raise InputError(f"{what} has no 'truth'; leave the method out of the scatter")

@@ -75,9 +75,7 @@ def _advice(metrics: dict[str, Any]) -> Verdict:
     if not candidates:
         return _no_statement("this run trained no pruned arm")
     if not any(arm.base == "full_short" for arm in known.values()):
-        return _no_statement(
-            "there is no full_short arm, which trains shorter on all data at the same cost"
-        )
+        return _no_statement("there is no full_short arm, which trains shorter on all data at the same cost")
     level = 1 - 0.05 / len(candidates)
     tables = [table for arm in candidates if (table := _against_simple(arm, known, level))]
     if not tables:

@@ -106,7 +106,10 @@ def sensor_figure(share: npt.NDArray[Any], sensors: Sensors) -> Figure:
             "hoverinfo": "text",
             "marker": {"color": "@accent"},
         }
-        x_axis: dict[str, Any] = {"title": {"text": "sensors, sorted by fraction kept"}, "tickvals": trace["x"]}
+        x_axis: dict[str, Any] = {
+            "title": {"text": "sensors, sorted by fraction kept"},
+            "tickvals": trace["x"],
+        }
         x_axis |= {"ticktext": [names[i] for i in order], "showticklabels": len(order) <= _BARS_NAMED}
         y_axis: dict[str, Any] = {"title": {"text": "kept, %"}, "range": [0, 100]}
         return {"data": [trace], "layout": {"height": 270, "xaxis": x_axis, "yaxis": y_axis}}

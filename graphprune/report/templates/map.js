@@ -1,5 +1,5 @@
 "use strict";
-// A map of many points on a plain canvas: every pixel is written once, so that 50,000 points need no GPU.
+// A map of many points on a plain canvas: pixels are written directly, so 50,000 points need no GPU.
 GP.pointMap = (host, x, y, extent, onPick) => {
   const canvas = document.createElement("canvas"), box = document.createElement("div"), ring = document.createElement("div");
   box.className = "zoom"; ring.className = "ring"; box.hidden = ring.hidden = true;
@@ -9,7 +9,7 @@ GP.pointMap = (host, x, y, extent, onPick) => {
   const whole = [...pad(extent.x), ...pad(extent.y)], n = x.length;
   let view = whole, state = null, scale = 1, picked = -1;
 
-  // A color of the theme as one little-endian RGBA number; canvases know every way to write a color.
+  // A color of the theme as one little-endian RGBA number; the canvas converts all color notations.
   function number(text) {
     context.fillStyle = text;
     const [, red, green, blue] = /^#(..)(..)(..)/.exec(context.fillStyle).map((part) => parseInt(part, 16));
@@ -31,7 +31,7 @@ GP.pointMap = (host, x, y, extent, onPick) => {
     for (let dy = 0; dy < size; dy++) {
       const line = top + dy;
       if (line < 0 || line >= p.height) continue;
-      // Corners are left out, which makes a square of some pixels a dot.
+      // Without its corners, a small square looks like a dot.
       const inset = cut && (dy === 0 || dy === size - 1) ? 1 : 0;
       const from = Math.max(0, left + inset), to = Math.min(p.width, left + size - inset);
       for (let at = line * p.width + from, end = line * p.width + to; at < end; at++) pixels[at] = color;
@@ -59,7 +59,7 @@ GP.pointMap = (host, x, y, extent, onPick) => {
     ring.style.top = (p.y1 - y[picked]) * p.ky / scale + "px";
   }
 
-  // The nearest point within some pixels of where the pointer is, or -1.
+  // The nearest point within 14 pixels of the pointer, or -1.
   function nearest(px, py) {
     const p = place();
     let best = 14 * 14 * scale * scale, found = -1;
