@@ -78,8 +78,8 @@ def clear_note(score: dict[str, Any]) -> str | None:
     )
     if clear["n"] < clear["least"]:
         return (
-            f"Only {counts}, too few for separate figures (fewer than {clear['least']}). The oracle figures include all "
-            "windows; most of them share readings with a seed, so they are optimistic for times far from all seeds."
+            f"Only {counts}, too few for separate figures (fewer than {clear['least']}). The oracle figures include "
+            "all windows; most share readings with a seed, so they are optimistic for times far from all seeds."
         )
     return (
         f"{counts}. Judge the methods by these windows: the others share readings with a seed, so their figures are "
@@ -96,8 +96,8 @@ def clear_evidence(metrics: dict[str, Any]) -> list[str]:
             every = score["methods"][best["name"]]["oracle"]["spearman"]
             lines.append(
                 f"Predicted {name}: {best['method']} agrees best with full runs, Spearman {best['spearman']:.2f} on "
-                f"windows disjoint from the seed windows ({every:.2f} on all windows, most of which share readings with "
-                "a seed)."
+                f"windows disjoint from the seed windows ({every:.2f} on all windows, most of which share readings "
+                "with a seed)."
             )
         elif note := clear_note(score):
             lines.append(f"Predicted {name}: {note[0].lower()}{note[1:]}")

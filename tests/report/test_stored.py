@@ -40,7 +40,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def folder(original: Path, tmp_path: Path) -> Path:
-    shutil.copytree(original, tmp_path / "run", ignore=shutil.ignore_patterns("*.safetensors", ".stages"))
+    shutil.copytree(original, tmp_path / "run", ignore=shutil.ignore_patterns("*.safetensors"))
     return tmp_path / "run"
 
 
