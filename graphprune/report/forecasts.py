@@ -37,8 +37,8 @@ def error_table(metrics: dict[str, Any]) -> ErrorTable | None:
     return ErrorTable(tuple("all horizons" if s == "all" else f"step {s}" for s in steps), rows)
 
 
-def _cell(spoken: dict[str, Any] | None, measure: str) -> tuple[str, str]:
-    mean, std = (spoken or {}).get("mean"), (spoken or {}).get("std")
+def _cell(errors: dict[str, Any] | None, measure: str) -> tuple[str, str]:
+    mean, std = (errors or {}).get("mean"), (errors or {}).get("std")
     if measure == "mape":
         return percent(mean), "" if std is None else percent(std).removesuffix(" %")
     return value("mae", mean), "" if std is None else spread("mae", mean, std)

@@ -129,6 +129,6 @@ def _amount(one: Comparison) -> str:
 
 
 def _interval(one: Comparison, *, flip: bool = False) -> str:
-    low, high = (-one.high, -one.low) if flip else (one.low, one.high)
+    low, high = (0 - one.high, 0 - one.low) if flip else (one.low, one.high)
     metric = one.arm.metric
     return f"95 % interval {difference(metric, low, unit=False)} to {difference(metric, high, unit=False)}"

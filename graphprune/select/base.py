@@ -84,7 +84,7 @@ class Selection:
         return len(self.ids)
 
     def to_arrow(self) -> pa.Table:
-        """Converts to Arrow columns ``sample_id, weight``; the schema holds the metadata."""
+        """Converts to Arrow columns ``sample_id, weight``; the schema contains the metadata."""
         table = pa.table({"sample_id": pa.array(self.ids), "weight": pa.array(self.weights)})
         return table.replace_schema_metadata({METADATA_KEY: json.dumps(self.metadata, sort_keys=True)})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 from typing import Any
 
@@ -28,6 +29,13 @@ def history(loop: Any, sampler: Any, epochs: int = EPOCHS) -> list[list[int]]:
 def test_all_fixed_names_are_registered() -> None:
     fixed = "infobatch es eswp gstds jest st_prune seta rs2 random score_weighted"
     assert set(fixed.split()) <= set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_docstring_starts_with_the_name_and_has_an_example(name: str) -> None:
+    cls = registry.get("sampler", name)
+    assert inspect.getdoc(cls).startswith(f"{cls.__name__}: ")
+    assert ">>> " in cls.__doc__
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -37,6 +38,13 @@ def inputs(name: str, data: SimpleNamespace) -> dict[str, Any]:
 def test_all_fixed_names_are_registered() -> None:
     fixed = "top top_per_class random random_per_class window ccs d2 moderate semdedup beta"
     assert set(fixed.split()) <= set(RULES)
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_the_docstring_starts_with_the_name_and_has_an_example(name: str) -> None:
+    cls = registry.get("selection", name)
+    assert inspect.getdoc(cls).startswith(f"{cls.__name__}: ")
+    assert ">>> " in cls.__doc__
 
 
 @pytest.mark.parametrize("name", RULES)
