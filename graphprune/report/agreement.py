@@ -1,4 +1,4 @@
-"""How well each method's predicted scores agree with measured ones: the figure, the ceilings, the tables."""
+"""Agreement of predicted with measured scores: the figure, the ceilings and the tables."""
 
 from __future__ import annotations
 
@@ -10,18 +10,20 @@ from graphprune.report.plots import Figure
 KINDS = {
     "heldout": ("agreement with the seed run (held-out seeds)", "circle-open", "@muted"),
     "oracle": ("agreement with the full-data scores (oracle)", "circle", "@accent"),
-    "oracle_clear": ("the same on windows clear of seeds", "diamond", "@accent"),
+    "oracle_clear": ("the same on windows disjoint from the seed windows", "diamond", "@accent"),
 }
 _TITLES = {
-    "oracle_clear": "Against the full-data scores (oracle), on windows clear of seeds",
+    "oracle_clear": "Against the full-data scores (oracle), on windows disjoint from the seed windows",
     "oracle": "Against the full-data scores (oracle)",
     "heldout": "Against held-out seeds: agreement with the seed run",
 }
 
 
 def agreement_figure(score: dict[str, Any]) -> Figure | None:
-    """Spearman correlation of every method with its 95 % interval: oracle filled, held-out seeds hollow, diamonds
-    for windows clear of seeds.
+    """Spearman correlation of every method with its 95 % interval.
+
+    Filled circles show the agreement with the oracle, hollow circles with held-out seeds, and diamonds with the oracle
+    on windows that are disjoint from the seed windows.
 
     Args:
         score: One entry of ``metrics["extrapolation"]``.
@@ -29,11 +31,11 @@ def agreement_figure(score: dict[str, Any]) -> Figure | None:
     methods: dict[str, dict[str, Any]] = score.get("methods") or {}
     order = sorted(methods, key=lambda name: _rank(methods[name]))
     traces = []
-    for kind, (label, symbol, colour) in KINDS.items():
+    for kind, (label, symbol, color) in KINDS.items():
         rows = [(name, methods[name].get(kind) or {}) for name in order]
         rows = [(name, row) for name, row in rows if row.get("spearman") is not None]
         if rows:
-            traces.append(_dots([name for name, _ in rows], [row for _, row in rows], label, symbol, colour))
+            traces.append(_dots([name for name, _ in rows], [row for _, row in rows], label, symbol, color))
     if not traces:
         return None
     lines = ceiling_lines(score)
@@ -52,7 +54,7 @@ def agreement_figure(score: dict[str, Any]) -> Figure | None:
 
 
 def ceiling_lines(score: dict[str, Any]) -> list[tuple[float, str]]:
-    """Where the ceilings of one score stand on the axis of correlations, and what each one is."""
+    """The ceilings of one score on the axis of correlations, each with its label."""
     ceiling = score.get("ceiling") or {}
     lines = [
         (ceiling.get("seed_vs_full"), "seed run itself"),
@@ -63,29 +65,30 @@ def ceiling_lines(score: dict[str, Any]) -> list[tuple[float, str]]:
 
 
 def clear_note(score: dict[str, Any]) -> str | None:
-    """One sentence on windows that share no reading with a seed, as tables print it; None for other data.
+    """How many windows share no reading with a seed, as a note for tables; None for other data.
 
-    >>> clear_note({"clear": {"n": 7, "of": 127, "least": 30}})[:54]
-    'Only 7 of the 127 windows that are no seeds are clear '
+    >>> clear_note({"clear": {"n": 7, "of": 127, "least": 30}})[:64]
+    'Only 7 of the 127 windows that are not seeds are disjoint from t'
     """
     clear = score.get("clear")
     if not clear:
         return None
-    counts = f"{clear['n']:,} of the {clear['of']:,} windows that are no seeds"
+    counts = (
+        f"{clear['n']:,} of the {clear['of']:,} windows that are not seeds are disjoint from the seed windows"
+    )
     if clear["n"] < clear["least"]:
         return (
-            f"Only {counts} are clear of all seeds, too few (under {clear['least']}) for a figure: those beside the "
-            "oracle are of all of them, most of which share readings with a seed and so look better predicted than "
-            "times far from any."
+            f"Only {counts}, too few for separate figures (fewer than {clear['least']}). The oracle figures include "
+            "all windows; most share readings with a seed, so they are optimistic for times far from all seeds."
         )
     return (
-        f"{counts} are clear of all seeds; judge by them, because the others share readings with a seed and so look "
-        "better predicted than times far from any."
+        f"{counts}. Judge the methods by these windows: the others share readings with a seed, so their figures are "
+        "optimistic for times far from all seeds."
     )
 
 
 def clear_evidence(metrics: dict[str, Any]) -> list[str]:
-    """For windows, a sentence for each score: what its predictions are worth far from any seed."""
+    """For windows, one note per score: how good its predictions are far from all seeds."""
     lines = []
     for name, score in (metrics.get("extrapolation") or {}).items():
         best = best_method(score)
@@ -93,7 +96,8 @@ def clear_evidence(metrics: dict[str, Any]) -> list[str]:
             every = score["methods"][best["name"]]["oracle"]["spearman"]
             lines.append(
                 f"Predicted {name}: {best['method']} agrees best with full runs, Spearman {best['spearman']:.2f} on "
-                f"windows clear of seeds ({every:.2f} on all, most of which share readings with a seed)."
+                f"windows disjoint from the seed windows ({every:.2f} on all windows, most of which share readings "
+                "with a seed)."
             )
         elif note := clear_note(score):
             lines.append(f"Predicted {name}: {note[0].lower()}{note[1:]}")
@@ -101,9 +105,9 @@ def clear_evidence(metrics: dict[str, Any]) -> list[str]:
 
 
 def agreement_tables(score: dict[str, Any]) -> list[dict[str, Any]]:
-    """One score's methods, best first: against the oracle if there is one, then against held-out seeds.
+    """Tables of one score's methods, best first: against the oracle if there is one, then against held-out seeds.
 
-    For windows those clear of seeds come before all of them.
+    For windows, the table of windows disjoint from the seed windows comes first.
     """
     methods: dict[str, dict[str, Any]] = score.get("methods") or {}
     found = {"oracle": score.get("ceiling") or {}, "oracle_clear": score.get("clear") or {}}
@@ -122,7 +126,7 @@ def agreement_tables(score: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def audit_rows(score: dict[str, Any]) -> list[dict[str, Any]]:
-    """Every method's audit that came to an answer, highest expectation first: label and audit."""
+    """Label and audit of every method whose audit has an interval, highest expected correlation first."""
     methods: dict[str, dict[str, Any]] = score.get("methods") or {}
     rows = [
         {"method": method_label(name, raw), **raw["audit"]}
@@ -133,12 +137,12 @@ def audit_rows(score: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def method_label(name: str, method: dict[str, Any]) -> str:
-    """The name as tables print it: controls say so."""
+    """The method name in tables; controls are marked."""
     return f"{name} (control)" if method.get("control") else name
 
 
 def best_method(score: dict[str, Any]) -> dict[str, Any] | None:
-    """The method that agrees best with the oracle (for windows on clear ones), without one with held-out seeds."""
+    """The method that agrees best with the oracle (for windows, on disjoint ones), or else with held-out seeds."""
     for table in agreement_tables(score):
         best = table["rows"][0]
         if best["agreement"].get("spearman") is not None:
@@ -151,7 +155,7 @@ def best_method(score: dict[str, Any]) -> dict[str, Any] | None:
     return None
 
 
-def _dots(names: list[str], rows: list[dict[str, Any]], label: str, symbol: str, colour: str) -> Figure:
+def _dots(names: list[str], rows: list[dict[str, Any]], label: str, symbol: str, color: str) -> Figure:
     middles = [row["spearman"] for row in rows]
     intervals = [row.get("spearman_ci95") or [row["spearman"]] * 2 for row in rows]
     above = [max(0.0, high - middle) for (_, high), middle in zip(intervals, middles, strict=True)]
@@ -163,8 +167,8 @@ def _dots(names: list[str], rows: list[dict[str, Any]], label: str, symbol: str,
         "name": label,
         "x": middles,
         "y": [plot_text(name) for name in names],
-        "error_x": {**errors, "thickness": 1.2, "width": 3, "color": colour},
-        "marker": {"symbol": symbol, "size": 10, "color": colour, "line": {"width": 2, "color": colour}},
+        "error_x": {**errors, "thickness": 1.2, "width": 3, "color": color},
+        "marker": {"symbol": symbol, "size": 10, "color": color, "line": {"width": 2, "color": color}},
         "hovertemplate": "%{y}: %{x:.3f}<extra></extra>",
     }
 

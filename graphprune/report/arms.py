@@ -1,4 +1,4 @@
-"""The training arms of a `metrics.json`: what each one is, reached and cost."""
+"""The training arms of a `metrics.json`: role, result and cost of each."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ ROLES: dict[str, Role] = {
     "historical_average": "no_training",
 }
 ROLE_WORDS: dict[Role, str] = {
-    "full": "all the data, the whole schedule",
-    "pruned": "chosen by the job",
-    "equal_cost": "the same total cost, spent on something simple",
-    "baseline": "chosen at random, the same keep fraction",
-    "no_training": "a forecast without training",
+    "full": "all data, full schedule",
+    "pruned": "pruned arm of this job",
+    "equal_cost": "simple alternative at the same total cost",
+    "baseline": "random selection, same keep fraction",
+    "no_training": "forecast without training",
 }
 
 
@@ -34,20 +34,20 @@ class Arm:
 
     Attributes:
         name: Its key in ``metrics["training"]``, e.g. ``full_short@0.60``.
-        role: What it is there for; an arm whose name is not reserved is ``pruned``.
+        role: Its purpose; an arm whose name is not reserved is ``pruned``.
         metric: ``accuracy`` or ``mae``.
-        values: The metric for each random state, in the order of the config; None where it is missing.
-        keep: Kept fraction of the samples, or None.
-        mean, std: Over the random states (``ddof=1``).
-        seconds: Wall-clock of the training alone.
-        total_seconds: Wall-clock of everything the arm needed, seed run included.
+        values: The metric for each random seed, in the order of the config; None where it is missing.
+        keep: Fraction of the samples kept, or None.
+        mean, std: Mean and standard deviation (``ddof=1``) over the random seeds.
+        seconds: Wall-clock time of the training alone.
+        total_seconds: Wall-clock time of everything the arm needed, including the seed run.
         cost_passes: The same in full trainings, (3 x trained + forwarded) / (3 N E).
-        samples_seen, backward_samples: Samples that went forward, and backward, in training.
-        wall_clock_ratio, metric_delta: The arm beside ``full``.
-        break_even: Trainings after which a pruned arm's preparation has paid for itself, against training on
-            everything as often; ``inf`` if one training saves nothing.
-        equal_cost: Names of its equal-cost arms where ``metrics.json`` states them.
-        step: What one test sample changes in an accuracy; 0 for errors, and where the size of the test set is unknown.
+        samples_seen, backward_samples: Samples in the forward and backward passes of training.
+        wall_clock_ratio, metric_delta: Total time relative to ``full``, and metric minus that of ``full``.
+        break_even: Number of trainings after which a pruned arm has saved the cost of its preparation, compared with
+            as many full trainings; ``inf`` if a training saves nothing.
+        equal_cost: Names of its equal-cost arms if ``metrics.json`` lists them.
+        step: Change of the accuracy per test sample; 0 for errors or if the size of the test set is unknown.
     """
 
     name: str
@@ -70,7 +70,7 @@ class Arm:
 
     @property
     def base(self) -> str:
-        """The name without the budget that several budgets append."""
+        """The name without the budget suffix that jobs with several budgets append."""
         return self.name.partition("@")[0]
 
     @property
@@ -84,10 +84,10 @@ class Arm:
 
 
 def arms(metrics: dict[str, Any]) -> dict[str, Arm]:
-    """The arms of a `metrics.json` by name: full first, then pruned ones, each kind in the given order.
+    """The arms of a `metrics.json` by name: full first, then pruned arms, each role in the given order.
 
-    Keys that are absent become None. ``total_seconds`` falls back to ``saving``'s ratio times that of
-    ``full``, and for arms that need no preparation to ``seconds``.
+    Missing keys become None. ``total_seconds`` falls back to the ratio in ``saving`` times the total of ``full``, and
+    to ``seconds`` for arms that need no preparation.
     """
     training: dict[str, dict[str, Any]] = metrics.get("training") or {}
     saving: dict[str, dict[str, Any]] = metrics.get("saving") or {}
@@ -141,10 +141,10 @@ def arms(metrics: dict[str, Any]) -> dict[str, Arm]:
 
 
 def equal_cost_arms(arm: Arm, known: dict[str, Arm]) -> list[Arm]:
-    """The simple arms that spend what ``arm`` spent: at most one of each of `EQUAL_COST`.
+    """The simple arms that cost as much as ``arm``: at most one of each name in `EQUAL_COST`.
 
-    They are those that the arm names itself; else, of the ones with the same base name, the one whose cost
-    in passes (or the budget in its name) is nearest to the arm's, and the only one if there is no choice.
+    These are the arms that ``arm.equal_cost`` lists. Without a list, it is the arm of each name whose cost in passes
+    (or the budget in its name) is nearest to the cost of ``arm``.
     """
     if arm.equal_cost is not None:
         return [known[name] for name in arm.equal_cost if name in known]

@@ -1,4 +1,4 @@
-"""One page that puts several runs side by side."""
+"""One page that compares several runs."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from graphprune.report.verdict import verdict
 
 
 def compare(reports: Sequence[ReportInput]) -> str:
-    """The page of ``graphprune report RUN RUN ...`` as HTML text.
+    """Returns the page of ``graphprune report RUN RUN ...`` as HTML text.
 
-    Runs on the same data (by fingerprint, else by name) with the same metric share a table and a plot;
-    figures of different data are never put on one axis.
+    Runs on the same data (by fingerprint, or else by name) with the same metric share a table and a plot; different
+    data sets never share an axis.
 
     Raises:
-        InputError: no run was given, or a metric is not known.
+        InputError: no run was given, or a metric is unknown.
 
     Cost: O(runs x arms).
     """
     if not reports:
-        raise InputError("compare needs at least one run; pass the folders of finished runs")
+        raise InputError("compare received no runs; pass at least one run (a folder on the command line)")
     figures: dict[str, Figure] = {}
     blocks = []
     for number, members in enumerate(_by_data(reports)):
@@ -61,7 +61,7 @@ def compare(reports: Sequence[ReportInput]) -> str:
 
 
 def _by_data(reports: Sequence[ReportInput]) -> list[list[tuple[str, ReportInput]]]:
-    """Runs grouped by data and metric, each with a name that no other run has."""
+    """Runs grouped by data and metric, each with a unique name."""
     groups: dict[tuple[str, str], list[tuple[str, ReportInput]]] = {}
     used: dict[str, int] = {}
     for report in reports:

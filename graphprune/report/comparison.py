@@ -1,4 +1,4 @@
-"""Two arms over the same random states: how much better, and how sure one can be."""
+"""Paired comparison of two arms over the same random seeds."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from graphprune.report.format import larger_is_better
 
 @dataclass(frozen=True)
 class Comparison:
-    """By how much ``arm`` is better than ``other`` over ``n`` paired random states (negative: worse).
+    """Advantage of ``arm`` over ``other`` with its interval, over ``n`` paired random seeds.
 
-    ``mean``, ``low`` and ``high`` are in the metric's own units; the sign is turned for errors, so that
-    above 0 always means that ``arm`` is better.
+    ``mean``, ``low`` and ``high`` have the unit of the metric. The sign is reversed for errors, so a value above 0
+    always means that ``arm`` is better.
     """
 
     arm: Arm
@@ -28,17 +28,17 @@ class Comparison:
 def compare_arms(arm: Arm, other: Arm, *, level: float = 0.95) -> Comparison | None:
     r"""Paired t interval of the advantage of ``arm``, :math:`\bar d \pm t_{n-1,(1+level)/2}\, s_d / \sqrt n`.
 
-    Values pair by position; states where either is missing are left out. None with fewer than two pairs
-    or with different metrics.
+    Values are paired by position; pairs with a missing value are left out. Returns None for fewer than two pairs or
+    different metrics.
 
-    Accuracies come in steps of one test sample (``arm.step``), so the differences of a few states can be equal by
-    chance and would leave an interval of width 0. :math:`s_d^2` is therefore at least :math:`step^2 / 6`, what
-    rounding two values to steps adds. Simulated (400,000 times; two arms of the same true accuracy, differences with
-    a standard deviation of 0.3 to 8 test samples): nominal 95 % intervals of two states excluded 0 in 4 to 13 %
-    without this bound and in at most 4 % with it.
+    Accuracies are multiples of one test sample (``arm.step``), so a few differences can be equal by chance, which would
+    give an interval of width 0. :math:`s_d^2` is therefore at least :math:`step^2 / 6`, the variance that rounding two
+    values to steps adds. In a simulation (400,000 repetitions; two arms with the same true accuracy, differences with
+    a standard deviation of 0.3 to 8 test samples), nominal 95 % intervals of two seeds excluded 0 in 4 to 13 % of the
+    cases without this bound and in at most 4 % with it.
 
     Args:
-        level: Probability that the interval holds the true mean advantage (default: 0.95).
+        level: Probability that the interval contains the true mean advantage (default: 0.95).
 
     Raises:
         InputError: the metric is neither ``accuracy`` nor ``mae``.

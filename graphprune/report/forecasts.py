@@ -1,4 +1,4 @@
-"""The forecasting arms' errors by horizon step, as a table."""
+"""The table of forecast errors by horizon step."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ MEASURES = ("mae", "rmse", "mape")
 
 @dataclass(frozen=True)
 class ErrorTable:
-    """Errors of all arms that state them.
+    """Forecast errors of all arms that have them.
 
     Attributes:
-        steps: Columns' groups: ``all horizons``, ``step 3`` and so on.
-        rows: Arm name, and for each step and measure the mean and its spread as text.
+        steps: Column groups: ``all horizons``, ``step 3`` and so on.
+        rows: Arm name, and for each step and measure the mean and its standard deviation as text.
     """
 
     steps: tuple[str, ...]
@@ -24,11 +24,11 @@ class ErrorTable:
 
 
 def error_table(metrics: dict[str, Any]) -> ErrorTable | None:
-    """The table of a `metrics.json`; None where no arm forecasts. MAPE is in percent, the rest in original units."""
+    """The table of a `metrics.json`, or None without forecasts; MAPE in percent, the others in original units."""
     training = {name: arm for name, arm in (metrics.get("training") or {}).items() if arm.get("errors")}
     if not training:
         return None
-    # JSON sorts its keys as texts: 12 before 3, and "all" last.
+    # JSON keys are sorted as strings: 12 before 3, and "all" last.
     steps = sorted(next(iter(training.values()))["errors"], key=lambda s: 0 if s == "all" else int(s))
     rows = tuple(
         (name, tuple(_cell(arm["errors"].get(step, {}).get(m), m) for step in steps for m in MEASURES))
@@ -37,8 +37,8 @@ def error_table(metrics: dict[str, Any]) -> ErrorTable | None:
     return ErrorTable(tuple("all horizons" if s == "all" else f"step {s}" for s in steps), rows)
 
 
-def _cell(spoken: dict[str, Any] | None, measure: str) -> tuple[str, str]:
-    mean, std = (spoken or {}).get("mean"), (spoken or {}).get("std")
+def _cell(errors: dict[str, Any] | None, measure: str) -> tuple[str, str]:
+    mean, std = (errors or {}).get("mean"), (errors or {}).get("std")
     if measure == "mape":
         return percent(mean), "" if std is None else percent(std).removesuffix(" %")
     return value("mae", mean), "" if std is None else spread("mae", mean, std)

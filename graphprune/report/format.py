@@ -1,4 +1,4 @@
-"""Numbers as a reader wants to see them: units, digits that mean something, a true minus sign."""
+"""Numbers as text: with units, significant digits and a typographic minus sign."""
 
 from __future__ import annotations
 
@@ -12,25 +12,23 @@ LARGER_IS_BETTER = {"accuracy": True, "mae": False}
 
 
 def is_number(value: Any) -> bool:
-    """True for a finite int or float (a bool is not a number here)."""
+    """Whether a value is a finite int or float (a bool does not count)."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def larger_is_better(metric: str) -> bool:
-    """Direction of a training metric.
+    """Whether a larger value of a training metric is better.
 
     Raises:
         InputError: the metric is neither ``accuracy`` nor ``mae``.
     """
     if metric not in LARGER_IS_BETTER:
-        raise InputError(
-            f"training metric '{metric}' is not known; metrics.json must say 'accuracy' or 'mae'"
-        )
+        raise InputError(f"training metric is '{metric}'; metrics.json must contain 'accuracy' or 'mae'")
     return LARGER_IS_BETTER[metric]
 
 
 def value(metric: str, number: Any, *, unit: bool = True) -> str:
-    """A training metric: accuracies in percent, errors in their own units.
+    """A training metric: accuracy in percent, errors in the unit of the data.
 
     >>> value("accuracy", 0.95123), value("mae", 29.3449), value("mae", None)
     ('95.12 %', '29.34', '–')
@@ -43,7 +41,7 @@ def value(metric: str, number: Any, *, unit: bool = True) -> str:
 
 
 def spread(metric: str, mean: Any, std: Any) -> str:
-    """A standard deviation, with as many decimals as `value` shows of its mean.
+    """A standard deviation, with as many decimals as `value` shows for its mean.
 
     >>> spread("mae", 29.3449, 0.15277), spread("accuracy", 0.95, 0.003), spread("mae", 29.3, None)
     ('0.15', '0.30', '–')
@@ -57,7 +55,7 @@ def spread(metric: str, mean: Any, std: Any) -> str:
 
 
 def difference(metric: str, number: Any, *, unit: bool = True) -> str:
-    """A signed difference of two metrics: percentage points for accuracies.
+    """A signed difference of two metrics, in percentage points for accuracies.
 
     >>> difference("accuracy", -0.0042), difference("mae", 0.15)
     ('−0.42 points', '+0.150')
@@ -86,7 +84,7 @@ def significant(number: Any, digits: int = 3) -> str:
 
 
 def fixed(number: Any, digits: int = 2) -> str:
-    """A number with a fixed count of decimals.
+    """A number with a fixed number of decimals.
 
     >>> fixed(0.5), fixed(None)
     ('0.50', '–')
@@ -95,7 +93,7 @@ def fixed(number: Any, digits: int = 2) -> str:
 
 
 def count(number: Any) -> str:
-    """A whole number with thousands separators; large ones are shortened.
+    """A whole number with thousands separators; large numbers are shown in millions.
 
     >>> count(1797), count(53_910_000)
     ('1,797', '53.9 M')
@@ -106,7 +104,7 @@ def count(number: Any) -> str:
 
 
 def percent(fraction: Any) -> str:
-    """A fraction in percent.
+    """A fraction as a percentage.
 
     >>> percent(0.5), percent(0.333), percent(-0.201)
     ('50 %', '33.3 %', '−20.1 %')
@@ -117,7 +115,7 @@ def percent(fraction: Any) -> str:
 
 
 def seconds(number: Any) -> str:
-    """A duration.
+    """A duration with its unit.
 
     >>> seconds(0.0312), seconds(9.26), seconds(83), seconds(7384)
     ('31 ms', '9.3 s', '1 min 23 s', '2 h 3 min')
@@ -136,7 +134,7 @@ def seconds(number: Any) -> str:
 
 
 def trainings(number: Any) -> str:
-    """How often one must train until something is repaid.
+    """A number of trainings until a cost is recovered.
 
     >>> trainings(0.464), trainings(float("inf"))
     ('0.5 trainings', 'never')
@@ -145,7 +143,7 @@ def trainings(number: Any) -> str:
 
 
 def mebibytes(number: Any) -> str:
-    """Memory.
+    """An amount of memory with its unit.
 
     >>> mebibytes(412.3), mebibytes(3481.6)
     ('412 MiB', '3.4 GiB')

@@ -1,4 +1,4 @@
-"""One self-contained page about a run: what was saved, whether to trust it, which samples go, and how."""
+"""The HTML page of a run: savings, reliability of the predicted scores, samples, and how to reproduce it."""
 
 from __future__ import annotations
 
@@ -35,20 +35,23 @@ OVERLAP_KEEPS = ("0.1", "0.3", "0.5", "0.7")
 
 @dataclass(frozen=True)
 class ReportInput:
-    """Everything a page shows of one run.
+    """ReportInput: everything that a page shows about one run.
 
     Args:
-        metrics: The content of `metrics.json`. Beyond its fixed keys an arm may hold ``cost_passes`` and
-            ``total_seconds`` (everything that the arm needed, mean over random states) and ``equal_cost``
-            (the names of the arms that spend the same); absent keys are shown as a dash.
+        metrics: The content of `metrics.json`. Besides its fixed keys, an arm may contain ``cost_passes`` and
+            ``total_seconds`` (everything that the arm needed, mean over random seeds) and ``equal_cost`` (the names
+            of the arms with the same cost); missing keys are shown as a dash.
         ledger: ``{stage: {"seconds", "peak_mib", "trained_samples", "forward_samples"}}``.
         config_yaml: The resolved config.
-        provenance: Groups of facts, ``{"versions": {...}, "hardware": {...}, "git": ...}``. Two keys are
-            special: ``faults``, a list of what is wrong with the data, and ``commands``, a list of commands
-            that make the run again.
-        scatter: Predicted beside true scores, see `graphprune.report.trust.trust_payload`.
+        provenance: Groups of facts, ``{"versions": {...}, "hardware": {...}, "git": ...}``. Two keys are special:
+            ``faults``, a list of known issues of the data, and ``commands``, a list of commands that reproduce the
+            run.
+        scatter: Predicted and true scores, see `graphprune.report.trust.trust_payload`.
         map: The samples, or None.
-        name: The run's name (default: the data set's).
+        name: The name of the run (default: the name of the data set).
+
+    >>> ReportInput({"dataset": {"name": "digits"}}).title
+    'digits'
     """
 
     metrics: dict[str, Any]
@@ -61,20 +64,20 @@ class ReportInput:
 
     @property
     def title(self) -> str:
-        """The run's name, or that of its data set."""
+        """The name of the run, or else of its data set."""
         return self.name or str((self.metrics.get("dataset") or {}).get("name") or "run")
 
 
 def render(report: ReportInput) -> str:
-    """The page of one run as HTML text, to be written as UTF-8.
+    """Returns the page of one run as HTML text; write it as UTF-8.
 
-    It loads nothing: script, style and pictures are inside, and its content security policy forbids both
-    requests and scripts other than its own. Text from outside is escaped.
+    The page is self-contained: it includes scripts, styles and pictures, and its content security policy forbids
+    requests and all other scripts. Text from the run is escaped.
 
     Raises:
-        InputError: arrays of one sample set differ in length, or a metric is not known.
+        InputError: arrays of the same samples differ in length, or a metric is unknown.
 
-    Cost: O(N log N) for N samples; at most 50,000 of them and 400,000 points of scatter are drawn.
+    Cost: O(N log N) for N samples; at most 50,000 samples and 400,000 scatter points are drawn.
     """
     known = arms(report.metrics)
     groups = arm_groups(known)
@@ -116,14 +119,14 @@ def render(report: ReportInput) -> str:
 
 
 def page(template: str, data: dict[str, Any], *, scripts: tuple[str, ...], **context: Any) -> str:
-    """A template filled with ``context``; ``data`` goes to its scripts, the only ones the page may run."""
+    """Renders a template with ``context``; ``data`` is for its scripts, the only ones that the page may run."""
     texts = [_plotly(), *(_asset(name) for name in scripts)]
     hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii") for text in texts]
     return (
         _environment()
         .get_template(template)
         .render(
-            # Files of this package, and plotly's script.
+            # These are files of this package and the script of plotly.
             style=Markup(_asset("style.css")),  # nosec B704
             scripts=[Markup(text) for text in texts],  # nosec B704
             hashes=hashes,
@@ -137,7 +140,7 @@ def page(template: str, data: dict[str, Any], *, scripts: tuple[str, ...], **con
 
 
 def kept_figures(samples: SampleMap | None) -> list[tuple[str, bool, dict[str, Figure]]]:
-    """For windows, which of them each arm keeps, or (True) visits while it trains: by the clock, and by sensor."""
+    """For windows: name, whether the arm selects during training, and figures by time and by sensor."""
     if samples is None:
         return []
     shares = {**samples.kept, **samples.visits}
@@ -146,7 +149,7 @@ def kept_figures(samples: SampleMap | None) -> list[tuple[str, bool, dict[str, F
 
 
 def arm_groups(known: Mapping[str, Arm]) -> list[tuple[str, list[Arm]]]:
-    """The arms as the table shows them: pruned ones together with the simple ones that cost the same."""
+    """The arms in the groups of the table: pruned arms together with the simple arms of the same cost."""
     every = list(known.values())
     budgets: dict[tuple[str, ...], list[Arm]] = {}
     for arm in every:
@@ -154,21 +157,24 @@ def arm_groups(known: Mapping[str, Arm]) -> list[tuple[str, list[Arm]]]:
             budgets.setdefault(tuple(other.name for other in equal_cost_arms(arm, dict(known))), []).append(
                 arm
             )
-    groups = [("Everything", [arm for arm in every if arm.role == "full"])]
+    groups = [("All data", [arm for arm in every if arm.role == "full"])]
     for simple, pruned in budgets.items():
         groups.append(
-            ("Pruned, and what the same cost buys otherwise", [*pruned, *(known[name] for name in simple)])
+            (
+                "Pruned arms and simple alternatives at the same cost",
+                [*pruned, *(known[name] for name in simple)],
+            )
         )
     listed = {arm.name for _, members in groups for arm in members}
     rest = [arm for arm in every if arm.name not in listed]
-    groups.append(("The same cost, spent on something simple", [a for a in rest if a.role == "equal_cost"]))
-    groups.append(("Chosen at random", [arm for arm in rest if arm.role == "baseline"]))
+    groups.append(("Simple alternatives at the same cost", [a for a in rest if a.role == "equal_cost"]))
+    groups.append(("Random selection", [arm for arm in rest if arm.role == "baseline"]))
     groups.append(("Without training", [arm for arm in rest if arm.role == "no_training"]))
     return [(title, members) for title, members in groups if members]
 
 
 def _stages(report: ReportInput, *, summed: bool) -> list[dict[str, Any]]:
-    """Cost by stage with its share of the run's time; `metrics.json` stands in for an absent ledger.
+    """Cost by stage with its share of the total time; without a ledger, the costs in `metrics.json` are used.
 
     ``summed`` adds up the entries of one kind, see `folded`.
     """
@@ -186,7 +192,7 @@ def _stages(report: ReportInput, *, summed: bool) -> list[dict[str, Any]]:
 
 
 def _facts(provenance: dict[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Provenance as groups of key and value; scalars gather in the first group."""
+    """Provenance as groups of keys and values; scalars form the first group."""
     loose: list[tuple[str, str]] = []
     groups: list[tuple[str, list[tuple[str, str]]]] = []
     for key, value in provenance.items():
@@ -250,5 +256,5 @@ def _asset(name: str) -> str:
 def _plotly() -> str:
     from plotly.offline import get_plotlyjs
 
-    # HTML parsers turn every line end into \n before they compare a script with its hash.
+    # HTML parsers convert every line end to \n before they compare a script with its hash.
     return str(get_plotlyjs()).replace("\r\n", "\n").replace("\r", "\n")

@@ -1,10 +1,10 @@
-"""Where the names of points go in a plot, so that they can be read."""
+"""Placement of point labels in a plot without overlaps."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-# Axes' extent in pixels that labels are placed for; other sizes only shift them a little.
+# Size of the axes in pixels for which labels are placed; at other sizes they only shift a little.
 PLOT_SIZE = (880.0, 340.0)
 _PLACES = (
     "middle right",
@@ -23,14 +23,14 @@ Box = tuple[float, float, float, float]
 def label_places(
     points: Sequence[tuple[float, float]], labels: Sequence[str], heights: tuple[float, float]
 ) -> list[str]:
-    """A text position for each labelled point so that labels avoid points and each other where they can.
+    """A text position for each point, so that labels avoid points and other labels where possible.
 
-    Greedy from left to right over eight positions.
+    The search is greedy from left to right over eight positions.
 
     Args:
         points: x (from 0) and y of each point.
-        labels: Their names.
-        heights: The least and the largest y that the plot shows.
+        labels: The label of each point.
+        heights: The smallest and the largest y of the plot.
 
     Cost: O(n^2) for n points.
     """

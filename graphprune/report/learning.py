@@ -1,4 +1,4 @@
-"""Whether the models of a run have learned anything: their test metric beside that of a trivial answer."""
+"""Whether the models of a run have learned: their test metric compared with that of a trivial prediction."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from graphprune.report.format import is_number, larger_is_better, significant, v
 
 _Z95 = 1.959963984540054
 TRIVIAL = {
-    "accuracy": "always answering the most frequent class",
+    "accuracy": "always predicting the most frequent class",
     "mae": "repeating the last value",
 }
 
 
 @dataclass(frozen=True)
 class Learning:
-    """A model's test metric beside the trivial answer's.
+    """The test metric of a model compared with that of the trivial prediction.
 
     Attributes:
         name: The arm, or ``the seed run``.
         metric: ``accuracy`` or ``mae``.
         reached: Mean of the metric over the random seeds.
-        interval: 95 % interval of the mean, or None where there is none (an MAE of a single training).
-        trivial: What the trivial answer reaches on the same test part (see `TRIVIAL`).
-        learned: Whether the models beat the trivial answer by the interval.
+        interval: 95 % interval of the mean, or None if there is none (an MAE of a single training).
+        trivial: The metric of the trivial prediction on the same test part (see `TRIVIAL`).
+        learned: Whether the models are better than the trivial prediction by more than the interval.
     """
 
     name: str
@@ -39,10 +39,10 @@ class Learning:
 
     @property
     def figures(self) -> str:
-        """The comparison in words, to follow the model's name.
+        """The comparison in words; follows the name of the model in a sentence.
 
-        >>> Learning("full", "accuracy", 0.121, (0.0912, 0.1589), 0.104, False).figures
-        'reaches 12.10 % (95 % interval 9.12 to 15.89), always answering the most frequent class gives 10.40 %'
+        >>> Learning("full", "mae", 20.0, None, 19.9, False).figures
+        'has a mean absolute error of 20.00, not clearly better than repeating the last value (19.90)'
         """
         interval = ""
         if self.interval is not None:
@@ -50,14 +50,15 @@ class Learning:
             interval = f" (95 % interval {low} to {high})"
         reached, trivial = value(self.metric, self.reached), value(self.metric, self.trivial)
         verb = "reaches" if self.metric == "accuracy" else "has a mean absolute error of"
-        return f"{verb} {reached}{interval}, {TRIVIAL[self.metric]} gives {trivial}"
+        better = "clearly better" if self.learned else "not clearly better"
+        return f"{verb} {reached}{interval}, {better} than {TRIVIAL[self.metric]} ({trivial})"
 
 
 def judge_training(metrics: dict[str, Any]) -> Learning | None:
-    """Whether the arm that trains on everything has learned; without one, the only arm.
+    """Whether the arm that trains on all data has learned; without one, the only arm of the run.
 
     Accuracies are compared with ``dataset.majority_share`` (the share of the test part that belongs to the most
-    frequent class of the training part), errors with the arm ``last_value``. None where `metrics.json` lacks them.
+    frequent class of the training part), errors with the arm ``last_value``. None if `metrics.json` has neither.
     """
     known = arms(metrics)
     trained = [arm for arm in known.values() if arm.role != "no_training"]
@@ -68,7 +69,7 @@ def judge_training(metrics: dict[str, Any]) -> Learning | None:
 
 
 def judge_seed_run(metrics: dict[str, Any]) -> Learning | None:
-    """Whether the seed run has learned, by its test metric in ``seed_run``; None where `metrics.json` lacks it."""
+    """Whether the seed run has learned, by its test metric in ``seed_run``; None if `metrics.json` has none."""
     found = metrics.get("seed_run")
     if not found:
         return None
@@ -93,7 +94,7 @@ def _judge(
         worst = mean if interval is None else interval[1]
         return Learning(name, metric, mean, interval, float(trivial), worst < trivial)
     lowest = mean if interval is None else interval[0]
-    # A t interval of two or three values can be wider than what each of them shows on its own.
+    # A t interval of two or three values can be wider than the binomial interval of each of them.
     each = bool(n_test) and all(_wilson(one, n_test)[0] > trivial for one in values)
     return Learning(name, metric, mean, interval, float(trivial), lowest > trivial or each)
 
@@ -101,8 +102,8 @@ def _judge(
 def _interval(values: Sequence[float], n_test: float | None) -> tuple[float, float] | None:
     r"""95 % interval of the mean: :math:`\bar x \pm t_{n-1,.975}\, s / \sqrt n` over the random seeds.
 
-    Values without spread (a single one, or models that all give one answer) say nothing about chance by themselves;
-    accuracies then have Wilson's binomial interval for ``n_test`` test samples, errors have none.
+    Values without spread (a single value, or models that all predict one class) do not show the effect of chance;
+    accuracies then have Wilson's binomial interval for ``n_test`` test samples, and errors have none.
     """
     from scipy.special import stdtrit
 
@@ -115,7 +116,7 @@ def _interval(values: Sequence[float], n_test: float | None) -> tuple[float, flo
 
 
 def _wilson(share: float, n: float | None) -> tuple[float, float]:
-    """Wilson's 95 % interval of a binomial share among ``n``.
+    """Wilson's 95 % interval of a binomial proportion of ``n`` samples.
 
     >>> [round(bound, 4) for bound in _wilson(0.5, 100)]
     [0.4038, 0.5962]
@@ -127,23 +128,23 @@ def _wilson(share: float, n: float | None) -> tuple[float, float]:
 
 
 def training_sentence(found: Learning) -> str:
-    """What the verdict says first about models that have not learned."""
+    """The verdict if the models have not learned."""
     return (
-        f"The models have not learned yet: {found.name} {found.figures}; raise training.epochs or training.lr before "
-        "comparing arms."
+        f"The models have not learned yet: {found.name} {found.figures}. "
+        "Raise training.epochs or training.lr before comparing arms."
     )
 
 
 def seed_run_note(found: Learning) -> str:
-    """What stands beside the verdict where the seed run has not learned."""
+    """The note next to the verdict if the seed run has not learned."""
     return (
-        f"The seed run has not learned yet: it {found.figures}, so its scores mean little; raise "
-        "seed_training.epochs, seed_training.lr or seeds.fraction."
+        f"The seed run has not learned yet: it {found.figures}. Its scores mean little; "
+        "raise seed_training.epochs, seed_training.lr or seeds.fraction."
     )
 
 
 def learning_notes(metrics: dict[str, Any]) -> list[str]:
-    """Notes beside the verdict: a seed run at chance level, forecasts that a historical average beats."""
+    """Notes next to the verdict: a seed run at chance level, or forecasts worse than the historical average."""
     notes = []
     seeds = judge_seed_run(metrics)
     if seeds is not None and not seeds.learned:
@@ -154,7 +155,7 @@ def learning_notes(metrics: dict[str, Any]) -> list[str]:
     if None not in means and means[0] >= means[1]:  # type: ignore[operator]
         shown = [significant(mean, 4) for mean in means]
         notes.append(
-            f"The historical average, which needs no training, has a mean absolute error of {shown[1]}, full one of "
-            f"{shown[0]}."
+            f"The historical average needs no training and is at least as good: it has a mean absolute error of "
+            f"{shown[1]}, full has {shown[0]}."
         )
     return notes

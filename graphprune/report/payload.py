@@ -1,4 +1,4 @@
-"""Data for the page's scripts: compact arrays, and JSON that no text inside it can break out of."""
+"""Data for the scripts of the page: compact arrays, and JSON that is safe inside HTML."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ _UNSAFE = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
 
 
 def embed_json(value: Any) -> Markup:
-    """JSON for a ``<script type="application/json">`` element; NaN and infinity are refused.
+    """JSON for a ``<script type="application/json">`` element; NaN and infinity raise a ``ValueError``.
 
     >>> embed_json({"label": "</script>"})
     Markup('{"label":"\\\\u003c/script\\\\u003e"}')
     """
     text = json.dumps(value, separators=(",", ":"), allow_nan=False)
-    # What could end the element is escaped.
+    # All characters that could end the element are escaped.
     return Markup(text.translate(_UNSAFE))  # nosec B704
 
 
 def plot_text(text: Any) -> str:
-    """Text that Plotly shows as it is: it reads a little HTML, so that a class named ``<b>`` would vanish.
+    """Text escaped for Plotly, which interprets some HTML: a class named ``<b>`` would disappear.
 
     >>> plot_text("<b>")
     '&lt;b&gt;'
@@ -37,9 +37,11 @@ def plot_text(text: Any) -> str:
 
 
 def pack(values: npt.NDArray[Any]) -> dict[str, Any]:
-    """Numbers ``[n]`` in 16 bits each, evenly between their extremes; NaN and infinity become missing.
+    """Packs numbers ``[n]`` in 16 bits each, evenly between minimum and maximum; NaN and infinity become missing.
 
-    The error is at most 1/131068 of the range, far below a pixel. Cost: O(n).
+    The error is at most 1/131068 of the range, far below one pixel.
+
+    Cost: O(n).
     """
     values = np.asarray(values, dtype=np.float64).reshape(-1)
     finite = np.isfinite(values)
@@ -50,7 +52,7 @@ def pack(values: npt.NDArray[Any]) -> dict[str, Any]:
 
 
 def pack_exact(values: npt.NDArray[Any]) -> dict[str, Any]:
-    """Numbers ``[n]`` without loss: float32, a byte for a boolean, the least width for integers."""
+    """Packs numbers ``[n]``: float32, one byte per boolean, and the smallest exact type for integers."""
     values = np.asarray(values).reshape(-1)
     if values.dtype == bool:
         kind = "u1"
@@ -63,7 +65,7 @@ def pack_exact(values: npt.NDArray[Any]) -> dict[str, Any]:
 
 
 def draw_rows(n: int, limit: int) -> npt.NDArray[np.int64]:
-    """All ``n`` rows, or ``limit`` of them drawn at random (always the same ones), ascending."""
+    """All ``n`` rows, or ``limit`` rows drawn at random with a fixed seed, ascending."""
     import torch
 
     if n <= limit:

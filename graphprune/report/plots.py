@@ -1,4 +1,4 @@
-"""Arms as plain Plotly specifications; the page's theme fills in colours such as ``@accent``."""
+"""Plots of the arms as Plotly specifications; the theme of the page replaces colors such as ``@accent``."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from graphprune.report.payload import plot_text
 
 Figure = dict[str, Any]
 
-# Symbol, colour, size: the pruned arms carry the one accent, everything they stand beside is grey.
-LOOKS: dict[Role, tuple[str, str, int]] = {
+# Symbol, color, size: pruned arms have the accent color, all others are gray or black.
+MARKERS: dict[Role, tuple[str, str, int]] = {
     "full": ("diamond", "@ink", 12),
     "pruned": ("circle", "@accent", 13),
     "equal_cost": ("square-open", "@ink", 11),
@@ -24,10 +24,10 @@ RUN_SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "star", "penta
 
 
 def arms_figure(known: Sequence[Arm]) -> Figure | None:
-    """Metric against the total wall-clock of each arm, with standard deviations over random states.
+    """Metric against the total wall-clock time of each arm, with standard deviations over random seeds.
 
-    ``meta`` of a trace holds the arms' numbers in the table, which replace their names on narrow screens.
-    None where no arm has both figures.
+    ``meta`` of a trace contains the numbers of the arms in the table, which replace their names on narrow screens.
+    Returns None if no arm has both values.
     """
     drawn = _drawable(known)
     if not drawn:
@@ -42,10 +42,10 @@ def arms_figure(known: Sequence[Arm]) -> Figure | None:
     places = dict(zip(names, label_places(points, names, (min(reach), max(reach))), strict=True))
     numbers = {arm.name: str(number) for number, arm in enumerate(known, 1)}
     traces = []
-    for role, (symbol, colour, size) in LOOKS.items():
+    for role, (symbol, color, size) in MARKERS.items():
         group = [arm for arm in drawn if arm.role == role]
         if group:
-            trace = _points(group, ROLE_WORDS[role], scale, symbol, colour, size)
+            trace = _points(group, ROLE_WORDS[role], scale, symbol, color, size)
             labels = {
                 "mode": "markers+text",
                 "text": [plot_text(arm.name) for arm in group],
@@ -59,7 +59,7 @@ def arms_figure(known: Sequence[Arm]) -> Figure | None:
 
 
 def runs_figure(groups: Sequence[tuple[str, Sequence[Arm]]], metric: str) -> Figure | None:
-    """Metric against total wall-clock for several runs on the same data, one symbol for each run."""
+    """Metric against total wall-clock time for several runs on the same data, with one symbol per run."""
     drawn = [(name, _drawable(known)) for name, known in groups]
     every = [arm for _, known in drawn for arm in known]
     if not every:
@@ -77,13 +77,13 @@ def runs_figure(groups: Sequence[tuple[str, Sequence[Arm]]], metric: str) -> Fig
 
 
 def _drawable(known: Sequence[Arm]) -> list[Arm]:
-    return [a for a in known if a.role in LOOKS and a.mean is not None and a.total_seconds is not None]
+    return [a for a in known if a.role in MARKERS and a.mean is not None and a.total_seconds is not None]
 
 
 def _points(
-    group: Sequence[Arm], name: str, scale: float, symbol: str | list[str], colour: str, size: int
+    group: Sequence[Arm], name: str, scale: float, symbol: str | list[str], color: str, size: int
 ) -> Figure:
-    errors = {"type": "data", "array": [_spread(arm) for arm in group], "color": colour}
+    errors = {"type": "data", "array": [_spread(arm) for arm in group], "color": color}
     return {
         "type": "scatter",
         "mode": "markers",
@@ -93,7 +93,7 @@ def _points(
         "error_y": {**errors, "thickness": 1.2, "width": 4},
         "hovertext": [_hover(arm) for arm in group],
         "hoverinfo": "text",
-        "marker": {"symbol": symbol, "size": size, "color": colour, "line": {"width": 2, "color": colour}},
+        "marker": {"symbol": symbol, "size": size, "color": color, "line": {"width": 2, "color": color}},
     }
 
 
@@ -102,7 +102,7 @@ def _states_trace(drawn: Sequence[Arm], scale: float) -> Figure:
     return {
         "type": "scatter",
         "mode": "markers",
-        "name": "each random state",
+        "name": "single random seed",
         "x": [_x(arm, scale) for arm, _ in pairs],
         "y": [one * _factor(arm.metric) for arm, one in pairs],
         "marker": {"size": 4, "color": "@muted", "opacity": 0.7},
@@ -111,7 +111,7 @@ def _states_trace(drawn: Sequence[Arm], scale: float) -> Figure:
 
 
 def _level_lines(known: Sequence[Arm], drawn: Sequence[Arm], scale: float) -> list[Figure]:
-    """Forecasts without training as level lines, unless they lie so far off that they squash the rest."""
+    """Forecasts without training as horizontal lines, unless they are so far away that they compress the rest."""
     heights = [_y(arm) for arm in drawn]
     room = 1.5 * (max(heights) - min(heights))
     right = max(_x(arm, scale) for arm in drawn)
@@ -136,7 +136,7 @@ def _layout(metric: str, unit: str) -> Figure:
         better = "test accuracy, % (higher is better)"
     return {
         "height": 470,
-        "xaxis": {"title": {"text": f"total wall-clock, {unit}"}, "rangemode": "tozero"},
+        "xaxis": {"title": {"text": f"total wall-clock time, {unit}"}, "rangemode": "tozero"},
         "yaxis": {"title": {"text": better}},
         "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
         "hovermode": "closest",
@@ -144,14 +144,14 @@ def _layout(metric: str, unit: str) -> Figure:
 
 
 def _hover(arm: Arm) -> str:
-    spread = f" ± {deviation(arm.metric, arm.mean, arm.std)} over {len(arm.values)} states"
+    spread = f" ± {deviation(arm.metric, arm.mean, arm.std)} over {len(arm.values)} random seeds"
     ratio = ABSENT if arm.wall_clock_ratio is None else f"{fixed(arm.wall_clock_ratio)} × full"
     lines = [
         f"<b>{plot_text(arm.name)}</b>",
         value(arm.metric, arm.mean) + ("" if arm.std is None else spread),
         f"keep {percent(arm.keep)}",
-        f"{seconds(arm.total_seconds)} in all ({ratio})",
-        f"{significant(arm.cost_passes)} full trainings in sample-passes",
+        f"{seconds(arm.total_seconds)} in total ({ratio})",
+        f"{significant(arm.cost_passes)} full trainings in sample passes",
     ]
     return "<br>".join(lines)
 

@@ -1,4 +1,4 @@
-"""The samples of a run for the map, the slider, the galleries and the heat map."""
+"""The samples of a run: data for the map, the slider, the galleries and the heat map."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ SPRITE_PIXELS = 2_000_000
 
 @dataclass(frozen=True)
 class SampleMap:
-    """What a report may show of each of the N training samples, rows in ascending order of ids.
+    """SampleMap: what a report shows about the N training samples, in ascending order of their ids.
 
     Args:
         ids: Sample ids ``[N]`` int64.
-        scores: Score tables' values by name, ``[N]`` each; a larger value is kept first.
+        scores: Values of the score tables by name, ``[N]`` each; larger values are kept first.
         measured: ``[N]`` bool, True for seeds and False for predicted scores.
-        xy: 2-D layout ``[N, 2]``, or None (then there is no map, only the slider and the galleries).
-        kept: Each pruned arm's selection, ``[N]`` bool.
-        visits: For each arm that chooses while it trains, how often an epoch trains on each sample, ``[N]``.
-        stds: Standard deviations of predicted scores by the same names, ``[N]`` each.
+        xy: 2-D layout ``[N, 2]``; without it there is no map, only the slider and the galleries.
+        kept: The selection of each pruned arm, ``[N]`` bool.
+        visits: For each arm that selects during training, mean visits of each sample per epoch, ``[N]``.
+        stds: Standard deviations of predicted scores by name, ``[N]`` each.
         labels: Class labels ``[N]`` int64, or None.
-        class_names: Their names (default: the numbers).
-        images: ``[N, H, W]`` or ``[N, H, W, 3]`` uint8, may be memory-mapped; only the shown ones are read.
-        series: ``[N, T]``, one curve for each window (such as the mean over sensors), or None.
-        hour, weekday: When each window's forecast begins: 0..23 and 0 (Monday)..6, ``[N]`` each, or None.
-        sensors: Whose windows they are, where a sample is one sensor's window, or None.
+        class_names: Names of the classes (default: their numbers).
+        images: ``[N, H, W]`` or ``[N, H, W, 3]`` uint8, may be memory-mapped; only the displayed images are read.
+        series: ``[N, T]``, one curve per window (such as the mean over sensors), or None.
+        hour, weekday: Start of each window's forecast: 0..23 and 0 (Monday)..6, ``[N]`` each, or None.
+        sensors: Sensor of each sample, if a sample is the window of one sensor, or None.
 
     Raises:
-        InputError: a field's length is not N, or an hour or weekday is out of range.
+        InputError: the length of a field is not N, or an hour or weekday is out of range.
     """
 
     ids: npt.NDArray[np.int64]
@@ -70,17 +70,20 @@ class SampleMap:
             columns |= {f"{group} of '{name}'": column for name, column in getattr(self, group).items()}
         for name, column in columns.items():
             if column is not None and len(column) != len(self.ids):
-                raise InputError(f"report: {len(self.ids)} ids but {len(column)} {name}; give one per id")
+                raise InputError(
+                    f"report: received {len(self.ids)} ids but {len(column)} {name}; give one per id"
+                )
         for name, end in (("hour", 24), ("weekday", 7)):
             column = getattr(self, name)
             if column is not None and len(column) and (np.min(column) < 0 or np.max(column) >= end):
                 raise InputError(
-                    f"report: {name} must lie in 0..{end - 1}; hours count from midnight, days from Monday"
+                    f"report: {name} ranges from {np.min(column)} to {np.max(column)} but must lie in 0..{end - 1}; "
+                    "count hours from midnight and days from Monday"
                 )
 
 
 def samples_payload(samples: SampleMap) -> dict[str, Any]:
-    """What the page's script draws: all samples, or `SAMPLES_SHOWN` at random, which the page then says."""
+    """Data for the script of the page: all samples, or `SAMPLES_SHOWN` random ones, which the page then states."""
     rows = draw_rows(len(samples.ids), SAMPLES_SHOWN)
     names = list(samples.scores)[:SCORES_SHOWN]
     scores = {name: np.asarray(samples.scores[name], dtype=np.float32)[rows] for name in names}
@@ -120,16 +123,16 @@ def samples_payload(samples: SampleMap) -> dict[str, Any]:
 def sprite(
     images: npt.NDArray[np.uint8], rows: npt.NDArray[np.int64], wanted: Sequence[int]
 ) -> dict[str, Any]:
-    """One picture of as many thumbnails as `SPRITE_PIXELS` allow.
+    """One picture with as many thumbnails as `SPRITE_PIXELS` allows.
 
     Args:
         images: ``[N, H, W]`` or ``[N, H, W, 3]`` uint8.
-        rows: The shown rows of ``images`` ``[n]``.
-        wanted: Positions in ``rows`` that come first.
+        rows: The displayed rows of ``images`` ``[n]``.
+        wanted: Positions in ``rows`` whose thumbnails come first.
 
     Returns:
-        ``uri``; ``tile``, its height and width in pixels; ``columns`` and ``lines`` of tiles; ``at`` ``[n]``,
-        the tile of each shown row or -1.
+        ``uri``; ``tile``, height and width of a tile in pixels; ``columns`` and ``lines``, the numbers of tiles;
+        ``at`` ``[n]``, the tile of each displayed row or -1.
     """
     from PIL import Image
 
@@ -140,12 +143,12 @@ def sprite(
     chosen = list(dict.fromkeys([*wanted, *range(min(len(rows), room))]))[:room]
     columns = max(1, min(len(chosen), round((len(chosen) * tile_h / tile_w) ** 0.5)))
     lines = -(-len(chosen) // columns)
-    colour = images.ndim == 4 and images.shape[3] == 3
-    sheet = np.zeros((lines * tile_h, columns * tile_w, *((3,) if colour else ())), dtype=np.uint8)
+    color = images.ndim == 4 and images.shape[3] == 3
+    sheet = np.zeros((lines * tile_h, columns * tile_w, *((3,) if color else ())), dtype=np.uint8)
     at = np.full(len(rows), -1, dtype=np.int64)
-    for tile, position in enumerate(chosen):  # over the shown thumbnails, not over the samples
+    for tile, position in enumerate(chosen):  # a loop over the displayed thumbnails, not over all samples
         picture = np.asarray(images[rows[position]]).reshape(height, width, -1)
-        picture = picture if colour else picture[..., 0]
+        picture = picture if color else picture[..., 0]
         if scale < 1:
             picture = np.asarray(Image.fromarray(picture).resize((tile_w, tile_h), Image.Resampling.BOX))
         top, left = tile // columns * tile_h, tile % columns * tile_w

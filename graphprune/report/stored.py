@@ -1,4 +1,4 @@
-"""The JSON files of a run folder, checked on reading: people edit them, copy parts of them and mix versions."""
+"""The JSON files of a run folder, validated on reading because users may edit, copy or mix them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from graphprune.errors import InputError
 from graphprune.files import read_json
 
 SCHEMA = 1
-# Squares of larger numbers, which the intervals need, are infinite.
+# The intervals square these numbers; squares of larger ones would be infinite.
 _LARGEST = 1e150
 _DEEPEST = 50
 
@@ -20,13 +20,13 @@ Figure = Annotated[float, Field(ge=-_LARGEST, le=_LARGEST)]
 Amount = Annotated[float, Field(ge=0, le=_LARGEST)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Whole = Annotated[int, Field(ge=0, le=2**53)]
-# Rounding may carry a correlation a little beyond 1.
+# Rounding may make a correlation slightly larger than 1.
 Correlation = Annotated[float, Field(ge=-1.000001, le=1.000001)]
 Interval = Annotated[list[Correlation], Field(min_length=2, max_length=2)]
 
 
 class _Stored(BaseModel):
-    """A section; keys beyond these are kept and not read, and numbers are no texts."""
+    """A section; additional keys are kept but not read, and numbers must not be strings."""
 
     model_config = ConfigDict(strict=True, extra="allow", allow_inf_nan=False)
 
@@ -71,7 +71,7 @@ class _Audit(_Stored):
     @model_validator(mode="after")
     def _is_whole(self) -> _Audit:
         if self.interval is not None and (self.spearman is None or self.expected is None):
-            raise ValueError("an audit with an interval has spearman and expected, too")
+            raise ValueError("an audit with an interval also needs spearman and expected")
         return self
 
 
@@ -129,7 +129,7 @@ class _Arm(_Stored):
     @model_validator(mode="after")
     def _is_a_share(self) -> _Arm:
         if self.metric == "accuracy" and max(one or 0 for one in (*self.value, self.mean)) > 1:
-            raise ValueError("an accuracy is at most 1")
+            raise ValueError("an accuracy must be at most 1")
         return self
 
 
@@ -139,7 +139,7 @@ class _Saving(_Stored):
 
 
 class _Metrics(_Stored):
-    # Read first, because of another version nothing else need fit.
+    # Checked first, because nothing else may match in another version.
     schema_: Annotated[Literal[1], Field(alias="schema")]
     dataset: _Dataset
     seeds: _Seeds
@@ -158,35 +158,36 @@ _LEDGER = TypeAdapter(dict[str, dict[str, Amount]], config=ConfigDict(strict=Tru
 
 
 def read_metrics(run: Path) -> dict[str, Any]:
-    """The content of ``metrics.json``.
+    """Reads ``metrics.json``.
 
     Raises:
-        InputError: it is absent or no JSON, of another version, or a key is missing or holds something else.
+        InputError: the file is missing, is not valid JSON or has another schema version, or a key is missing or has
+            an invalid value.
     """
     path = run / "metrics.json"
     raw = _read(path)
     if isinstance(raw, dict) and isinstance(raw.get("schema"), int) and raw["schema"] != SCHEMA:
         raise InputError(
-            f"{path}: schema is {raw['schema']}, and this version of graphprune reads {SCHEMA}; use the version that "
-            "made the run, or run it again"
+            f"{path}: schema is {raw['schema']} but this version of graphprune reads schema {SCHEMA}; use the version "
+            "that created the run, or run the job again"
         )
     return _checked(path, raw, TypeAdapter(_Metrics))
 
 
 def read_ledger(run: Path) -> dict[str, dict[str, Any]]:
-    """The content of ``ledger.json``; errors as `read_metrics`."""
+    """Reads ``ledger.json``; raises the same errors as `read_metrics`."""
     path = run / "ledger.json"
     return _checked(path, _read(path), _LEDGER)
 
 
 def read_provenance(run: Path) -> dict[str, Any]:
-    """The content of ``provenance.json``; errors as `read_metrics`."""
+    """Reads ``provenance.json``; raises the same errors as `read_metrics`."""
     path = run / "provenance.json"
     return _checked(path, _read(path), TypeAdapter(_Provenance))
 
 
 def _read(path: Path) -> Any:
-    """JSON whose numbers are finite, whose texts can be written, and which is not nested without end."""
+    """Reads JSON with finite numbers, valid strings and limited nesting."""
     raw = read_json(path)
     level = [("", raw)]
     for _ in range(_DEEPEST):
@@ -201,7 +202,7 @@ def _read(path: Path) -> Any:
             )
             texts = [*node, ""] if isinstance(node, dict) else [node]
             if any(isinstance(text, str) and not _is_text(text) for text in texts):
-                raise InputError(f"{path}: {key or 'a key'} holds characters that are no text; {_FIX}")
+                raise InputError(f"{path}: {key or 'a key'} contains invalid characters; {_FIX}")
             below += [(f"{key}.{name}" if key else str(name), part) for name, part in parts]
         level = below
     if level:
@@ -211,7 +212,7 @@ def _read(path: Path) -> Any:
 
 def _checked(path: Path, raw: Any, kind: TypeAdapter[Any]) -> dict[str, Any]:
     if not isinstance(raw, dict):
-        raise InputError(f"{path} must hold keys and values, and it holds {_named(raw)}; {_FIX}")
+        raise InputError(f"{path} must contain a JSON object but contains {_named(raw)}; {_FIX}")
     try:
         kind.validate_python(raw)
     except ValidationError as error:
@@ -224,7 +225,7 @@ def _checked(path: Path, raw: Any, kind: TypeAdapter[Any]) -> dict[str, Any]:
     return raw
 
 
-_FIX = "restore the file, or run the job again"
+_FIX = "restore the file or run the job again"
 
 
 def _is_text(text: str) -> bool:
@@ -236,4 +237,4 @@ def _is_text(text: str) -> bool:
 
 
 def _named(value: Any) -> str:
-    return {list: "a list", str: "a text", type(None): "nothing"}.get(type(value), "a number")
+    return {list: "a list", str: "a string", type(None): "null"}.get(type(value), "a number")

@@ -1,4 +1,4 @@
-"""Predicted scores beside true ones: what the page draws and says about their agreement."""
+"""Predicted and true scores: data for the plots of their agreement."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ CLASSES_SHOWN = 100
 
 
 def trust_payload(scatter: dict[str, dict[str, dict[str, Any]]], metrics: dict[str, Any]) -> dict[str, Any]:
-    """What the page's script draws for each score and method.
+    """Data for the script of the page, for each score and method.
 
     Args:
         scatter: ``{score: {method: {"predicted" [n], "truth" [n], "std" [n] or None, "kind"}}}`` with kind
             ``heldout``, ``oracle`` or ``oracle_clear`` and, optionally, ``labels`` [n] as class names or numbers.
         metrics: The content of `metrics.json`, for the kept-set overlaps.
 
-    At most `POINTS_DRAWN` points are drawn over all methods together; calibration, coverage and bias use all.
+    At most `POINTS_DRAWN` points are drawn for all methods together; calibration, coverage and bias use all points.
 
     Raises:
-        InputError: the arrays of one method differ in length.
+        InputError: the arrays of a method differ in length, or it has no ``truth``.
     """
     panels = sum(len(methods) for methods in scatter.values())
     limit = min(50_000, POINTS_DRAWN // max(panels, 1))
@@ -47,10 +47,12 @@ def _method(what: str, raw: dict[str, Any], agreement: dict[str, Any], limit: in
     }
     for name, column in arrays.items():
         if column is not None and len(column) != len(predicted):
-            raise InputError(f"{what}: {len(predicted)} predicted but {len(column)} {name}; give one each")
+            raise InputError(
+                f"{what}: received {len(predicted)} predicted but {len(column)} {name}; give one of each per sample"
+            )
     truth, std, labels = arrays["truth"], arrays["std"], arrays["labels"]
     if truth is None:
-        raise InputError(f"{what} has no 'truth'; leave the method out of the scatter where there is none")
+        raise InputError(f"{what} has no 'truth'; leave the method out of the scatter")
     rows = draw_rows(len(predicted), limit)
     bins = calibration(predicted, truth)
     kind = str(raw.get("kind", "heldout"))

@@ -1,4 +1,4 @@
-"""One honest sentence: prune, train shorter on everything, or no difference seen."""
+"""The verdict of a run: prune, train shorter on all data, or no clear difference."""
 
 from __future__ import annotations
 
@@ -16,14 +16,13 @@ Kind = Literal["prune", "train_shorter", "no_difference", "not_learned"]
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a user should do, and why.
+    """Verdict: what a user should do, and why.
 
     Attributes:
-        sentence: The advice with its figures.
-        evidence: The comparisons that it rests on, one sentence each.
-        kind: ``prune``, ``train_shorter``, ``no_difference`` (which includes "no statement is possible") or
-            ``not_learned``.
-        notes: What limits the advice whatever it is, such as a seed run at chance level.
+        sentence: The advice with its figures, in one to three short sentences.
+        evidence: The comparisons that support it, one sentence each.
+        kind: ``prune``, ``train_shorter``, ``no_difference`` (also if no verdict is possible) or ``not_learned``.
+        notes: Warnings that apply to any advice, such as a seed run at chance level.
     """
 
     sentence: str
@@ -33,22 +32,23 @@ class Verdict:
 
 
 def verdict(metrics: dict[str, Any]) -> Verdict:
-    r"""Compares each pruned arm with what the same cost buys when it is spent on something simple.
+    r"""Compares each pruned arm with simple arms of the same cost and returns the advice.
 
-    With :math:`d_r` the advantage of a pruned arm over a simple one for random state r, of n, the interval is
+    Let :math:`d_r` be the advantage of a pruned arm over a simple arm for random seed r of n. Its interval is
 
     .. math:: \bar d \pm t_{n-1,\,1-\alpha/2}\, s_d / \sqrt{n}, \qquad \alpha = 0.05 / K
 
-    for K pruned arms, so that 95 % hold for all of them together. Simple arms are `full_short`,
-    `random_equal_cost` and `rs2_equal_cost` of the arm's budget, and `full` where it costs no more.
+    for K pruned arms, so that the 95 % hold for all of them jointly. Simple arms are `full_short`,
+    `random_equal_cost` and `rs2_equal_cost` of the arm's budget, and `full` if it costs no more.
 
-    - ``not_learned``: `full` does not beat the most frequent class, or for forecasts the last value, by its interval
-      (`graphprune.report.learning`); differences between such models mean nothing, so this comes before all else;
-    - ``prune``: some pruned arm's interval lies above 0 against every simple arm;
-    - ``no_difference``: some pruned arm leads every simple arm, yet not by more than its interval; or nothing
-      can be said (fewer than two random states, no `full_short`);
-    - ``train_shorter``: beside every pruned arm stands a simple one that is at least as good. Pruning has to
-      earn its keep: a tie goes to the simple arm.
+    - ``not_learned``: `full` is not better than the most frequent class (for forecasts: the last value) by more than
+      its interval (`graphprune.report.learning`). Differences between such models mean nothing, so this is checked
+      first.
+    - ``prune``: for some pruned arm, the intervals against all simple arms are above 0.
+    - ``no_difference``: some pruned arm is better than every simple arm, but not by more than the interval; or no
+      verdict is possible (fewer than two random seeds, no `full_short`).
+    - ``train_shorter``: for every pruned arm, some simple arm is at least as good. A tie goes to the simple arm,
+      because pruning needs preparation.
 
     Args:
         metrics: The content of `metrics.json`; a larger ``accuracy`` is better, a smaller ``mae``.
@@ -56,7 +56,10 @@ def verdict(metrics: dict[str, Any]) -> Verdict:
     Raises:
         InputError: an arm's metric is neither ``accuracy`` nor ``mae``.
 
-    Cost: O(arms x random states).
+    Cost: O(arms x random seeds).
+
+    >>> verdict({}).sentence
+    'No verdict is possible: this run trained no pruned arm.'
     """
     models = judge_training(metrics)
     if models is not None and not models.learned:
@@ -72,16 +75,14 @@ def _advice(metrics: dict[str, Any]) -> Verdict:
     if not candidates:
         return _no_statement("this run trained no pruned arm")
     if not any(arm.base == "full_short" for arm in known.values()):
-        return _no_statement(
-            "there is no full_short arm, which spends the same on training shorter on everything"
-        )
+        return _no_statement("there is no full_short arm, which trains shorter on all data at the same cost")
     level = 1 - 0.05 / len(candidates)
     tables = [table for arm in candidates if (table := _against_simple(arm, known, level))]
     if not tables:
         most = max(len(arm.values) for arm in candidates)
-        states = "1 random state" if most == 1 else f"{most} random states"
+        seeds = "1 random seed" if most == 1 else f"{most} random seeds"
         return _no_statement(
-            f"{states} cannot show a difference; set training.random_states to three or more"
+            f"{seeds} cannot show a difference; give at least three in training.random_states"
         )
     evidence = [wording.line(one) for table in tables for one in table]
     evidence += wording.unequal_costs([one for table in tables for one in table])
@@ -102,7 +103,7 @@ def _advice(metrics: dict[str, Any]) -> Verdict:
 
 
 def _against_simple(arm: Arm, known: dict[str, Arm], level: float) -> list[Comparison]:
-    """``arm`` beside each simple arm that costs no more; empty where `full_short` cannot be compared."""
+    """Compares ``arm`` with each simple arm that costs no more; empty if `full_short` cannot be compared."""
     others = equal_cost_arms(arm, known)
     if "full" in known and arm.wall_clock_ratio is not None and arm.wall_clock_ratio >= 1:
         others.append(known["full"])
@@ -112,4 +113,4 @@ def _against_simple(arm: Arm, known: dict[str, Arm], level: float) -> list[Compa
 
 
 def _no_statement(why: str) -> Verdict:
-    return Verdict(f"No statement is possible: {why}.", [], "no_difference")
+    return Verdict(f"No verdict is possible: {why}.", [], "no_difference")

@@ -1,4 +1,4 @@
-"""Which windows are kept: by hour and weekday, and by sensor where a sample is one sensor's window."""
+"""Which windows are kept: by hour and weekday, and by sensor if a sample is the window of one sensor."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from graphprune.report.payload import plot_text
 from graphprune.report.plots import Figure
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_COLOURS = [[0, "@wash"], [1, "@accent"]]
+_COLORS = [[0, "@wash"], [1, "@accent"]]
 _BARS_NAMED = 40
 
 
 @dataclass(frozen=True)
 class Sensors:
-    """Whose windows the N samples are.
+    """Sensors: the sensor of each of the N samples, with names and positions.
 
     Args:
         index: Sensor of each sample ``[N]`` int64.
-        names: Their S names.
-        positions: Latitude and longitude ``[S, 2]`` in degrees, or None where they are not known.
+        names: Names of the S sensors.
+        positions: Latitude and longitude ``[S, 2]`` in degrees, or None if they are unknown.
     """
 
     index: npt.NDArray[np.int64]
@@ -39,14 +39,14 @@ def windows_figures(
     weekday: npt.NDArray[Any] | None,
     sensors: Sensors | None = None,
 ) -> dict[str, dict[str, Figure]]:
-    """Figures ``clock`` and ``sensors`` for each arm, as far as the samples tell.
+    """Figures ``clock`` and ``sensors`` for each arm, if the samples have times and sensors.
 
     Args:
-        kept: For each arm whether a window is kept ``[N]``, or the share of the epochs that visit it.
-        hour, weekday: When each window's forecast begins: 0..23 and 0 (Monday)..6, ``[N]`` each.
-        sensors: Whose windows they are, for samples of single sensors.
+        kept: For each arm, whether each window is kept ``[N]``, or the fraction of epochs that train on it.
+        hour, weekday: Start of each window's forecast: 0..23 and 0 (Monday)..6, ``[N]`` each.
+        sensors: The sensors, for samples of single sensors.
 
-    Cost: O(N) for each arm.
+    Cost: O(N) per arm.
     """
     figures: dict[str, dict[str, Figure]] = {}
     for name, share in kept.items():
@@ -59,7 +59,7 @@ def windows_figures(
 
 
 def clock_figure(share: npt.NDArray[Any], hour: npt.NDArray[Any], weekday: npt.NDArray[Any]) -> Figure:
-    """Heat map of the kept share in percent, a row for each weekday and a column for each hour."""
+    """Heat map of the fraction kept in percent, with a row per weekday and a column per hour."""
     cells = np.asarray(weekday).astype(np.int64) * 24 + np.asarray(hour).astype(np.int64)
     means, counts = _shares(share, cells, 7 * 24)
     return {
@@ -74,7 +74,7 @@ def clock_figure(share: npt.NDArray[Any], hour: npt.NDArray[Any], weekday: npt.N
                 "zmax": 100,
                 "xgap": 1,
                 "ygap": 1,
-                "colorscale": _COLOURS,
+                "colorscale": _COLORS,
                 "colorbar": {"ticksuffix": " %", "thickness": 10, "outlinewidth": 0},
                 "hovertemplate": "%{y} %{x}:00<br>%{z:.0f} % of %{customdata} windows<extra></extra>",
             }
@@ -89,11 +89,11 @@ def clock_figure(share: npt.NDArray[Any], hour: npt.NDArray[Any], weekday: npt.N
 
 
 def sensor_figure(share: npt.NDArray[Any], sensors: Sensors) -> Figure:
-    """Kept share in percent of each sensor: on the map where positions are known, else as ordered bars."""
+    """Fraction kept of each sensor in percent: on a map if positions are known, else as sorted bars."""
     means, counts = _shares(share, sensors.index, len(sensors.names))
     names = [plot_text(name) for name in sensors.names]
     texts = [
-        f"{name}<br>{'no window' if mean is None else f'{mean:.0f} % of {count:,} windows'}"
+        f"{name}<br>{'no windows' if mean is None else f'{mean:.0f} % of {count:,} windows'}"
         for name, mean, count in zip(names, means, counts, strict=True)
     ]
     if sensors.positions is None:
@@ -106,7 +106,10 @@ def sensor_figure(share: npt.NDArray[Any], sensors: Sensors) -> Figure:
             "hoverinfo": "text",
             "marker": {"color": "@accent"},
         }
-        x_axis: dict[str, Any] = {"title": {"text": "sensors, least kept first"}, "tickvals": trace["x"]}
+        x_axis: dict[str, Any] = {
+            "title": {"text": "sensors, sorted by fraction kept"},
+            "tickvals": trace["x"],
+        }
         x_axis |= {"ticktext": [names[i] for i in order], "showticklabels": len(order) <= _BARS_NAMED}
         y_axis: dict[str, Any] = {"title": {"text": "kept, %"}, "range": [0, 100]}
         return {"data": [trace], "layout": {"height": 270, "xaxis": x_axis, "yaxis": y_axis}}
@@ -123,12 +126,12 @@ def sensor_figure(share: npt.NDArray[Any], sensors: Sensors) -> Figure:
             "color": means,
             "cmin": 0,
             "cmax": 100,
-            "colorscale": _COLOURS,
+            "colorscale": _COLORS,
             "line": {"width": 1, "color": "@line"},
             "colorbar": {"ticksuffix": " %", "thickness": 10, "outlinewidth": 0},
         },
     }
-    # A degree of longitude is shorter than one of latitude, by the cosine of the latitude.
+    # A degree of longitude is shorter than a degree of latitude by the cosine of the latitude.
     stretch = 1 / max(0.1, float(np.cos(np.radians(np.nanmean(latitude)))))
     y_axis = {"title": {"text": "latitude"}, "scaleanchor": "x", "scaleratio": stretch}
     return {
@@ -140,7 +143,7 @@ def sensor_figure(share: npt.NDArray[Any], sensors: Sensors) -> Figure:
 def _shares(
     share: npt.NDArray[Any], cells: npt.NDArray[Any], count: int
 ) -> tuple[list[float | None], list[int]]:
-    """Mean of ``share [N]`` in percent and number of samples in each of ``count`` cells; None where empty."""
+    """Mean of ``share [N]`` in percent and number of samples for each of ``count`` cells; None for empty cells."""
     sizes = np.bincount(cells, minlength=count)
     totals = np.bincount(cells, weights=np.asarray(share, dtype=np.float64), minlength=count)
     means = [100 * t / n if n else None for t, n in zip(totals.tolist(), sizes.tolist(), strict=True)]

@@ -1,4 +1,4 @@
-"""Samplers: what to train on, decided while training."""
+"""Samplers: choose the samples to train on during training."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Seeds every epoch, all others in turn: a seed run that knows more than its seeds."""
+"""The sampler of seed runs that also train on rotating extra samples."""
 
 from __future__ import annotations
 
@@ -11,18 +11,26 @@ from graphprune.samplers.base import EpochSampler
 
 
 class BackgroundSampler(EpochSampler):
-    """Every epoch holds all seeds, and for each seed ``background`` of the other samples, in turn.
+    """Background: train on all seeds in every epoch, plus rotating extra samples.
 
-    The others come in rounds: each round is a permutation, and no sample comes again before all had a turn (so an
-    epoch in which a round ends may hold one twice). Seeds are visited as often as in a full run, by a model
-    that sees the whole data set.
+    The extra samples come in rounds. Each round is a permutation of all other samples, and no sample is repeated
+    before the round ends (so an epoch in which a round ends may contain a sample twice). The model visits seeds as
+    often as a full run does, and over the epochs it sees the whole data set.
 
     Args:
         n: Number of samples in the data set.
-        seeds: Rows of the seeds ``[M]`` int64 without repetition.
-        background: Other samples per seed and epoch; at most all others are taken.
+        seeds: Rows of the seeds ``[M]`` int64 without duplicates.
+        background: Extra samples per seed and epoch, limited to the number of samples that are not seeds.
 
-    Cost: O(n) an epoch.
+    Cost: O(n) per epoch.
+
+    >>> sampler = BackgroundSampler(4, seeds=torch.tensor([1]), background=1, epochs=3)
+    >>> extra = []
+    >>> for epoch in range(3):
+    ...     sampler.set_epoch(epoch)
+    ...     extra += set(sampler) - {1}
+    >>> sorted(extra)
+    [0, 2, 3]
     """
 
     _repeats = True
@@ -30,7 +38,9 @@ class BackgroundSampler(EpochSampler):
     def __init__(self, n: int, *, seeds: Tensor, background: float, epochs: float = 1, seed: int = 0) -> None:
         super().__init__(n, epochs=epochs, seed=seed)
         if background < 0:
-            raise InputError(f"background is {background:g}; give a share of at least 0")
+            raise InputError(
+                f"background is {background:g}; give a number of extra samples per seed of at least 0"
+            )
         self.seeds = seeds
         others = torch.ones(n, dtype=torch.bool)
         others[seeds] = False

@@ -1,4 +1,4 @@
-"""Checks of what samplers are given: by type, shape and dtype alone, so that a step never waits for the device."""
+"""Input checks of samplers: only types, shapes and dtypes, so that a step never waits for the device."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ from graphprune.errors import InputError
 
 
 def check_plan(n: Any, epochs: Any) -> None:
-    """Refuses a number of samples or of planned epochs that is not a positive finite number."""
+    """Raises `InputError` unless ``n`` and ``epochs`` are positive finite numbers."""
     if isinstance(n, bool) or not isinstance(n, Integral) or n < 1:
-        raise InputError(f"n is {n!r}; a sampler needs at least one sample, and their number as an integer")
+        raise InputError(f"n is {n!r}; give the number of samples as an integer of at least 1")
     if isinstance(epochs, bool) or not isinstance(epochs, Real) or not 0 < float(epochs) < math.inf:
-        raise InputError(f"epochs is {epochs!r}; give the planned number of epochs, above 0")
+        raise InputError(f"epochs is {epochs!r}; give the planned number of epochs, a finite number above 0")
 
 
 def check_epoch(epoch: Any) -> None:
-    """Refuses what is not an epoch's number 0, 1, 2, ..."""
+    """Raises `InputError` unless ``epoch`` is an integer 0, 1, 2, ..."""
     if isinstance(epoch, bool) or not isinstance(epoch, Integral) or epoch < 0:
-        raise InputError(f"epoch is {epoch!r}; give its number 0, 1, 2, ...")
+        raise InputError(f"epoch is {epoch!r}; give an integer 0, 1, 2, ...")
 
 
 def check_rows(rows: Any) -> None:
-    """Refuses what is not a batch of row numbers ``[B]``."""
+    """Raises `InputError` unless ``rows`` is a non-empty batch of row numbers ``[B]``."""
     whole = isinstance(rows, Tensor) and rows.dtype in (torch.int64, torch.int32)
     if not whole or rows.dim() != 1 or not len(rows):
         raise InputError(f"rows {_found(rows)}; give the row numbers of the batch as an int64 tensor [B]")
 
 
 def check_losses(losses: Any, count: int, *, pairs: bool = False) -> None:
-    """Refuses losses that are not one floating-point number for each of ``count`` samples.
+    """Raises `InputError` unless ``losses`` has one floating-point number for each of ``count`` samples.
 
     Args:
         losses: ``[B]``.
-        count: Number of rows B that they belong to.
-        pairs: Whether ``[B, B]``, one loss for each pair of samples, is accepted too.
+        count: Number of rows B.
+        pairs: Whether ``[B, B]``, one loss for each pair of samples, is also accepted.
     """
     shapes = [(count,), (count, count)] if pairs else [(count,)]
     if not isinstance(losses, Tensor) or losses.shape not in shapes or not losses.is_floating_point():
@@ -50,14 +50,14 @@ def check_losses(losses: Any, count: int, *, pairs: bool = False) -> None:
 
 
 def check_features(features: Any, count: int) -> None:
-    """Refuses features that are not one floating-point vector for each of ``count`` samples."""
+    """Raises `InputError` unless ``features`` has one floating-point vector for each of ``count`` samples."""
     vectors = isinstance(features, Tensor) and features.dim() >= 2 and features.is_floating_point()
     if not vectors or len(features) != count:
         raise InputError(f"features {_found(features)} for {count} rows; give a floating-point tensor [B, H]")
 
 
 def check_errors(errors: Any, count: int) -> None:
-    """Refuses forecast errors that are not ``[B, T, S]`` for ``count`` samples."""
+    """Raises `InputError` unless ``errors`` is floating point ``[B, T, S]`` for ``count`` samples."""
     forecasts = isinstance(errors, Tensor) and errors.dim() == 3 and errors.is_floating_point()
     if not forecasts or len(errors) != count:
         raise InputError(f"errors {_found(errors)} for {count} rows; give a floating-point tensor [B, T, S]")

@@ -1,4 +1,4 @@
-"""Forward a large batch, train on the part of it whose losses have evolved to matter."""
+"""Evolved sampling: a forward pass over a large batch, training on a part of it."""
 
 from __future__ import annotations
 
@@ -18,26 +18,35 @@ from graphprune.select.base import check_keep
 
 @register("sampler", "es", source="Cheng, Li & Bian, arXiv 2509.23461 (2025)", status="abstract")
 class ES(EpochSampler):
-    r"""Evolved sampling: draw part of each meta-batch by weights that smooth losses and their changes.
+    r"""ES: train on part of each batch, drawn by weights that track losses and their changes.
 
     .. math:: w_i = \beta_1 s_i + (1 - \beta_1) l_i; \qquad
         s_i \leftarrow \beta_2 s_i + (1 - \beta_2) l_i; \qquad s_i(0) = 1 / n
 
-    Of each meta-batch ``keep`` is drawn without replacement with probability ~ w and trained on with
-    weight 1. The first and last ``anneal * epochs`` epochs, rounded, have plain batches. The recursions are
-    recalled from the paper and checked by algebra; no parity with its tables is claimed.
+    From each candidate batch, a fraction ``keep`` is drawn without replacement with probability proportional to w
+    and trained on with loss weight 1. The first and the last ``anneal * epochs`` epochs (rounded) train on whole
+    batches. The recursions were reconstructed from memory of the paper and checked by algebra; no parity with its
+    tables is claimed.
 
     Args:
         n: Number of samples.
-        keep: Fraction b/B of a meta-batch that is trained on, in (0, 1] (default: 1/4).
-        b1, b2: Smoothing, in [0, 1] (default: 0.2 and 0.9). With b1 = b2 = 1 the draw is uniform.
-        anneal: Fraction of the epochs with plain batches at either end (default: 0.05).
+        keep: Fraction b/B of a candidate batch that is trained on, in (0, 1] (default: 1/4).
+        b1, b2: Smoothing factors, in [0, 1] (default: 0.2 and 0.9). With b1 = b2 = 1 the draw is uniform.
+        anneal: Fraction of the epochs at each end that train on whole batches (default: 0.05).
         scores: Warm-start scores ``[n]`` (larger: harder). Their ranks, scaled to mean 1 (the order of a
-            loss), replace s(0), and the plain epochs at the start are skipped.
+            loss), replace s(0), and the annealing epochs at the start are skipped.
 
-    A loss that is NaN or infinite leaves w and s as they were. Losses must not be negative.
+    A loss that is NaN or infinite leaves w and s unchanged. Losses must not be negative.
 
-    Cost: O(n) an epoch, O(B log B) a step, two float32 per sample.
+    Cost: O(n) per epoch, O(B log B) per step, two float32 per sample.
+
+    Reference: Cheng, Li & Bian, arXiv 2509.23461 (2025).
+
+    >>> sampler = ES(8, keep=0.5, anneal=0.0, epochs=1)
+    >>> sampler.candidate_batch_size(4)  # rows to load for a training batch of 4
+    8
+    >>> len(sampler.choose(torch.arange(8), losses=torch.rand(8)))
+    4
     """
 
     needs_losses = True
@@ -66,7 +75,7 @@ class ES(EpochSampler):
         return 1.0 if self.is_plain(self.epoch) else self.keep
 
     def is_plain(self, epoch: int) -> bool:
-        """Whether an epoch trains on everything, at the start or the end of the run."""
+        """Whether an epoch trains on whole batches, at the start or the end of the run."""
         plain = math.floor(self.anneal * self.epochs + 0.5)
         at_end = plain > 0 and epoch >= self.epochs - plain
         return at_end or (epoch < plain and self.scores is None)
@@ -82,16 +91,19 @@ class ES(EpochSampler):
 
     def _choose(self, rows: Tensor, losses: Tensor | None, features: Tensor | None, count: int) -> Tensor:
         if losses is None:
-            raise InputError("es chooses by losses; pass those of a forward pass")
+            raise InputError("ES.choose received no losses; pass those of a forward pass")
         self._learn(rows, losses, None)
         return draw_by_weight(self.w[rows], count, self._step_generator())
 
 
 def draw_by_weight(weights: Tensor, count: int, draws: torch.Generator) -> Tensor:
-    """``count`` positions drawn one after the other without replacement, each with probability ~ weight.
+    """``count`` positions drawn without replacement, with probability proportional to weight.
 
-    The largest log-weights plus Gumbel noise are such a draw (Efraimidis & Spirakis, 2006), so that there
-    is no loop. The noise comes from the CPU: the same positions on every device. Cost: O(B log B).
+    The largest log-weights plus Gumbel noise are such a draw (Efraimidis & Spirakis, 2006), so no loop is
+    needed. The noise is drawn on the CPU, which gives the same positions on every device. Cost: O(B log B).
+
+    >>> draw_by_weight(torch.tensor([0.0, 5.0, 0.0]), 1, torch.Generator().manual_seed(0)).tolist()
+    [1]
     """
     gumbel = -torch.empty(len(weights)).exponential_(generator=draws).log_()
     keys = weights.clamp_min(torch.finfo(torch.float32).tiny).log() + gumbel.to(

@@ -1,4 +1,4 @@
-"""Evolved sampling that also leaves out part of the data each epoch."""
+"""Evolved sampling with pruning of each epoch."""
 
 from __future__ import annotations
 
@@ -14,21 +14,31 @@ from graphprune.select.base import count_kept
 
 @register("sampler", "eswp", source="Cheng, Li & Bian, arXiv 2509.23461 (2025)", status="abstract")
 class ESWP(ES):
-    """Evolved sampling with pruning: an epoch starts from ``(1 - r) n`` samples drawn with probability ~ w.
+    """ESWP: evolved sampling (`ES`) that also leaves a fraction r of the samples out of each epoch.
 
-    Everything else is as in `ES`; the plain epochs at either end take all samples. Where ``anneal`` comes
-    to less than half an epoch, the first is plain all the same, so that no sample stays unseen (with ``anneal=0``
-    none is).
+    An epoch uses ``(1 - r) n`` samples, drawn with probability proportional to w; everything else is as in `ES`.
+    The annealing epochs at each end use all samples. If ``anneal`` is above 0 but rounds to zero epochs, the first
+    epoch still uses all samples, so that no sample stays unseen; with ``anneal=0`` no epoch does.
 
     Args:
         n: Number of samples.
         r: Fraction of the samples left out of an epoch, in [0, 1) (default: 0.2).
-        keep: Fraction of a meta-batch that is trained on (default: 1/4).
-        b1, b2: Smoothing (default: 0.2 and 0.8).
-        anneal: Fraction of plain epochs at either end (default: 0.05).
+        keep: Fraction of a candidate batch that is trained on (default: 1/4).
+        b1, b2: Smoothing factors (default: 0.2 and 0.8).
+        anneal: Fraction of the epochs at each end that train on all samples (default: 0.05).
         scores: Warm-start scores ``[n]``, as in `ES`.
 
-    Cost: O(n log n) an epoch, O(B log B) a step, two float32 per sample.
+    Cost: O(n log n) per epoch, O(B log B) per step, two float32 per sample.
+
+    Reference: Cheng, Li & Bian, arXiv 2509.23461 (2025).
+
+    >>> sampler = ESWP(10, r=0.2, anneal=0.1, epochs=10)
+    >>> lengths = []
+    >>> for epoch in range(2):
+    ...     sampler.set_epoch(epoch)
+    ...     lengths.append(len(sampler))
+    >>> lengths  # the first epoch uses all samples
+    [10, 8]
     """
 
     def __init__(

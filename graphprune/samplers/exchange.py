@@ -9,9 +9,9 @@ from graphprune.errors import InputError
 
 
 def gather_rows(rows: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-    """Rows and values of all ranks, in rank order; every rank must call it.
+    """Gathers the rows and values of all ranks in rank order; every rank must call it.
 
-    Rows travel as int64 (float32 is exact only up to 16,777,216) and values as float32.
+    Rows are sent as int64 (float32 is exact only up to 16,777,216) and values as float32.
 
     Args:
         rows: ``[M]`` int64; M may differ between ranks.
@@ -24,7 +24,7 @@ def gather_rows(rows: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
 
     if not (distributed.is_available() and distributed.is_initialized()):
         raise InputError(
-            "the sampler is sharded but torch.distributed is not initialised; start with torchrun"
+            "the sampler is sharded but torch.distributed is not initialized; start the program with torchrun"
         )
     device = rows.device
     if distributed.get_backend() == "gloo":
@@ -36,7 +36,7 @@ def gather_rows(rows: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
     counts = [int(s) for s in sizes]
     gathered = []
     for tensor in (rows, values):
-        # all_gather wants equal shapes, so that shorter parts are padded and cut again.
+        # all_gather requires equal shapes, so shorter parts are padded and cut again.
         padded = tensor.new_zeros((max(counts), *tensor.shape[1:]))
         padded[: len(tensor)] = tensor
         parts = [torch.empty_like(padded) for _ in range(ranks)]

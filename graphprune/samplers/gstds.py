@@ -1,4 +1,4 @@
-"""Keep the ends of each batch's graph."""
+"""GSTDS: spectral selection on the graph of each batch."""
 
 from __future__ import annotations
 
@@ -21,34 +21,40 @@ from graphprune.samplers.base import EpochSampler
 
 @register("sampler", "gstds", source="after Sharifi & Harati, arXiv 2507.04269 (2025)", status="ours")
 class GSTDS(EpochSampler):
-    r"""Graph-spectral selection: score each sample of a batch by the Fiedler vector of the batch's graph.
+    r"""GSTDS: select batch samples by the Fiedler vector of the batch graph.
 
-    graphprune formulation, after Sharifi & Harati (2025), of which only the abstract was available; no
-    parity is claimed. With S the clipped cosine similarities of the batch's features (or its part of the
-    shared kNN graph) and v the Fiedler vector of its Laplacian, ``ceil((1 - f) B)`` samples are kept:
+    This is graphprune's formulation, after Sharifi & Harati (2025); only the abstract was available, and no
+    parity is claimed. S contains the clipped cosine similarities of the batch's features, or its part of the
+    kNN graph; v is the Fiedler vector of the Laplacian of S. Of B samples, ``ceil((1 - f) B)`` are kept:
 
-    - ``extreme``: the largest :math:`|v|`, the two ends of the batch;
-    - ``central``: the smallest :math:`|v|`, what lies between them;
-    - ``balanced``: from either end alike, largest positive and largest negative entries in turn.
+    - ``extreme``: the largest :math:`|v|`, the two ends of the batch graph;
+    - ``central``: the smallest :math:`|v|`, the samples between the two ends;
+    - ``balanced``: the largest positive and the largest negative entries, in turn.
 
-    An eigenvector's sign is arbitrary, so no rule depends on it. Disconnected batches get one vector per
+    The sign of an eigenvector is arbitrary, so no rule depends on it. Disconnected batches have one vector per
     component (see `fiedler_vector`); ties go to the earlier position.
 
     Args:
         n: Number of samples.
-        filter: The ratio f that is dropped: a number in [0, 1), or one per epoch (the last one holds on)
-            (default: 0.5).
-        schedule: How a single ``filter`` is reached: ``constant``, or ``linear`` or ``cosine`` from 0 to it
-            over the epochs (default: constant).
+        filter: Fraction f of each batch that is dropped, in [0, 1): one number, or a list with one per epoch whose
+            last entry applies to all later epochs (default: 0.5).
+        schedule: How a single ``filter`` changes over the epochs: ``constant``, or from 0 to its value as
+            ``linear`` or ``cosine`` (default: constant).
         rule: ``extreme``, ``central`` or ``balanced`` (default: extreme).
         kind: Laplacian, ``unnormalised`` or ``symmetric`` (default: unnormalised).
-        embeddings: Features of a reference model ``[n, D]``; then a batch is chosen before any forward pass.
-        graph: The shared kNN graph, instead of embeddings. Random batches of large data sets hold few of its
-            links, so it suits small data.
+        embeddings: Features of a reference model ``[n, D]``; selection then needs no forward pass.
+        graph: The kNN graph, instead of embeddings. Random batches of large data sets contain few of its links, so
+            it is only useful for small data sets.
 
-    Without either, the learner's own features are used, which costs a forward pass.
+    Without embeddings and graph, the model's own features are used, which costs a forward pass.
 
-    Cost: O(B^2 D + B^3) a step on the CPU.
+    Cost: O(B^2 D + B^3) per step on the CPU.
+
+    Reference: after Sharifi & Harati, arXiv 2507.04269 (2025).
+
+    >>> sampler = GSTDS(4, filter=0.5, epochs=1, embeddings=torch.tensor([[1.0, 0], [3, 1], [1, 3], [0, 1]]))
+    >>> sampler.choose(torch.arange(4)).tolist()  # the two ends of the batch graph
+    [0, 3]
     """
 
     def __init__(
@@ -71,13 +77,15 @@ class GSTDS(EpochSampler):
             ("graph", n if graph is None else graph.n),
         ):
             if length != n:
-                raise InputError(f"{name} covers {length} samples, not {n}; compute it on the training data")
+                raise InputError(
+                    f"{name} covers {length} samples but the sampler {n}; compute it on the training data"
+                )
         self.schedule, self.rule, self.kind = schedule, rule, kind
         self.embeddings, self.graph = embeddings, graph
         self.needs_forward = self.needs_features = embeddings is None and graph is None
 
     def filter_ratio(self, epoch: int) -> float:
-        """The ratio f dropped in an epoch."""
+        """The fraction f of each batch that is dropped in an epoch."""
         if self.schedule == "constant" or len(self.ratios) > 1:
             return self.ratios[min(epoch, len(self.ratios) - 1)]
         progress = min(epoch / max(self.epochs - 1, 1), 1.0)
@@ -90,7 +98,7 @@ class GSTDS(EpochSampler):
         return 1 - self.filter_ratio(self.epoch)
 
     def kept_of(self, size: int) -> int:
-        # In floats (1 - f) * size may lie a little above the integer that it is.
+        # In floating point, (1 - f) * size may lie slightly above an exact integer.
         return max(1, math.ceil(self.batch_keep * size - 1e-9))
 
     def _epoch_order(self, epoch: int) -> Tensor:
@@ -110,13 +118,13 @@ class GSTDS(EpochSampler):
         if features is None or len(features) != len(rows):
             got = "none" if features is None else f"{len(features)}"
             raise InputError(
-                f"gstds needs features of {len(rows)} rows, got {got}; pass features or embeddings"
+                f"GSTDS needs features of {len(rows)} rows, got {got}; pass features= or create it with embeddings"
             )
         return similarity(features.detach().flatten(1)).cpu()
 
 
 def positions(vector: Tensor, count: int, rule: str) -> Tensor:
-    """``count`` positions of a Fiedler vector ``[B]`` by a rule of `GSTDS`.
+    """``count`` positions of a Fiedler vector ``[B]``, selected by a rule of `GSTDS`.
 
     >>> positions(torch.tensor([0.6, 0.1, -0.7, 0.2]), 2, "balanced").tolist()
     [2, 0]
@@ -128,7 +136,7 @@ def positions(vector: Tensor, count: int, rule: str) -> Tensor:
         return torch.sort(size, stable=True).indices[:count]
     if rule == "extreme":
         return torch.sort(size, descending=True, stable=True).indices[:count]
-    # Each sample's rank among those on its own side; the ranks of the two sides then alternate.
+    # Rank of each sample among those with the same sign; sorting by rank alternates the two signs.
     order = torch.sort(size, descending=True, stable=True).indices
     positive = (vector >= 0)[order]
     rank = torch.where(positive, positive.cumsum(0), (~positive).cumsum(0))

@@ -1,4 +1,4 @@
-"""Leave out part of the easy samples and weigh the rest of them up."""
+"""InfoBatch: unbiased dynamic pruning of easy samples."""
 
 from __future__ import annotations
 
@@ -15,26 +15,37 @@ from graphprune.samplers.warm import check_scores, fill_unseen
 
 @register("sampler", "infobatch", source="Qin et al., ICLR 2024, arXiv 2303.04947", status="confirmed")
 class InfoBatch(EpochSampler):
-    r"""InfoBatch: unbiased dynamic pruning by the last loss of each sample.
+    r"""InfoBatch: leave out random easy samples in each epoch and increase the weight of the other easy ones.
 
     .. math:: L = \{i : l_i < \bar l\}; \quad i \in L \text{ is kept with probability } 1 - r,
         \text{ weight } 1 / (1 - r); \quad \text{all others: weight } 1
 
-    The weighted sum of gradients over an epoch equals the full one in expectation (a batch mean still divides
-    by fewer samples an epoch). Pruned samples keep their stale loss. Nothing is pruned in the first epoch, in
-    which losses become known, nor after epoch ``delta * epochs``. A sample without a finite loss is kept.
+    :math:`l_i` is the last recorded loss of sample i. The weighted sum of gradients over an epoch equals the full
+    one in expectation (but a batch mean divides by the size of the batch, and an epoch has fewer batches). Pruned
+    samples keep their old loss. Nothing is pruned in the first epoch, which records the losses, or after epoch
+    ``delta * epochs``. Samples without a finite loss are kept.
 
     Args:
         n: Number of samples.
         r: Probability that an easy sample is left out, in [0, 1) (default: 0.5).
-        exact: Whether exactly ``floor((1 - r) |L|)`` of the easy samples are kept, drawn without replacement as
-            in the authors' code, instead of each on its own with probability 1 - r (default: False). The
-            weights are the same; the rounding makes the sum too small by less than one sample's gradient.
+        exact: Whether to keep exactly ``floor((1 - r) |L|)`` easy samples, drawn without replacement as in the
+            authors' code, instead of deciding for each one independently (default: False). The weights are the
+            same; the rounding reduces the sum by less than one sample's gradient.
         delta: Fraction of the epochs after which nothing is pruned (default: 0.875).
-        scores: Warm-start scores ``[n]`` (larger: harder), e.g. extrapolated ones; then the first epoch
-            prunes too, and a loss still unknown later is filled in by the score's rank (`fill_unseen`).
+        scores: Warm-start scores ``[n]`` (larger: harder), for example extrapolated ones. The first epoch then
+            also prunes, and unknown losses are estimated from the ranks of the scores (`fill_unseen`).
 
-    Cost: O(n) an epoch, O(B) a step, two float32 per sample.
+    Cost: O(n) per epoch, O(B) per step, two float32 per sample.
+
+    Reference: Qin et al., ICLR 2024, arXiv 2303.04947.
+
+    >>> sampler = InfoBatch(4, r=0.5, exact=True, epochs=10)
+    >>> sampler.update(torch.arange(4), losses=torch.tensor([0.1, 0.1, 2.0, 2.0]))
+    >>> sampler.set_epoch(1)
+    >>> len(sampler)  # one of the two easy samples is left out
+    3
+    >>> sampler.weights(torch.arange(4)).tolist()
+    [2.0, 2.0, 1.0, 1.0]
     """
 
     needs_losses = True
@@ -67,7 +78,7 @@ class InfoBatch(EpochSampler):
         known = losses[losses.isfinite()]
         if not len(known):
             raise InputError(
-                f"no losses were heard before epoch {epoch}; call update(rows, losses) in each step"
+                f"no losses recorded before epoch {epoch}; call update(rows, losses) after every step"
             )
         easy = losses < known.double().mean()
         draws = torch.rand(self.n, generator=generator(self.seed, "infobatch", epoch))

@@ -1,4 +1,4 @@
-"""Train on what the learner has yet to learn and a reference has learned."""
+"""JEST: selection by learnability."""
 
 from __future__ import annotations
 
@@ -17,22 +17,29 @@ from graphprune.samplers.warm import check_scores
 
 @register("sampler", "jest", source="Evans et al., NeurIPS 2024, arXiv 2406.17711", status="confirmed")
 class JEST(EpochSampler):
-    r"""JEST: keep the most learnable part of each meta-batch, jointly where losses couple pairs.
+    r"""JEST: train on the part of each batch that the model has not learned but a reference model has.
 
-    Learnability is the learner's loss minus the reference model's. For losses of single samples (``choose``
-    gets ``[B]``) that is the form of RHO-loss: the top ones, or a Gumbel draw of them. For losses that
-    couple pairs (``choose`` gets ``[B, B]``, the learnability of each pair, e.g. of a contrastive loss) the
-    batch is built by blocked Gibbs sampling, see `joint_draw`.
+    Learnability is the model's loss minus the reference model's loss. For losses of single samples (``choose``
+    receives ``[B]``) this is the form of RHO-loss: the largest ones are kept, or a Gumbel draw. For losses that
+    couple pairs (``choose`` receives ``[B, B]``, the learnability of each pair, for example of a contrastive loss)
+    the batch is built by blocked Gibbs sampling, see `joint_draw`.
 
     Args:
         n: Number of samples.
-        reference_losses: The reference model's losses ``[n]`` float32 (coupled losses: None).
-        keep: Fraction of a meta-batch that is trained on, in (0, 1] (default: 0.2, a filter ratio of 0.8).
-        draw: ``gumbel`` (softmax draw without replacement; every sample keeps a chance) or ``top`` (default:
+        reference_losses: The reference model's losses ``[n]`` float32 (None for coupled losses).
+        keep: Fraction of a candidate batch that is trained on, in (0, 1] (default: 0.2, the paper's filter ratio
+            of 0.8).
+        draw: ``gumbel`` (softmax draw without replacement; every sample can be drawn) or ``top`` (default:
             gumbel).
-        chunks: Blocks of the joint draw (default: 16).
+        chunks: Number of blocks of the joint draw (default: 16).
 
-    Cost: O(B log B) a step; coupled: O(B^2). The reference's forward pass over the data is not free either.
+    Cost: O(B log B) per step, O(B^2) for coupled losses, plus the reference model's forward pass over the data.
+
+    Reference: Evans et al., NeurIPS 2024, arXiv 2406.17711.
+
+    >>> sampler = JEST(4, reference_losses=torch.tensor([0.1, 2.0, 0.1, 0.1]), keep=0.25, draw="top")
+    >>> sampler.choose(torch.arange(4), losses=torch.tensor([0.2, 2.1, 1.5, 0.1])).tolist()
+    [2]
     """
 
     requires = ("reference_losses",)
@@ -63,12 +70,12 @@ class JEST(EpochSampler):
 
     def _choose(self, rows: Tensor, losses: Tensor | None, features: Tensor | None, count: int) -> Tensor:
         if losses is None:
-            raise InputError("jest chooses by losses; pass those of a forward pass")
+            raise InputError("JEST.choose received no losses; pass those of a forward pass")
         draws = self._step_generator()
         if losses.dim() == 2:
             return joint_draw(losses, count, self.chunks, draws)
         if self.reference_losses is None:
-            raise InputError("jest needs reference_losses; pass the reference model's loss of each sample")
+            raise InputError("JEST needs reference_losses; pass the reference model's loss of each sample")
         self.reference_losses = self.reference_losses.to(rows.device)
         learnability = losses - self.reference_losses[rows]
         learnability = learnability.where(learnability.isfinite(), -torch.inf)
@@ -78,13 +85,13 @@ class JEST(EpochSampler):
 
 
 def joint_draw(learnability: Tensor, count: int, chunks: int, draws: torch.Generator) -> Tensor:
-    r"""``count`` positions of a batch by blocked Gibbs sampling of pairwise learnability ``S [B, B]``.
+    r"""``count`` positions of a batch by blocked Gibbs sampling from pairwise learnability ``S [B, B]``.
 
-    In each of ``chunks`` rounds ``count / chunks`` further positions are drawn without replacement from
+    Each of ``chunks`` rounds draws ``count / chunks`` more positions without replacement from
 
     .. math:: \mathrm{logits}_i = S_{ii} + \sum_{k \in \text{chosen}} (S_{ki} + S_{ik})
 
-    Cost: O(B^2) in all.
+    Cost: O(B^2) in total.
     """
     logits = learnability.diagonal().clone()
     chosen: list[Tensor] = []

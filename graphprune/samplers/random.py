@@ -1,4 +1,4 @@
-"""A fixed random subset: the baseline of static pruning (with keep = 1: plain shuffled training)."""
+"""Random sampler: the baseline of static pruning, and plain shuffled training with keep = 1."""
 
 from __future__ import annotations
 
@@ -13,11 +13,21 @@ from graphprune.select.base import count_kept
 
 @register("sampler", "random", source="the standard baseline", status="confirmed")
 class Random(StaticSampler):
-    """Draws ``round(keep * n)`` rows once, uniformly, and shuffles them every epoch.
+    """Random: train on one fixed random subset, shuffled in every epoch.
 
     Args:
         n: Number of samples.
         keep: Fraction of the samples trained on, in (0, 1] (default: 1, which is plain training).
+
+    Cost: O(n) once and O(keep * n) per epoch.
+
+    >>> sampler = Random(4, keep=0.5)
+    >>> epochs = []
+    >>> for epoch in range(2):
+    ...     sampler.set_epoch(epoch)
+    ...     epochs.append(set(sampler))
+    >>> len(epochs[0]), epochs[0] == epochs[1]
+    (2, True)
     """
 
     def __init__(self, n: Count, *, keep: Keep = 1.0, epochs: Epochs = 1, seed: Seed = 0) -> None:

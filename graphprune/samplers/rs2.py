@@ -1,4 +1,4 @@
-"""A fresh random subset every epoch."""
+"""RS2: repeated random sampling."""
 
 from __future__ import annotations
 
@@ -14,19 +14,21 @@ from graphprune.select.base import check_keep, count_kept
 
 @register("sampler", "rs2", source="Okanovic et al., ICLR 2024, arXiv 2305.18424", status="confirmed")
 class RS2(EpochSampler):
-    """Repeated random sampling: a fresh random subset every epoch.
+    """RS2: train on a new random subset in every epoch.
 
-    Without replacement (the default) a round is one permutation cut into ``ceil(n / count)`` epochs. The last
-    one takes what is left and fills up from the head of the same permutation, so that every sample has been
-    seen after ``ceil(n / count)`` epochs, as in the authors' code. With replacement every epoch draws
-    independently. No epoch holds a sample twice.
+    Without replacement (the default) a round is one permutation that is cut into ``ceil(n / count)`` epochs. The
+    last epoch of a round takes the remaining samples and adds samples from the start of the same permutation, so
+    every sample has been seen after ``ceil(n / count)`` epochs, as in the authors' code. With replacement, epochs
+    are drawn independently. No epoch contains a sample twice.
 
     Args:
         n: Number of samples.
         keep: Fraction of the samples trained on per epoch, in (0, 1] (default: 0.5).
         replacement: Whether epochs draw independently of each other (default: False).
 
-    Cost: O(n) a round without replacement, O(n) an epoch with it; one int64 per sample.
+    Cost: O(n) per round without replacement, O(n) per epoch with replacement; one int64 per sample.
+
+    Reference: Okanovic et al., ICLR 2024, arXiv 2305.18424.
 
     >>> sampler = RS2(5, keep=0.4, epochs=3)
     >>> seen = set()
@@ -55,7 +57,7 @@ class RS2(EpochSampler):
         return torch.cat([permutation[start:], permutation[: start + count - self.n]])
 
     def _permutation(self, round_: int) -> Tensor:
-        """The round's permutation, a function of the seed and the round alone, kept while the round lasts."""
+        """The permutation of a round, which depends only on the seed and the round; cached during the round."""
         if self._round is None or self._round[0] != round_:
             draws = generator(self.seed, "rs2 round", round_)
             self._round = (round_, torch.randperm(self.n, generator=draws))

@@ -1,4 +1,4 @@
-"""Predicted scores as the prior of a random draw."""
+"""ScoreWeighted: random draws with scores as the prior."""
 
 from __future__ import annotations
 
@@ -20,22 +20,28 @@ from graphprune.select.base import count_kept
 
 @register("sampler", "score_weighted", source="graphprune", status="ours")
 class ScoreWeighted(EpochSampler):
-    r"""A fresh draw every epoch, without replacement, with probability ~ a prior made of the scores.
+    r"""ScoreWeighted: draw a new subset in every epoch, with higher scores more likely.
 
     .. math:: p_i \propto (1 - \text{uniform}) \, \pi_i / \bar \pi + \text{uniform}
 
-    graphprune formulation. :math:`\pi` is the score's rank (``rank``: scale-free), the softmax of its
-    standardised value (``softmax``) or its distance from the smallest score (``linear``). The uniform part
-    keeps a chance for everybody: no sample starves, however wrong its predicted score is.
+    Samples are drawn without replacement. :math:`\pi` is the score's rank (``rank``, independent of the scale), the
+    softmax of its standardized value (``softmax``) or its difference from the smallest score (``linear``). The
+    uniform part gives every sample a chance, even if its predicted score is wrong. This is graphprune's own method.
 
     Args:
         n: Number of samples.
-        scores: Scores ``[n]``, larger ones are drawn more often.
+        scores: Scores ``[n]``; larger scores are drawn more often.
         keep: Fraction of the samples trained on per epoch, in (0, 1] (default: 0.5).
         prior: ``rank``, ``softmax`` or ``linear`` (default: rank).
-        uniform: Share of the uniform part, in [0, 1] (default: 0.1).
+        uniform: Weight of the uniform part, in [0, 1] (default: 0.1).
 
-    Cost: O(n log n) an epoch.
+    Cost: O(n log n) per epoch.
+
+    >>> sampler = ScoreWeighted(4, scores=torch.tensor([0.0, 1.0, 2.0, 3.0]), keep=0.5, uniform=0.0)
+    >>> [round(p, 2) for p in sampler.probabilities.tolist()]
+    [0.0, 0.17, 0.33, 0.5]
+    >>> len(sampler)
+    2
     """
 
     requires = ("scores",)
@@ -54,7 +60,9 @@ class ScoreWeighted(EpochSampler):
         super().__init__(n, epochs=epochs, seed=seed)
         known = check_scores(scores, n)
         if known is None:
-            raise InputError("score_weighted needs scores; pass a score table (--scores P.parquet)")
+            raise InputError(
+                "ScoreWeighted needs scores; pass scores=, or a score table with --scores P.parquet"
+            )
         self.keep, self.prior, self.uniform = keep, prior, uniform
         self.probabilities = self._mix(known)
 

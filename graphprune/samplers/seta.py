@@ -1,4 +1,4 @@
-"""Slide from easy to hard groups of losses."""
+"""SeTa: a window of loss groups that slides from easy to hard."""
 
 from __future__ import annotations
 
@@ -19,27 +19,37 @@ from graphprune.select.base import count_kept
 
 @register("sampler", "seta", source="Zhou et al., CVPR 2025, arXiv 2503.13385", status="confirmed")
 class SeTa(EpochSampler):
-    """SeTa: a random part of the data, and of it a window of loss groups that slides from easy to hard.
+    """SeTa: train on a sliding window of loss groups, from easy to hard, within a random subset.
 
-    Each epoch draws ``(1 - r) n`` samples, splits their last losses into ``groups`` by k-means and trains on
-    ``round(window * groups)`` neighbouring groups; the window starts at group ``epoch mod (positions)``, so
-    it slides from easy to hard and then begins again. The first epoch, in which losses become known, and all
-    after epoch ``delta * epochs`` (partial annealing) train on the whole random part. Weights are 1.
+    Each epoch draws ``(1 - r) n`` samples, divides their last losses into ``groups`` groups by k-means and trains
+    on ``round(window * groups)`` neighboring groups. The window starts at group ``epoch mod (positions)``, so it
+    slides from easy to hard and then starts again. The first epoch, which records the losses, and all epochs after
+    ``delta * epochs`` (partial annealing) train on the whole random subset. Loss weights are 1.
 
-    The groups are those of k-means on all drawn losses, as in the authors' code. Theirs depend on a random
-    start; here they are the (nearly) optimal ones, see `kmeans_1d`.
+    As in the authors' code, k-means runs on all drawn losses. Their groups depend on a random initialization; here
+    they are the (nearly) optimal ones, see `kmeans_1d`.
 
     Args:
         n: Number of samples.
-        r: Fraction left out at random each epoch, in [0, 1) (default: 0.1).
-        groups: k-means groups of the losses, 1 to 256 (default: 10).
+        r: Fraction of the samples left out at random in each epoch, in [0, 1) (default: 0.1).
+        groups: Number of k-means groups of the losses, 1 to 256 (default: 10).
         window: Fraction of the groups trained on, in (0, 1] (default: 0.5).
-        delta: Fraction of the epochs after which the window is open (default: 0.875).
+        delta: Fraction of the epochs after which the window is not applied (default: 0.875).
 
-    The share that is trained on follows from the sizes of the groups and is not fixed in advance. A sample
-    whose loss is not known counts as hardest.
+    The fraction of samples trained on depends on the sizes of the groups and is not known in advance. Samples
+    without a recorded loss count as hardest.
 
-    Cost: O(n log n) an epoch, O(B) a step, one float32 per sample.
+    Cost: O(n log n) per epoch, O(B) per step, one float32 per sample.
+
+    Reference: Zhou et al., CVPR 2025, arXiv 2503.13385.
+
+    >>> sampler = SeTa(4, r=0.0, groups=2, epochs=10)
+    >>> sampler.update(torch.arange(4), losses=torch.tensor([0.1, 2.0, 0.1, 2.0]))
+    >>> for epoch in (1, 2):
+    ...     sampler.set_epoch(epoch)
+    ...     sorted(sampler)
+    [1, 3]
+    [0, 2]
     """
 
     needs_losses = True
@@ -72,7 +82,7 @@ class SeTa(EpochSampler):
         losses = self.losses.cpu()[rows].nan_to_num(torch.inf, torch.inf, torch.inf)
         if not bool(losses.isfinite().any()):
             raise InputError(
-                f"no losses were heard before epoch {epoch}; call update(rows, losses) in each step"
+                f"no losses recorded before epoch {epoch}; call update(rows, losses) after every step"
             )
         return rows[self._in_window(losses, epoch)]
 

@@ -1,4 +1,4 @@
-"""Leave out simple windows of sensor series, and weigh the rest by how stationary they are."""
+"""STPrune: dynamic pruning of simple windows of sensor series."""
 
 from __future__ import annotations
 
@@ -16,35 +16,45 @@ from graphprune.scores.st_complexity import beside_linked, combined, complexity_
 
 @register("sampler", "st_prune", source="after Chen et al., arXiv 2602.19113 (2026)", status="ours")
 class STPrune(EpochSampler):
-    r"""Dynamic pruning of spatio-temporal windows by complexity, with stationarity-aware weights.
+    r"""STPrune: leave out simple spatio-temporal windows and weight the kept ones by stationarity.
 
-    graphprune formulation, after Chen et al. (2026), of which only the abstract was available; no parity is
-    claimed. Of the absolute errors e of a window, T x S, refreshed whenever it is trained on:
+    This is graphprune's formulation, after Chen et al. (2026); only the abstract was available, and no parity is
+    claimed. The complexity c of a window is computed from its absolute forecast errors e (T x S), which are updated
+    whenever the window is trained on:
 
     .. math:: c = z(\mathrm{mean}\, e) + a\, z(\mathrm{std}_S\, \mathrm{mean}_T\, e)
         + b\, z(\mathrm{std}_T\, \mathrm{mean}_S\, e)
 
-    z standardises over all seen windows (0 where constant). :math:`L = \{i : c_i < \bar c\}`; each of L is
-    left out with probability r, and its kept ones get the weight :math:`1 + q_i (1 / (1 - r) - 1)`. With
-    q = 1 and without rescaling the expected loss is exact; otherwise window i of L counts ``(1 - q_i) r``
-    too little, and rescaling multiplies all by one common factor. Nothing is left out in the first epoch,
-    in which errors become known, nor after epoch ``delta * epochs``.
+    z standardizes over all seen windows (0 if constant). Windows in :math:`L = \{i : c_i < \bar c\}` are left out
+    with probability r; those of L that are kept have the loss weight :math:`1 + q_i (1 / (1 - r) - 1)`. With
+    q = 1 and without rescaling, the expected loss is exact; otherwise window i of L is underweighted by
+    ``(1 - q_i) r``, and rescaling multiplies all weights by a common factor. Nothing is left out in the first
+    epoch, which records the errors, or after epoch ``delta * epochs``.
 
     Args:
         n: Number of windows.
         r: Probability that a simple window is left out, in [0, 1) (default: 0.5).
-        a, b: Weights of spatial and temporal heterogeneity, 0 switches one off; with a = b = 0 losses alone
-            are needed (default: 1 and 1).
-        links: Rows ``[n, L]`` int64 of the linked sensors' windows, -1 for none: the spatial part of windows
-            of single sensors, as in the score (default: windows show all sensors).
+        a, b: Weights of spatial and temporal heterogeneity; 0 disables one. With a = b = 0 only losses are
+            needed (default: 1 and 1).
+        links: Rows ``[n, L]`` int64 of the linked sensors' windows, -1 for none; they give the spatial part for
+            windows of single sensors, as in the score (default: None, windows contain all sensors).
         stationarity: q ``[n]`` in [0, 1], see `graphprune.samplers.stationarity` (default: 1 for all).
-        weigh: Whether kept windows of L are weighed up at all (default: True).
+        weigh: Whether the kept windows of L have increased weights (default: True).
         rescale: Whether an epoch's weights are scaled to mean 1 (default: True).
         anneal: Whether pruning ends after ``delta * epochs`` (default: True).
         delta: Fraction of the epochs that prune (default: 0.875).
-        scores: Warm-start scores ``[n]`` (larger: more complex); then the first epoch prunes too.
+        scores: Warm-start scores ``[n]`` (larger: more complex); the first epoch then also prunes.
 
-    Cost: O(n) an epoch, O(B T S) a step, four float32 per window.
+    Cost: O(n) per epoch, O(B T S) per step, four float32 per window.
+
+    Reference: after Chen et al., arXiv 2602.19113 (2026).
+
+    >>> sampler = STPrune(4, r=0.9, epochs=10)
+    >>> errors = torch.ones(4, 2, 3) * torch.tensor([0.1, 0.1, 5.0, 5.0])[:, None, None]  # [B, T, S]
+    >>> sampler.update(torch.arange(4), errors=errors)
+    >>> sampler.set_epoch(1)
+    >>> {2, 3} <= set(sampler)  # complex windows are always kept
+    True
     """
 
     _learned = ("level", "spatial", "temporal")
@@ -72,12 +82,17 @@ class STPrune(EpochSampler):
         self.weigh, self.rescale, self.anneal = weigh, rescale, anneal
         self.scores = check_scores(scores, n)
         if links is not None and len(links) != n:
-            raise InputError(f"links cover {len(links)} windows of {n}; give one row each, -1 for no link")
+            raise InputError(
+                f"links has {len(links)} rows for {n} windows; give one row per window, with -1 for no link"
+            )
         self.links = links
         q = check_scores(stationarity, n, "stationarity")
         self.stationarity = torch.ones(n) if q is None else q.float()
         if bool(((self.stationarity < 0) | (self.stationarity > 1)).any()):
-            raise InputError("stationarity must lie in [0, 1] for every window")
+            raise InputError(
+                f"stationarity ranges from {float(self.stationarity.min()):g} to {float(self.stationarity.max()):g}; "
+                "give values in [0, 1]"
+            )
         self.needs_errors = bool(a or b)
         self.needs_losses = not self.needs_errors
         self.level = torch.full((n,), torch.inf)
@@ -111,7 +126,7 @@ class STPrune(EpochSampler):
         known = complexity[complexity.isfinite()]
         if not len(known):
             needed = "errors" if self.needs_errors else "losses"
-            raise InputError(f"no {needed} were heard before epoch {epoch}; call update in each step")
+            raise InputError(f"no {needed} recorded before epoch {epoch}; call update() after every step")
         simple = complexity < known.double().mean()
         draws = torch.rand(self.n, generator=generator(self.seed, "st_prune", epoch))
         kept = torch.nonzero(~simple | (draws >= self.r)).squeeze(1)

@@ -1,4 +1,4 @@
-"""Reading a sampler's saved state: everything is checked before anything is taken over."""
+"""Validation of a sampler's saved state: everything is checked before the sampler changes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class SavedState(NamedTuple):
-    """A valid state: what was learned of each row, the epoch's order and weights, and the place in the epoch."""
+    """A valid state: what was learned per row, the epoch's order and weights, and the position in the epoch."""
 
     learned: dict[str, Tensor]
     rows: Tensor
@@ -27,21 +27,22 @@ class SavedState(NamedTuple):
 
 
 def read_state(sampler: EpochSampler, state: Any) -> SavedState:
-    """The parts of a state of ``sampler``.
+    """Returns the parts of a state that belongs to ``sampler``.
 
     Raises:
-        InputError: it is no state, belongs to another sampler or data set, or holds impossible values.
+        InputError: the object is not a sampler state, belongs to another sampler or data set, or contains invalid
+            values.
     """
     try:
         return _read(sampler, state)
     except _MisfitError as error:
         raise InputError(
-            f"the state of {type(sampler).__name__} {error}; load one that the same sampler saved"
+            f"the state of {type(sampler).__name__} {error}; load a state that the same sampler saved"
         ) from error
 
 
 class _MisfitError(Exception):
-    """What is wrong with the state, to follow 'the state of InfoBatch'."""
+    """What is wrong with the state; follows 'the state of InfoBatch' in the message."""
 
 
 def _read(sampler: EpochSampler, state: Any) -> SavedState:
@@ -49,26 +50,26 @@ def _read(sampler: EpochSampler, state: Any) -> SavedState:
         raise _MisfitError(f"is a {type(state).__name__}, not a dict")
     needed = ("sampler", "n", "rows", "loss_weights", "epoch", "step", "consumed", *sampler._learned)
     if missing := sorted(set(needed) - state.keys()):
-        raise _MisfitError(f"lacks {missing[0]}")
+        raise _MisfitError(f"has no {missing[0]}")
     if not isinstance(state["sampler"], str) or state["sampler"] != type(sampler).__name__:
         raise _MisfitError(f"was saved by {state['sampler']!r}")
     if not isinstance(state["n"], Integral) or state["n"] != sampler.n:
-        raise _MisfitError(f"is of {state['n']} samples, not {sampler.n}")
+        raise _MisfitError(f"covers {state['n']} samples, not {sampler.n}")
     learned = {name: _tensor(state, name, torch.float32, sampler.n) for name in sampler._learned}
     for name, values in learned.items():
         known = values[values != torch.inf] if name in sampler._infinite_if_unseen else values
         if not bool(known.isfinite().all()):
-            raise _MisfitError(f"holds NaN or infinite values in {name}")
+            raise _MisfitError(f"contains NaN or infinite values in {name}")
     weights = None
     if state["loss_weights"] is not None:
         weights = _tensor(state, "loss_weights", torch.float32, sampler.n)
         if not bool((weights.isfinite() & (weights >= 0)).all()):
-            raise _MisfitError("holds loss_weights that are negative, NaN or infinite")
+            raise _MisfitError("contains loss_weights that are negative, NaN or infinite")
     rows = _tensor(state, "rows", torch.int64, None).cpu()
     if not len(rows) or int(rows.min()) < 0 or int(rows.max()) >= sampler.n:
-        raise _MisfitError(f"holds rows outside 0 to {sampler.n - 1}, or none")
+        raise _MisfitError(f"contains rows outside 0 to {sampler.n - 1}, or no rows")
     if not sampler._repeats and len(torch.unique(rows)) != len(rows):
-        raise _MisfitError("holds some rows more than once")
+        raise _MisfitError("contains duplicate rows")
     place = {"epoch": None, "step": len(rows), "consumed": len(rows) // sampler.world_size}
     return SavedState(learned, rows, weights, **{k: _whole(state, k, most) for k, most in place.items()})
 

@@ -1,4 +1,4 @@
-"""A static selection as a sampler."""
+"""StaticSampler: a sampler for a fixed selection."""
 
 from __future__ import annotations
 
@@ -16,12 +16,18 @@ from graphprune.table import locate
 
 
 class StaticSampler(EpochSampler):
-    """The same rows every epoch, shuffled anew from (seed, epoch).
+    """StaticSampler: train on the same rows in every epoch, shuffled by (seed, epoch).
 
     Args:
         n: Number of samples in the data set.
-        rows: The kept rows ``[K]`` int64 without repetition.
-        loss_weights: ``[K]`` float32, or None for all ones.
+        rows: The kept rows ``[K]`` int64 without duplicates.
+        loss_weights: ``[K]`` float32, or None if all are 1.
+
+    Cost: O(K log K) once and O(K) per epoch.
+
+    >>> sampler = StaticSampler(5, rows=torch.tensor([0, 3]))
+    >>> sorted(sampler)
+    [0, 3]
     """
 
     def __init__(
@@ -29,9 +35,11 @@ class StaticSampler(EpochSampler):
     ) -> None:
         super().__init__(n, epochs=epochs, seed=seed)
         if not len(rows) or int(rows.min()) < 0 or int(rows.max()) >= n:
-            raise InputError(f"the selection must name at least one row and only rows below {n}")
+            raise InputError(
+                f"rows must contain at least one row and only rows from 0 to {n - 1}; select from the same data set"
+            )
         if len(torch.unique(rows)) != len(rows):
-            raise InputError("the selection names some rows more than once; keep each row once")
+            raise InputError("rows contains duplicates; give each row once")
         self.rows = rows
         self._static_weights: Tensor | None = None
         if loss_weights is not None and not bool((loss_weights == 1).all()):
@@ -41,7 +49,7 @@ class StaticSampler(EpochSampler):
     def from_selection(
         cls, selection: Selection, ids: npt.NDArray[np.int64], *, epochs: float = 1, seed: int = 0
     ) -> Self:
-        """The sampler of a selection over a data set whose rows have the ascending ``ids [n]``."""
+        """Creates the sampler of a selection; ``ids [n]`` are the ascending ids of the data set's rows."""
         rows = torch.from_numpy(locate(ids, selection.ids, "selection"))
         weights = torch.from_numpy(selection.weights)
         return cls(len(ids), rows=rows, loss_weights=weights, epochs=epochs, seed=seed)

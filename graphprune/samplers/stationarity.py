@@ -1,4 +1,4 @@
-"""How stationary windows of series are, for samplers that weigh by it."""
+"""Stationarity of windows of time series, for samplers that weight samples by it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from graphprune.runtime.math import relative_ranks
 
 
 def roughness(windows: Tensor) -> Tensor:
-    """Lag-1 energy and change between the halves of each window.
+    """Roughness of each window: lag-1 energy and change between its two halves.
 
     Energy is the mean of ``(x[t+1] - x[t])^2``; change is ``(mean_1 - mean_2)^2 + |var_1 - var_2|`` between
     the first and the second half (the middle step of an odd length is in neither), averaged over series.
-    Missing values (NaN) are left out; a window without any value is called smooth.
+    Missing values (NaN) are left out; a window without any value has roughness 0.
 
     Args:
         windows: Inputs ``[B, T, ...]``, T >= 2; all further dimensions are series.
@@ -38,8 +38,8 @@ def roughness(windows: Tensor) -> Tensor:
 def stationarity(rough: Tensor) -> Tensor:
     """Stationarity in [0, 1] of each of n windows from their `roughness` ``[n, 2]``.
 
-    One minus the mean of the two ranks, each divided by n - 1: 1 for the window with the least energy and the
-    least change. graphprune formulation.
+    One minus the mean of the two ranks, each divided by n - 1, so the window with the least energy and the least
+    change has 1. This is graphprune's own formulation.
 
     >>> stationarity(torch.tensor([[0.1, 0.0], [0.5, 2.0], [0.3, 1.0]])).tolist()
     [1.0, 0.0, 0.5]

@@ -1,4 +1,4 @@
-"""Predicted scores where losses are not known yet."""
+"""Warm starts: predicted scores as a substitute for unknown losses."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from graphprune.errors import InputError
 
 
 def check_scores(scores: Tensor | None, n: int, what: str = "scores") -> Tensor | None:
-    """Scores ``[n]`` on the CPU, or an `InputError` that calls them ``what``.
+    """Returns scores ``[n]`` on the CPU, or raises an `InputError` that names them ``what``.
 
-    float64 stays, so that the order of scores that lie close together is kept; all else becomes float32.
+    float64 is kept, so that close scores do not become ties; all other types become float32.
     """
     if scores is None:
         return None
@@ -19,7 +19,7 @@ def check_scores(scores: Tensor | None, n: int, what: str = "scores") -> Tensor 
     scores = scores if scores.dtype == torch.float64 else scores.to(torch.float32)
     if scores.shape != (n,) or not bool(scores.isfinite().all()):
         raise InputError(
-            f"{what}: shape {list(scores.shape)} for {n} samples; give one finite value per sample"
+            f"{what} has shape {list(scores.shape)} for {n} samples; give one finite value per sample"
         )
     return scores
 
@@ -27,8 +27,9 @@ def check_scores(scores: Tensor | None, n: int, what: str = "scores") -> Tensor 
 def fill_unseen(losses: Tensor, scores: Tensor | None) -> Tensor:
     """Losses ``[n]`` in which unseen (infinite) ones are estimated from warm-start ``scores [n]``.
 
-    Scores need not be in units of a loss: an unseen sample gets the loss at the quantile that its score
-    has among the scores of the seen ones. Before anything is seen the scores themselves are returned.
+    Scores need not have the units of a loss: the estimate of an unseen sample is the loss at the quantile of its
+    score among the scores of the seen samples. Before any sample is seen, the scores themselves are returned.
+
     Cost: O(n log n).
 
     >>> inf = float("inf")

@@ -1,4 +1,4 @@
-"""Selection rules: which samples to train on."""
+"""Selection rules: choose the samples to train on before training starts."""
 
 from typing import TYPE_CHECKING
 

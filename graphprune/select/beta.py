@@ -1,4 +1,4 @@
-"""Draw by score and by a Beta density of the mean prediction: DUAL's selection rule."""
+"""Beta sampling: the selection rule of DUAL."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ _INSIDE = 1e-7
 
 @register("selection", "beta", source="Cho et al., ICML 2025, arXiv 2502.06905", status="confirmed")
 class Beta(SelectionRule):
-    r"""Beta sampling of DUAL: the smaller the kept fraction, the easier the samples that are drawn.
+    r"""Beta: draw samples by score and by a Beta density of their mean prediction (DUAL).
 
-    Samples are drawn without replacement, each draw with probability proportional to
-    :math:`s_i \, f(\bar p_i)`, where :math:`s_i` is the score, :math:`\bar p_i` the mean probability of the true
-    label, and f the density of the Beta distribution with
+    The smaller the keep fraction, the easier the samples that are drawn. Samples are drawn without replacement,
+    each with probability proportional to :math:`s_i \, f(\bar p_i)`, where :math:`s_i` is the score,
+    :math:`\bar p_i` the mean probability of the true label, and f the density of the Beta distribution with
 
     .. math:: b = 15 \, (1 - \bar p_{top}) \, (1 - (1 - keep)^c), \quad a = 16 - b
 
     :math:`\bar p_{top}` is the mean of :math:`\bar p` over the 10 samples with the largest scores.
 
-    The scores are those of ``dual``. The second scores are ``1 - p`` averaged over the same epochs: the score
+    Use the score ``dual`` as scores. Use ``1 - p`` averaged over the same epochs as second scores: the score
     ``confidence`` with ``reduce: mean`` and ``T: 30``.
 
     Args:
-        c: Exponent of the pruned fraction, above 0 (default: 4, as in the authors' code; they set it by the
-            data set).
+        c: Exponent of the pruned fraction, above 0 (default: 4, as in the authors' code, which
+            sets it per data set).
 
-    A table with negative scores is first shifted to minimum 0. Samples with score 0 are drawn last. Second
-    scores below 0 or above 1, which an extrapolator may predict, count as 0 and 1.
+    Negative scores are first shifted to a minimum of 0. Samples with score 0 are drawn last. Second scores
+    outside [0, 1], which an extrapolator may predict, are clipped to [0, 1].
 
     Raises:
         InputError: no second scores, or their median is outside [0, 1]; ``c`` out of range.
@@ -44,6 +44,12 @@ class Beta(SelectionRule):
     Cost: O(N log N).
 
     Reference: Cho et al., ICML 2025, arXiv 2502.06905.
+
+    >>> from graphprune.table import ScoreTable
+    >>> scores = ScoreTable([0, 1, 2, 3], [0.0, 0.0, 0.5, 0.4], True)
+    >>> one_minus_p = ScoreTable([0, 1, 2, 3], [0.1, 0.9, 0.4, 0.3], True)
+    >>> Beta().select(scores, 0.5, second_scores=one_minus_p).ids.tolist()
+    [2, 3]
     """
 
     requires = ("second_scores",)
@@ -58,7 +64,7 @@ class Beta(SelectionRule):
         if not 0 <= float(doubt.median()) <= 1:
             raise InputError(
                 f"second scores range from {float(doubt.min()):g} to {float(doubt.max()):g}; rule Beta needs "
-                "1 - p of the true label, in [0, 1]: the score confidence with reduce: mean"
+                "1 - p of the true label, in [0, 1]; use the score confidence with reduce: mean"
             )
         scores = candidates.scores.double()
         scores = (scores - scores.min().clamp_max(0)).clamp_min(torch.finfo(torch.float64).tiny)
@@ -67,6 +73,7 @@ class Beta(SelectionRule):
         a = 16 - b
         doubt = doubt.clamp(_INSIDE, 1 - _INSIDE)
         log_weights = scores.log() + (a - 1) * (1 - doubt).log() + (b - 1) * doubt.log()
-        # The largest log-weights plus Gumbel noise are such a draw (Efraimidis & Spirakis, 2006).
+        # The largest log-weights plus Gumbel noise are a weighted draw without replacement (Efraimidis &
+        # Spirakis, 2006).
         noise = torch.empty_like(log_weights).exponential_(generator=candidates.generator)
         return torch.topk(log_weights - noise.log(), count).indices, torch.ones(count)

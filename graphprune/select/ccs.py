@@ -1,4 +1,4 @@
-"""Cover the whole range of scores: strata with equal budgets."""
+"""CCS: coverage-centric selection over strata of the score."""
 
 from __future__ import annotations
 
@@ -15,26 +15,31 @@ from graphprune.select.base import Candidates, SelectionRule, without_hardest
 
 @register("selection", "ccs", source="Zheng et al., ICLR 2023, arXiv 2210.15809", status="confirmed")
 class CCS(SelectionRule):
-    """Coverage-centric selection: leave out the hardest, then draw evenly over strata of the score.
+    """CCS: drop the hardest samples, then draw evenly over strata of the score.
 
-    The range of the remaining scores is cut into ``strata`` intervals of equal width. From the smallest
-    stratum to the largest each gets ``min(its size, what is left / strata left)`` draws, so that what a small
-    stratum cannot use goes to the others.
+    The range of the remaining scores is divided into ``strata`` intervals of equal width. Strata are filled
+    from the smallest to the largest: each receives ``min(its size, remaining budget / remaining strata)``
+    draws, so the unused budget of small strata goes to the others.
 
-    With second scores, those decide what is left out first (the largest ones): the authors leave out the
-    samples with the smallest area under the margin, which are often mislabeled, whatever score is stratified.
-    Pass the score ``aum``, for which larger means harder.
+    With second scores, the samples with the largest second scores are dropped instead. The authors drop the
+    samples with the smallest area under the margin, which are often mislabeled, and stratify another score;
+    for this, pass the score ``aum`` as second scores (here, larger means harder).
 
     Args:
-        drop_hardest: Fraction beta of all samples left out at the top, in [0, 1) (default: 0.1). The paper
-            tunes it per keep fraction (0 at keep >= 0.5 up to 0.3 at keep 0.1 on CIFAR-10); less is left out
-            if otherwise fewer than ``count`` samples remained.
-        strata: Intervals of the score range (default: 50).
+        drop_hardest: Fraction beta of all samples dropped at the hard end, in [0, 1) (default: 0.1). The paper
+            tunes it per keep fraction (on CIFAR-10 from 0 at keep >= 0.5 to 0.3 at keep 0.1). Fewer samples are
+            dropped if fewer than ``count`` would remain.
+        strata: Number of intervals of the score range (default: 50).
 
     Cost: O(N log N).
 
     Reference: Zheng et al., ICLR 2023, arXiv 2210.15809. Their intervals are 0.01 % of the largest score wider
-    in total, so that a score at a border may fall into the next interval.
+    in total, so a score at a border may fall into another interval.
+
+    >>> from graphprune.table import ScoreTable
+    >>> table = ScoreTable([0, 1, 2, 3], [0.0, 1.0, 2.0, 9.0], True)
+    >>> CCS(drop_hardest=0.25, strata=2).select(table, 0.75).ids.tolist()
+    [0, 1, 2]
     """
 
     reads_second = True
@@ -47,7 +52,7 @@ class CCS(SelectionRule):
     def _select(self, candidates: Candidates, count: int) -> tuple[Tensor, Tensor]:
         hardness = candidates.scores if candidates.second_scores is None else candidates.second_scores
         rows = without_hardest(hardness, self.drop_hardest, count)
-        # A random order first: the first b of each stratum are then a uniform draw from it.
+        # Shuffled first, so that the first b rows of each stratum are a uniform draw from it.
         rows = rows[torch.randperm(len(rows), generator=candidates.generator)]
         stratum = self._stratum(candidates.scores[rows].double())
         rows = rows[torch.argsort(stratum, stable=True)]

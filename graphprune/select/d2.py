@@ -1,4 +1,4 @@
-"""Keep samples that are difficult and far apart: message passing on the graph."""
+"""D2 Pruning: message passing on the kNN graph."""
 
 from __future__ import annotations
 
@@ -17,29 +17,37 @@ from graphprune.select.base import Candidates, SelectionRule
 
 @register("selection", "d2", source="Maharana et al., ICLR 2024, arXiv 2310.07931", status="confirmed")
 class D2(SelectionRule):
-    r"""D2 Pruning: scores gather their neighbors' difficulty, and every pick takes some back.
+    r"""D2: keep samples that are difficult and far apart in the kNN graph.
 
     .. math:: \phi_i = s_i + \sum_{j \in N(i)} e^{-d_{ij}} s_j
 
-    Then ``count`` times: pick i = argmax of the open :math:`\phi`, and for j in N(i)
-    :math:`\phi_j \leftarrow \phi_j - e^{-\gamma d_{ij}} \phi_i`. Distances are those of the shared graph (the
-    authors' are Euclidean).
+    Each sample first adds the difficulty of its neighbors to its own. Then, ``count`` times, the sample i with the
+    largest remaining :math:`\phi` is kept, and for every j in N(i)
+    :math:`\phi_j \leftarrow \phi_j - e^{-\gamma d_{ij}} \phi_i`. Distances are those of the graph (the authors use
+    Euclidean distances).
 
     Args:
-        k: Neighbors that take part, at most those of the graph (default: 5).
-        gamma: How fast the taking back fades with distance (default: 0.1).
+        k: Neighbors used per sample, at most those of the graph (default: 5).
+        gamma: How fast the subtraction decays with distance (default: 0.1).
         neighbors: ``directed`` (default): N(i) are the k nearest samples of i, as in the authors' code for
-            precomputed graphs. ``symmetric``: N(i) also holds the samples that have i among their k nearest,
+            precomputed graphs. ``symmetric``: N(i) also contains the samples that have i among their k nearest,
             as in their code for graphs computed on the fly.
 
-    Negative scores would turn the subtraction round, so a table with any is first shifted to minimum 0.
+    Negative scores would reverse the sign of the subtraction, so they are first shifted to a minimum of 0.
 
     Raises:
         InputError: the graph has fewer than ``k`` neighbors per sample; arguments out of range.
 
-    Cost: O(N k log N), one pick after the other by nature.
+    Cost: O(N k log N); the greedy loop is sequential.
 
     Reference: Maharana et al., ICLR 2024, arXiv 2310.07931.
+
+    >>> from graphprune.graph.knn import KNNGraph
+    >>> from graphprune.table import ScoreTable
+    >>> twins = KNNGraph(torch.tensor([[1], [0], [3], [2]]), torch.full((4, 1), 0.01))
+    >>> table = ScoreTable([0, 1, 2, 3], [10.0, 9.0, 5.0, 4.0], True)
+    >>> D2(k=1).select(table, 0.5, graph=twins).ids.tolist()  # one sample of each pair of near duplicates
+    [0, 2]
     """
 
     requires = ("graph",)
@@ -57,7 +65,7 @@ class D2(SelectionRule):
         super().check(job)
         if job.neighbors is not None and job.neighbors < self.k:
             raise InputError(
-                f"k is {self.k} but the graph has {job.neighbors} neighbors per sample; build it with more (graph.k)"
+                f"k is {self.k} but the graph has {job.neighbors} neighbors per sample; raise graph.k or lower k"
             )
 
     def _select(self, candidates: Candidates, count: int) -> tuple[Tensor, Tensor]:
@@ -79,7 +87,7 @@ class D2(SelectionRule):
 
 
 def _both_ways(start: Tensor, end: Tensor, distance: Tensor, n: int) -> tuple[Tensor, Tensor, Tensor]:
-    """All links in both directions, each once, by ascending start."""
+    """All links in both directions without duplicates, by ascending start."""
     pairs, distance = torch.cat([start * n + end, end * n + start]), distance.repeat(2)
     pairs, order = torch.sort(pairs, stable=True)
     first = torch.cat([torch.ones(1, dtype=torch.bool), pairs[1:] != pairs[:-1]])[: len(pairs)]
@@ -88,9 +96,9 @@ def _both_ways(start: Tensor, end: Tensor, distance: Tensor, n: int) -> tuple[Te
 
 
 def _greedy(potential: Tensor, first: Tensor, end: Tensor, taken: Tensor, count: int) -> Tensor:
-    """``count`` rows by repeated argmax, ties to the lower row; outdated entries of the heap are skipped.
+    """``count`` rows by repeated argmax, ties to the lower row; outdated heap entries are skipped.
 
-    Row i takes the fraction ``taken`` of its value from rows ``end``, both at ``first[i]`` to ``first[i + 1]``.
+    Keeping row i subtracts ``taken[m] * value[i]`` from row ``end[m]`` for m from ``first[i]`` to ``first[i + 1]``.
     """
     value, borders = potential.tolist(), first.tolist()
     links, shares = end.tolist(), taken.tolist()

@@ -1,4 +1,4 @@
-"""Keep samples at a moderate distance from their class center."""
+"""Moderate coreset: samples at a moderate distance from their class center."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from graphprune.errors import InputError
 from graphprune.registry import register
 from graphprune.runtime.math import share_by_class
 from graphprune.select.base import Candidates, SelectionRule
@@ -16,21 +15,27 @@ from graphprune.select.base import Candidates, SelectionRule
 
 @register("selection", "moderate", source="Xia et al., ICLR 2023 (Moderate Coreset)", status="confirmed")
 class Moderate(SelectionRule):
-    """Moderate coreset: the middle band of the distances to the class center; the scores are ignored.
+    """Moderate: keep the samples at a medium distance from their class center; scores are ignored.
 
-    The center of a class is the coordinate-wise median of its embeddings. Samples are ranked by Euclidean
-    distance to the center of their own class, and the middle of the ranking is kept: of m ranked samples and
-    b kept ones, the ranks ``floor((m - b) / 2)`` onwards. Ties in distance go to the lower row.
+    The center of a class is the coordinate-wise median of its embeddings. Samples are ranked by their Euclidean
+    distance to the center of their own class. To keep b of m samples, the rule keeps b consecutive ranks,
+    starting at ``floor((m - b) / 2)``. Ties in distance go to the lower row.
 
     Args:
-        band: ``overall`` (default) ranks the samples of all classes together, as the authors' code does, so
-            that compact and spread classes lose different shares; ``per_class`` ranks and keeps a
-            proportional share within each class.
+        band: ``overall`` (default) ranks the samples of all classes together, as the authors' code does;
+            compact and spread-out classes then keep different shares. ``per_class`` ranks within each class and
+            keeps the same share of each.
 
     Cost: O(N D log N) time, one class of embeddings in memory at a time.
 
-    Reference: Xia et al., ICLR 2023. The authors round both ends of the band, so that their number of kept
-    samples may differ from the requested one by one.
+    Reference: Xia et al., ICLR 2023. The authors round both ends of the band, so they may keep one sample more
+    or fewer than requested.
+
+    >>> from graphprune.table import ScoreTable
+    >>> table = ScoreTable([0, 1, 2, 3, 4], [0.0] * 5, True)
+    >>> points, labels = torch.tensor([[0.0], [1.0], [-2.0], [3.0], [-4.0]]), np.zeros(5, dtype=int)
+    >>> Moderate().select(table, 0.6, labels=labels, embeddings=points).ids.tolist()
+    [1, 2, 3]
     """
 
     requires = ("labels", "embeddings")
@@ -42,8 +47,6 @@ class Moderate(SelectionRule):
         labels, embeddings = candidates.labels, candidates.embeddings
         assert labels is not None
         assert embeddings is not None
-        if self.band not in ("overall", "per_class"):
-            raise InputError(f"band is {self.band!r}; use 'overall' or 'per_class'")
         distances = _distances_to_center(embeddings, labels)
         if self.band == "overall":
             return _middle(distances, torch.arange(len(labels)), count), torch.ones(count)

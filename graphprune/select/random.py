@@ -1,4 +1,4 @@
-"""Keep samples at random: the baseline that every rule must beat."""
+"""Random selection: the baseline that every rule must beat."""
 
 from __future__ import annotations
 
@@ -11,7 +11,15 @@ from graphprune.select.base import Candidates, SelectionRule
 
 @register("selection", "random", source="the standard baseline", status="confirmed")
 class Random(SelectionRule):
-    """A uniform draw without replacement that ignores the scores. Cost: O(N)."""
+    """Random: keep a uniform random subset; scores are ignored.
+
+    Cost: O(N).
+
+    >>> from graphprune.table import ScoreTable
+    >>> table = ScoreTable([0, 1, 2, 3], [4.0, 3.0, 2.0, 1.0], True)
+    >>> len(Random().select(table, 0.5, seed=1))
+    2
+    """
 
     def _select(self, candidates: Candidates, count: int) -> tuple[Tensor, Tensor]:
         order = torch.randperm(len(candidates.scores), generator=candidates.generator)

@@ -1,4 +1,4 @@
-"""Keep samples of every class at random."""
+"""Random selection within each class."""
 
 from __future__ import annotations
 
@@ -12,7 +12,16 @@ from graphprune.select.base import Candidates, SelectionRule
 
 @register("selection", "random_per_class", source="the standard baseline", status="confirmed")
 class RandomPerClass(SelectionRule):
-    """A uniform draw within each class, each class keeping its share of the data. Cost: O(N log N)."""
+    """RandomPerClass: keep a uniform random subset of each class; the class shares stay the same.
+
+    Cost: O(N log N).
+
+    >>> import numpy as np
+    >>> from graphprune.table import ScoreTable
+    >>> table, labels = ScoreTable([0, 1, 2, 3], [4.0, 3.0, 2.0, 1.0], True), np.array([0, 0, 1, 1])
+    >>> labels[RandomPerClass().select(table, 0.5, labels=labels).ids].tolist()
+    [0, 1]
+    """
 
     requires = ("labels",)
 

@@ -1,4 +1,4 @@
-"""Keep the highest scores of every class."""
+"""Top selection within each class."""
 
 from __future__ import annotations
 
@@ -12,7 +12,16 @@ from graphprune.select.base import Candidates, SelectionRule
 
 @register("selection", "top_per_class", source="Schmidt et al., arXiv 2506.09010 (2025)", status="confirmed")
 class TopPerClass(SelectionRule):
-    """The largest scores within each class, each class keeping its share of the data. Cost: O(N log N)."""
+    """TopPerClass: keep the largest scores of each class; the class shares stay the same.
+
+    Cost: O(N log N).
+
+    >>> import numpy as np
+    >>> from graphprune.table import ScoreTable
+    >>> table = ScoreTable([0, 1, 2, 3], [4.0, 3.0, 2.0, 1.0], True)
+    >>> TopPerClass().select(table, 0.5, labels=np.array([0, 0, 1, 1])).ids.tolist()
+    [0, 2]
+    """
 
     requires = ("labels",)
 

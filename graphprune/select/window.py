@@ -1,4 +1,4 @@
-"""Keep a window of the score ranking, without the hardest end."""
+"""Window selection: the highest scores without the hardest samples."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from graphprune.select.base import Candidates, SelectionRule, without_hardest
 
 @register("selection", "window", source="graphprune; 'top' without the hardest end", status="ours")
 class Window(SelectionRule):
-    """The ``count`` largest scores that remain when the ``drop_hardest`` largest ones are left out.
+    """Window: keep the largest scores after dropping the hardest samples.
 
-    Mislabelled and hopeless samples score highest under most difficulty scores; a window leaves them out.
-    If fewer than ``count`` samples remain, the window moves up just as far as it must.
+    Under most difficulty scores, mislabeled and unlearnable samples have the highest scores; this rule drops
+    them. Fewer samples are dropped if fewer than ``count`` would remain.
 
     Args:
-        drop_hardest: Fraction of all samples left out at the top of the ranking, in [0, 1) (default: 0.1).
+        drop_hardest: Fraction of all samples dropped at the top of the ranking, in [0, 1) (default: 0.1).
 
     Cost: O(N log N).
 

@@ -151,8 +151,8 @@ def test_windows_clear_of_seeds_are_judged_apart(toy, tmp_path, granularity):
         assert reached is None if np.isnan(expected) else reached == pytest.approx(expected, abs=1e-6)
     assert found["clear"]["full_vs_full"] == pytest.approx(spearmanr(*(run[clear] for run in runs))[0])
     page, table = (folder / "report.html").read_text(), summary(metrics)
-    assert "on windows clear of seeds" in page
-    assert "windows that are no seeds are clear of all seeds; judge by them" in page
+    assert "on windows disjoint from the seed windows" in page
+    assert "windows that are not seeds are disjoint from the seed windows. Judge the methods by these" in page
     assert "clear of seeds" in table
     assert f"{found['methods']['knn']['oracle_clear']['overlap']['0.5']:.3f}" in table
 

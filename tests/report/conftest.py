@@ -1,4 +1,4 @@
-"""Made-up runs: plausible numbers that nobody measured."""
+"""Made-up runs: plausible numbers that were not measured."""
 
 from __future__ import annotations
 

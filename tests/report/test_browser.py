@@ -1,4 +1,4 @@
-"""The page in a browser: every plot draws, the controls work, nothing is asked of the network."""
+"""The page in a browser: every plot is drawn, the controls work, and nothing is loaded from the network."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ playwright = pytest.importorskip("playwright.sync_api", reason="playwright is no
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 LABEL = "<script>document.title = 'owned'</script>"
 
-# Where on the screen the first kept sample lies, by the page's own arrays.
+# Position of the first kept sample on the screen, from the arrays of the page.
 POINT = """() => {
   const all = GP.data.samples, x = GP.unpack(all.x), y = GP.unpack(all.y);
   const values = GP.unpack(Object.values(all.scores)[0]);
@@ -28,8 +28,8 @@ POINT = """() => {
   const place = (v, {lo, hi}) => (v - lo + pad * (hi - lo)) / ((1 + 2 * pad) * (hi - lo));
   return [at.left + at.width * place(x[row], all.x), at.bottom - at.height * place(y[row], all.y)];
 }"""
-# Pixels of the map with some colour in them: what goes is grey.
-COLOURED = """() => {
+# Number of colored pixels of the map; removed samples are gray.
+COLORED = """() => {
   const canvas = document.querySelector("#map-plot canvas");
   const {data} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
   let count = 0;
@@ -105,23 +105,23 @@ def test_plots_draw_and_controls_work(visit: Callable[..., Any], make_report: Ca
     tab.select_option("#map-rule", "")
     at_first_kept = tab.evaluate(POINT)
     tab.mouse.move(*at_first_kept)
-    assert "stays\nyes" in tab.inner_text("#map-card")
+    assert "kept\nyes" in tab.inner_text("#map-card")
     assert tab.locator("#map-plot .ring").is_visible()
     assert tab.locator("#map-galleries .picture").count() == 36
 
 
-def test_the_map_paints_what_stays_and_enlarges(
+def test_the_map_shows_kept_samples_and_zooms(
     visit: Callable[..., Any], make_report: Callable[..., Any]
 ) -> None:
     tab = visit(render(make_report()))
-    coloured = []
+    colored = []
     for keep in ("0", "50", "100"):
         tab.locator("#map-keep").fill(keep)
         tab.wait_for_function(f"document.getElementById('map-keep-text').textContent === '{keep} %'")
         tab.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
-        coloured.append(tab.evaluate(COLOURED))
-    assert coloured[0] < 0.1 * coloured[1] < 0.1 * coloured[2]
-    assert coloured[1] > 5000
+        colored.append(tab.evaluate(COLORED))
+    assert colored[0] < 0.1 * colored[1] < 0.1 * colored[2]
+    assert colored[1] > 5000
     whole = tab.evaluate("document.querySelector('#map-plot canvas').toDataURL()")
     box = tab.locator("#map-plot").bounding_box()
     tab.mouse.move(box["x"] + 100, box["y"] + 100)

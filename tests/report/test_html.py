@@ -68,13 +68,13 @@ def data_of(page: str) -> Any:
 
 
 def test_answers_in_the_agreed_order(page: str) -> None:
-    questions = ["What did I save", "Verdict", "Can I trust", "Which samples go", "Exactly how"]
+    questions = ["What did I save", "Verdict", "Can I trust", "Which samples are removed", "How to reproduce"]
     text = Page(page).text
     places = [text.index(question) for question in questions]
     assert places == sorted(places)
 
 
-def test_shows_every_arm_stage_method_fault_and_fact(page: str, metrics: dict[str, Any]) -> None:
+def test_shows_every_arm_stage_method_issue_and_fact(page: str, metrics: dict[str, Any]) -> None:
     text = Page(page).text
     wanted = [*metrics["training"], "seed_training", "train/extrapolated", "seed_entropy", "class_mean"]
     wanted += ["invented for a test", "2.13.0", "graphprune run configs/digits.yaml", "draw: stratified"]
@@ -89,7 +89,7 @@ def test_labels_heldout_agreement_and_says_when_no_oracle_was_run(
     assert "No oracle was run" in text
     assert "Against held-out seeds: agreement with the seed run" in text
     assert "Against the full-data scores" not in text
-    assert "Which samples go?" not in text
+    assert "Which samples are removed?" not in text
 
 
 def test_is_small_and_loads_nothing(page: str) -> None:
@@ -166,7 +166,7 @@ def test_fifty_thousand_samples_fit_in_fifteen_mib(
 
 def test_renders_a_run_of_which_little_is_known() -> None:
     bare = render(ReportInput(metrics={}))
-    assert "No statement is possible" in Page(bare).text
+    assert "No verdict is possible" in Page(bare).text
     one = {"training": {"infobatch": {"metric": "accuracy", "value": [0.5], "seconds": 3.0}}}
     text = Page(render(ReportInput(metrics=one))).text
     assert "infobatch" in text
@@ -189,7 +189,7 @@ def test_compare_puts_only_like_beside_like(
     assert [len(figure["data"]) for figure in figures.values()] == [2, 1]
     assert [trace["name"] for trace in figures["runs-0"]["data"]] == ["digits", "digits (2)"]
     assert "MAE" in figures["runs-1"]["layout"]["yaxis"]["title"]["text"]
-    assert found.text.count("Train shorter on everything") == 3
+    assert found.text.count("Train shorter on all data") == 3
     assert "seed_entropy" in found.text
     assert all(target.startswith("#") for target in found.loads)
     with pytest.raises(InputError, match="at least one run"):
@@ -199,5 +199,5 @@ def test_compare_puts_only_like_beside_like(
 def test_a_sample_map_refuses_columns_of_other_lengths(windows: SampleMap) -> None:
     with pytest.raises(InputError, match=r"2000 ids but 3 scores of 'loss'"):
         dataclasses.replace(windows, scores={"loss": np.zeros(3)})
-    with pytest.raises(InputError, match=r"hour must lie in 0\.\.23"):
+    with pytest.raises(InputError, match=r"hour ranges from .* but must lie in 0\.\.23"):
         dataclasses.replace(windows, hour=np.full(2000, 24))

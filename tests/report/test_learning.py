@@ -1,4 +1,4 @@
-"""Models at chance level are called so before anything else, and only those."""
+"""Models at chance level are reported first, and only those."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def test_chance_level_is_said_first_in_the_verdict_the_terminal_and_the_page() -
     low, high = stats.t.interval(0.95, 2, np.mean(values), stats.sem(values))
     expected = (
         f"The models have not learned yet: full reaches 11.50 % (95 % interval {100 * low:.2f} to {100 * high:.2f}), "
-        "always answering the most frequent class gives 10.40 %; raise training.epochs or training.lr before "
-        "comparing arms."
+        "not clearly better than always predicting the most frequent class (10.40 %). Raise training.epochs or "
+        "training.lr before comparing arms."
     )
     found = verdict(metrics)
     assert (found.kind, found.sentence, found.evidence) == ("not_learned", expected, [])
@@ -68,7 +68,7 @@ def test_one_training_is_judged_by_the_binomial_interval_of_the_test_part(
 
 
 def test_models_that_all_give_one_answer_have_not_learned() -> None:
-    """Every training answers one class, which happens to be a little more frequent in the test part."""
+    """Every training predicts one class, which happens to be a little more frequent in the test part."""
     found = judge_training(job([0.111, 0.111, 0.111], majority=0.1))
     assert found is not None
     assert not found.learned
@@ -122,11 +122,11 @@ def test_forecasts_are_compared_with_the_last_value_and_beside_it_with_the_avera
     assert verdict(forecast).notes == ()
     forecast["training"]["historical_average"].update(value=[19.0], mean=19.0)
     (note,) = verdict(forecast).notes
-    assert "a mean absolute error of 19.00, full one of 20.23" in note
+    assert "a mean absolute error of 19.00, full has 20.23" in note
     forecast["training"]["full"].update(value=[23.5], mean=23.5)
     assert verdict(forecast).kind == "not_learned"
     forecast["training"]["full"].update(value=[22.5], mean=22.5)
     assert judge_training(forecast).learned  # type: ignore[union-attr]
     forecast["seed_run"] = {"metric": "mae", "value": 25.0}
-    start = "The seed run has not learned yet: it has a mean absolute error of 25.00, repeating the last value gives"
+    start = "The seed run has not learned yet: it has a mean absolute error of 25.00, not clearly better than"
     assert verdict(forecast).notes[0].startswith(start)

@@ -107,9 +107,9 @@ def test_trust_takes_the_overlap_of_its_own_kind() -> None:
         trust_payload({"s": {"knn": {**arrays, "truth": np.zeros(3)}}}, {})
 
 
-@pytest.mark.parametrize("colour", [False, True])
-def test_sprite_holds_the_wanted_pictures(colour: bool) -> None:
-    shape = (30, 5, 4, *((3,) if colour else ()))
+@pytest.mark.parametrize("color", [False, True])
+def test_sprite_holds_the_wanted_pictures(color: bool) -> None:
+    shape = (30, 5, 4, *((3,) if color else ()))
     images = np.random.default_rng(5).integers(0, 256, shape, dtype=np.uint8)
     rows = np.arange(0, 30, 2)
     found = sprite(images, rows, [14, 3])
@@ -153,7 +153,7 @@ def test_uncertain_gallery_holds_predictions_only() -> None:
     assert samples_payload(samples)["galleries"]["s"]["highest"] == [0, 1, 2, 3, 4]
 
 
-def test_labels_of_neighbours_go_to_different_sides() -> None:
+def test_labels_of_neighbors_go_to_different_sides() -> None:
     places = label_places(
         [(50.0, 1.0), (51.0, 1.0), (100.0, 2.0)], ["left_arm", "right_arm", "far"], (1.0, 2.0)
     )

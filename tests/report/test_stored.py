@@ -119,16 +119,20 @@ def test_any_single_edit_gives_the_page_or_one_sentence_that_names_the_file(
 @pytest.mark.parametrize(
     ("file", "text", "said"),
     [
-        ("metrics.json", "[]", "must hold keys and values, and it holds a list"),
+        ("metrics.json", "[]", "must contain a JSON object but contains a list"),
         ("metrics.json", "[" * 100_000, "is not valid JSON"),
         ("metrics.json", '{"a":' * 60 + "1" + "}" * 60, "is nested more than 50 levels deep"),
-        ("metrics.json", '{"schema": 2}', "schema is 2, and this version of graphprune reads 1"),
+        ("metrics.json", '{"schema": 2}', "schema is 2 but this version of graphprune reads schema 1"),
         ("metrics.json", '{"schema": 1, "dataset": NaN}', "dataset is not a finite number"),
-        ("metrics.json", '{"schema": 1, "dataset": {"name": "\\ud800"}}', "dataset.name holds characters"),
+        (
+            "metrics.json",
+            '{"schema": 1, "dataset": {"name": "\\ud800"}}',
+            "dataset.name contains invalid characters",
+        ),
         ("metrics.json", '{"schema": 1%s}' % ("0" * 5000), "is not valid JSON"),
         ("metrics.json", '{"schema": 1%s}' % ("0" * 500), "schema has too many digits"),
         ("ledger.json", '{"embed": {"seconds": "long"}}', "embed.seconds: Input should be a valid number"),
-        ("provenance.json", "[]", "must hold keys and values, and it holds a list"),
+        ("provenance.json", "[]", "must contain a JSON object but contains a list"),
         ("provenance.json", '{"faults": "none"}', "faults: Input should be a valid list"),
     ],
 )
@@ -148,7 +152,7 @@ def test_a_missing_key_is_named(folder: Path, run: Run) -> None:
     metrics = json.loads((folder / "metrics.json").read_text())
     del metrics["extrapolation"]
     (folder / "metrics.json").write_text(json.dumps(metrics))
-    said = f"error: {folder}/metrics.json: the key extrapolation is missing; restore the file, or run the job again\n"
+    said = f"error: {folder}/metrics.json: the key extrapolation is missing; restore the file or run the job again\n"
     assert run("report", folder) == (2, "", said)
 
 

@@ -1,4 +1,4 @@
-"""The advice follows from paired differences over random states, and never flatters pruning."""
+"""The advice follows from paired differences over random seeds and never favors pruning."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from graphprune.report.verdict import verdict
 def job(
     values: dict[str, list[float]], *, metric: str = "accuracy", **more: dict[str, Any]
 ) -> dict[str, Any]:
-    """A `metrics.json` whose arms have these values for each random state; ``more`` adds keys to an arm."""
+    """A `metrics.json` whose arms have these values for each random seed; ``more`` adds keys to an arm."""
     common = {"metric": metric, "keep": 0.5, "seconds": 5.0, "total_seconds": 7.0, "cost_passes": 0.7}
     training = {name: {**common, "value": value, **more.get(name, {})} for name, value in values.items()}
     if "full" in training:
@@ -39,14 +39,17 @@ def test_prunes_when_an_arm_clearly_beats_everything_of_its_cost() -> None:
     found = verdict(job({**SIMPLE, "mine": [0.945, 0.956, 0.934, 0.949]}))
     assert found.kind == "prune"
     assert found.sentence.startswith("Prune with mine (keep 50 %): it reaches 94.60 %, 1.60 points better")
-    assert "4 random states" in found.sentence
+    assert "(95 % interval +1.26 to +1.94, 4 random seeds)" in found.sentence
     assert "0.70 of the full run's time" in found.sentence
+    assert found.sentence.endswith("is 0.40 points worse than the full run.")
 
 
 def test_says_train_shorter_when_full_short_is_better() -> None:
     found = verdict(job({**SIMPLE, "mine": [0.920, 0.931, 0.911, 0.919]}))
     assert found.kind == "train_shorter"
-    assert found.sentence.startswith("Train shorter on everything: full_short reaches 93.00 %")
+    assert found.sentence.startswith(
+        "Train shorter on all data instead of pruning: full_short reaches 93.00 %"
+    )
     assert "no clear difference" not in found.sentence
 
 
@@ -54,7 +57,7 @@ def test_says_train_shorter_when_full_short_is_better() -> None:
 def test_a_tie_goes_to_training_shorter(mine: list[float]) -> None:
     found = verdict(job({**SIMPLE, "random_equal_cost": mine, "rs2_equal_cost": mine, "mine": mine}))
     assert found.kind == "train_shorter"
-    assert "Train shorter on everything" in found.sentence
+    assert "Train shorter on all data" in found.sentence
     assert "no clear difference" in found.sentence
 
 
@@ -62,7 +65,7 @@ def test_a_lead_within_chance_is_no_difference() -> None:
     found = verdict(job({**SIMPLE, "mine": [0.95, 0.93, 0.93, 0.94]}))
     assert found.kind == "no_difference"
     assert found.sentence.startswith(
-        "No difference seen with 4 random states: mine (keep 50 %) is 0.75 points better"
+        "No clear difference with 4 random seeds: mine (keep 50 %) is 0.75 points better"
     )
     assert any(line.startswith("mine against random_equal_cost") for line in found.evidence)
 
@@ -72,7 +75,7 @@ def test_beating_full_short_is_not_enough_when_rs2_is_as_good() -> None:
     found = verdict(job({**SIMPLE, "rs2_equal_cost": [v + 0.01 for v in mine], "mine": mine}))
     assert found.kind == "train_shorter"
     assert found.sentence.startswith(
-        "Train on a fresh random subset each epoch (RS2): rs2_equal_cost reaches 95.60 %"
+        "Train on a new random subset in every epoch (RS2): rs2_equal_cost reaches 95.60 %"
     )
 
 
@@ -87,19 +90,19 @@ def test_an_arm_that_costs_more_than_the_full_run_must_beat_it_too() -> None:
     values = {**SIMPLE, "mine": [0.945, 0.956, 0.934, 0.949]}
     found = verdict(job(values, mine={"total_seconds": 12.0}))
     assert found.kind == "train_shorter"
-    assert found.sentence.startswith("Train on everything: full reaches 95.00 %")
+    assert found.sentence.startswith("Train on all data instead of pruning: full reaches 95.00 %")
     assert any("it saves nothing" in line for line in found.evidence)
 
 
 @pytest.mark.parametrize("states", [0, 1])
-def test_fewer_than_two_random_states_allow_no_statement(states: int) -> None:
+def test_fewer_than_two_random_seeds_allow_no_verdict(states: int) -> None:
     found = verdict(job({name: v[:states] for name, v in {**SIMPLE, "mine": [0.99] * 4}.items()}))
     assert found.kind == "no_difference"
-    assert found.sentence.startswith("No statement is possible")
+    assert found.sentence.startswith("No verdict is possible")
     assert "training.random_states" in found.sentence
 
 
-def test_no_statement_without_pruned_arm_or_full_short() -> None:
+def test_no_verdict_without_pruned_arm_or_full_short() -> None:
     assert "no pruned arm" in verdict(job(SIMPLE)).sentence
     assert "no pruned arm" in verdict({}).sentence
     mine = {"full": SIMPLE["full"], "rs2_equal_cost": SIMPLE["rs2_equal_cost"], "mine": [0.99] * 4}
@@ -114,7 +117,8 @@ def test_a_model_that_does_not_beat_the_last_value_shows_nothing(forecast: dict[
     assert found.evidence == []
     assert found.sentence == (
         "The models have not learned yet: full has a mean absolute error of 20.23 (95 % interval 19.85 to 20.61), "
-        "repeating the last value gives 20.00; raise training.epochs or training.lr before comparing arms."
+        "not clearly better than repeating the last value (20.00). Raise training.epochs or training.lr before "
+        "comparing arms."
     )
 
 
@@ -143,15 +147,15 @@ def test_many_arms_do_not_win_by_being_many() -> None:
     alone = verdict(job({**SIMPLE, **mine}))
     among = verdict(job({**SIMPLE, **mine, **rivals}))
     assert (alone.kind, among.kind) == ("prune", "no_difference")
-    assert "10 pruned arms together" in among.evidence[-1]
+    assert "jointly for the 10 pruned arms" in among.evidence[-1]
 
 
 def test_warns_where_equal_cost_is_not_equal() -> None:
     found = verdict(
         job({**SIMPLE, "mine": SIMPLE["full"]}, full_short={"cost_passes": 0.9, "total_seconds": 7.1})
     )
-    warnings = [line for line in found.evidence if line.startswith("Not quite equal cost")]
-    assert warnings == ["Not quite equal cost: full_short took 1.29 of mine's sample-passes."]
+    warnings = [line for line in found.evidence if line.startswith("Costs are not equal")]
+    assert warnings == ["Costs are not equal: full_short took 1.29 of the sample passes of mine."]
 
 
 def test_refuses_an_unknown_metric() -> None:
@@ -177,7 +181,7 @@ def test_interval_is_that_of_a_paired_t_test(pairs: list[tuple[float, float]], l
 
 
 def test_equal_differences_of_whole_test_samples_prove_little() -> None:
-    """Two states on 60 test samples, each 4 samples better: as good as chance, though the differences do not vary."""
+    """Two seeds on 60 test samples, each 4 samples better: may be chance, although the differences do not vary."""
     metrics = job({"mine": [22 / 60, 24 / 60], "full_short": [18 / 60, 20 / 60]})
     metrics["dataset"] = {"n_test": 60}
     known = arms(metrics)
@@ -189,7 +193,7 @@ def test_equal_differences_of_whole_test_samples_prove_little() -> None:
     assert arms(errors)["mine"].step == 0.0
 
 
-def test_missing_states_leave_their_pair_out() -> None:
+def test_pairs_with_missing_values_are_left_out() -> None:
     known = arms(job({"mine": [0.9, None, 0.8, 0.7], "full_short": [0.8, 0.1, None, 0.6]}))  # type: ignore[list-item]
     found = compare_arms(known["mine"], known["full_short"])
     assert found is not None

@@ -34,7 +34,7 @@ def test_cells_of_the_clock_equal_loops() -> None:
     assert all(row[22] is None for row in trace["z"])
 
 
-def test_sensors_stand_on_the_map_or_in_order() -> None:
+def test_sensors_are_on_the_map_or_sorted() -> None:
     index = np.array([0, 0, 1, 1, 2, 2])
     kept = np.array([True, True, False, False, True, False])
     places = np.array([[60.0, 10.0], [60.0, 11.0], [61.0, 12.0], [59.0, 9.0]])
@@ -44,7 +44,7 @@ def test_sensors_stand_on_the_map_or_in_order() -> None:
     assert trace["marker"]["color"] == [100, 0, 50, None]
     assert (trace["x"], trace["y"]) == ([10, 11, 12, 9], [60, 60, 61, 59])
     assert trace["hovertext"][1] == "&lt;b&gt;<br>0 % of 2 windows"
-    assert trace["hovertext"][3] == "silent<br>no window"
+    assert trace["hovertext"][3] == "silent<br>no windows"
     # At 60 degrees north a degree of longitude is half as long as one of latitude.
     assert figure["layout"]["yaxis"]["scaleratio"] == pytest.approx(2, rel=0.01)
     bars = sensor_figure(kept, Sensors(index, names))
@@ -77,7 +77,7 @@ def test_the_page_shows_them_for_each_arm(make_report: Callable[..., Any], windo
         dataclasses.replace(windows, sensors=Sensors(np.zeros(5, dtype=np.int64), ("a",)))
 
 
-def test_windows_clear_of_seeds_come_first_and_the_evidence_says_so(
+def test_windows_disjoint_from_seeds_come_first_and_the_evidence_says_so(
     make_report: Callable[..., Any], forecast: dict[str, Any]
 ) -> None:
     score = forecast["extrapolation"]["st_complexity"]
@@ -86,13 +86,16 @@ def test_windows_clear_of_seeds_come_first_and_the_evidence_says_so(
         heldout = score["methods"][name]["heldout"]
         score["methods"][name]["oracle"] = {**heldout, "n": 1600, "spearman": every}
         score["methods"][name]["oracle_clear"] = {**heldout, "n": 900, "spearman": clear}
-    line = "mean agrees best with full runs, Spearman 0.50 on windows clear of seeds (0.60 on all"
+    line = "mean agrees best with full runs, Spearman 0.50 on windows disjoint from the seed windows (0.60 on all"
     assert any(line in each for each in verdict(forecast).evidence)
     page = render(make_report(metrics=forecast, scatter={}, map=None))
     text = Page(page).text
-    assert "900 of the 1,600 windows that are no seeds are clear of all seeds; judge by them" in text
+    assert (
+        "900 of the 1,600 windows that are not seeds are disjoint from the seed windows. Judge the methods by these"
+        in text
+    )
     opened = [title.rpartition(", ")[2] for title in re.findall("<summary>(Against[^<]*)", page)]
-    assert opened[0] == "on windows clear of seeds"
+    assert opened[0] == "on windows disjoint from the seed windows"
     assert len(opened) == 3
     # The best, .5, of what a perfect predictor reaches there.
     assert "57.7 %" in text

@@ -17,7 +17,7 @@ N = 240
 
 
 def inputs_for(name: str, n: int = N) -> dict[str, Any]:
-    """What a sampler cannot do without, besides n."""
+    """The required inputs of a sampler besides n."""
     draws = torch.Generator().manual_seed(1)
     arrays: dict[str, Any] = {
         "scores": torch.rand(n, generator=draws),
@@ -48,7 +48,7 @@ def features_of(rows: Tensor, epoch: int) -> Tensor:
 
 
 def run_step(sampler: EpochSampler, rows: Tensor) -> Tensor:
-    """One step as a training loop makes it; returns the rows trained on."""
+    """One training step; returns the rows trained on."""
     epoch = sampler.epoch
     if sampler.selects_in_batch:
         with torch.inference_mode():  # as loops do it: state must not keep such tensors

@@ -1,4 +1,4 @@
-"""A real epoch on digits through each way to use a sampler."""
+"""A real epoch on digits with every adapter."""
 
 from __future__ import annotations
 
@@ -36,23 +36,23 @@ def network() -> nn.Linear:
 
 
 def count_rows(sampler: EpochSampler) -> list[int]:
-    """Fills with the number of rows that the sampler heard of, per epoch."""
-    heard = [0] * EPOCHS
+    """A list that counts the rows passed to ``update`` in each epoch."""
+    updated = [0] * EPOCHS
     update = sampler.update
 
     def counted(rows: Tensor, *rest: Any) -> None:
-        heard[sampler.epoch] += len(rows)
+        updated[sampler.epoch] += len(rows)
         update(rows, *rest)
 
     sampler.update = counted  # type: ignore[method-assign]
-    return heard
+    return updated
 
 
 @pytest.mark.parametrize("name", ["infobatch", "es", "rs2"])
 @pytest.mark.parametrize("workers", [0, 1])
 def test_plain_loop(name: str, workers: int) -> None:
     sampler = create("sampler", name, n=512, epochs=EPOCHS)
-    heard = count_rows(sampler)
+    updated = count_rows(sampler)
     model = network()
     optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
     loader = EpochLoader(digits(), sampler, 64, num_workers=workers)
@@ -74,10 +74,10 @@ def test_plain_loop(name: str, workers: int) -> None:
         means.append(loss.item())
     expected = {"rs2": [256] * EPOCHS, "es": [128] * EPOCHS, "infobatch": None}[name]
     if expected:
-        assert heard == expected
+        assert updated == expected
     else:
-        assert heard[0] == 512 == heard[-1]
-        assert 256 < heard[1] < 512
+        assert updated[0] == 512 == updated[-1]
+        assert 256 < updated[1] < 512
     assert means[-1] < means[0]
 
 
@@ -107,7 +107,7 @@ def test_the_step_loss_is_the_weighted_mean_and_passes_on_what_is_seen() -> None
 
 
 def test_a_loader_of_other_data_is_refused() -> None:
-    with pytest.raises(InputError, match="512 samples but the sampler 10"):
+    with pytest.raises(InputError, match="512 samples but the sampler has n=10"):
         EpochLoader(digits(), create("sampler", "rs2", n=10), 4)
 
 
@@ -116,7 +116,7 @@ def test_accelerate() -> None:
 
     accelerator = Accelerator(cpu=True)
     sampler = create("sampler", "infobatch", n=512, epochs=EPOCHS)
-    heard = count_rows(sampler)
+    updated = count_rows(sampler)
     model = network()
     model, optimizer = accelerator.prepare(model, torch.optim.SGD(model.parameters(), lr=1.0))
     loader = accelerate_loader(accelerator, digits(), sampler, 64, drop_last=True)
@@ -131,16 +131,16 @@ def test_accelerate() -> None:
             optimizer.zero_grad()
             accelerator.backward(loss)
             optimizer.step()
-    assert heard[0] == 512
-    assert heard[1] % 64 == 0
-    assert 192 < heard[1] < 512
+    assert updated[0] == 512
+    assert updated[1] % 64 == 0
+    assert 192 < updated[1] < 512
     assert loss < 1
 
 
 def test_lightning_exchanges_what_ranks_learned_before_it_saves(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("lightning", reason="lightning is not installed (extra 'all')")
     sampler, calls = create("sampler", "infobatch", n=512, epochs=EPOCHS), []
-    monkeypatch.setattr(type(sampler), "synchronise", lambda self: calls.append("exchanged"))
+    monkeypatch.setattr(type(sampler), "synchronize", lambda self: calls.append("exchanged"))
     monkeypatch.setattr(type(sampler), "state_dict", lambda self: {"after": list(calls)})
     assert lightning_data(digits(), sampler, 64).state_dict() == {"after": ["exchanged"]}
 
@@ -169,7 +169,7 @@ def test_lightning(tmp_path: Path) -> None:
 
     def fit(epochs: int, resume: Path | None = None, reload: int = 1) -> tuple[Digits, list[int], Trainer]:
         sampler = create("sampler", "infobatch", n=512, epochs=EPOCHS)
-        heard = count_rows(sampler)
+        updated = count_rows(sampler)
         module = Digits(sampler)
         trainer = Trainer(
             max_epochs=epochs,
@@ -183,16 +183,16 @@ def test_lightning(tmp_path: Path) -> None:
             default_root_dir=tmp_path,
         )
         trainer.fit(module, datamodule=lightning_data(digits(), sampler, 64), ckpt_path=resume)
-        return module, heard, trainer
+        return module, updated, trainer
 
-    module, heard, _ = fit(EPOCHS)
-    assert heard[0] == 512 == heard[-1]
-    assert 256 < heard[1] < 512
-    assert module.lengths == [-(-count // 64) for count in heard]
+    module, updated, _ = fit(EPOCHS)
+    assert updated[0] == 512 == updated[-1]
+    assert 256 < updated[1] < 512
+    assert module.lengths == [-(-count // 64) for count in updated]
     _, first, trainer = fit(2)
     trainer.save_checkpoint(tmp_path / "half.ckpt")
     _, second, _ = fit(EPOCHS, tmp_path / "half.ckpt")
-    assert first[:2] + second[2:] == heard
+    assert first[:2] + second[2:] == updated
     with pytest.raises(InputError, match="reload_dataloaders_every_n_epochs=1"):
         fit(1, reload=0)
 
@@ -212,7 +212,7 @@ def test_transformers(name: str, tmp_path: Path) -> None:
 
     data = [{"pixels": x, "labels": y} for x, y in digits()]
     sampler = create("sampler", name, n=512, epochs=EPOCHS, **({"anneal": 0.25} if name == "es" else {}))
-    heard = count_rows(sampler)
+    updated = count_rows(sampler)
     trainer = sampler_trainer(
         sampler,
         model=Classifier(),
@@ -229,8 +229,8 @@ def test_transformers(name: str, tmp_path: Path) -> None:
         ),
     )
     result = trainer.train()
-    assert heard[0] == 512 == heard[-1]
-    assert heard[1] == 128 if name == "es" else 256 < heard[1] < 512
+    assert updated[0] == 512 == updated[-1]
+    assert updated[1] == 128 if name == "es" else 256 < updated[1] < 512
     assert result.training_loss < 2
 
 
@@ -289,7 +289,7 @@ def test_what_a_resumed_epoch_has_left_is_what_it_would_have_had() -> None:
 @pytest.mark.parametrize(
     ("data", "batch_size", "message"),
     [
-        (iter([1]), 4, "without a length; give a map-style"),
+        (iter([1]), 4, "without a length; pass a map-style"),
         ([1], 0, "batch_size is 0"),
         ([1], 2.0, "batch_size is 2.0"),
     ],
@@ -327,7 +327,7 @@ def test_lightning_trains_on_epochs_that_are_longer_than_the_first(tmp_path: Pat
             return torch.optim.SGD(self.parameters(), lr=0.1)
 
     sampler = create("sampler", "infobatch", n=512, epochs=EPOCHS, scores=torch.linspace(0, 1, 512))
-    heard = count_rows(sampler)
+    updated = count_rows(sampler)
     trainer = Trainer(
         max_epochs=EPOCHS,
         accelerator="cpu",
@@ -340,5 +340,5 @@ def test_lightning_trains_on_epochs_that_are_longer_than_the_first(tmp_path: Pat
         default_root_dir=tmp_path,
     )
     trainer.fit(Digits(sampler), datamodule=lightning_data(digits(), sampler, 64))
-    assert heard[0] < 420
-    assert heard[-1] == 512
+    assert updated[0] < 420
+    assert updated[-1] == 512

@@ -71,7 +71,7 @@ def test_infobatch_expects_the_full_gradient(r: float) -> None:
 
 @pytest.mark.parametrize(("r", "kept_easy"), [(0.5, 3), (0.3, 4), (0.8, 1), (0.0, 7)])
 def test_infobatch_keeps_an_exact_number_as_the_authors_draw_it(r: float, kept_easy: int) -> None:
-    """7 of the 10 losses are below the mean, .905: int((1 - r) 7) of them stay, each equally often."""
+    """7 of the 10 losses are below the mean, .905: int((1 - r) 7) of them are kept, each equally often."""
     seeds, counts = 600, torch.zeros(10)
     for seed in range(seeds):
         sampler = second_epoch(InfoBatch(10, r=r, exact=True, epochs=10, seed=seed), LOSSES)
@@ -163,7 +163,7 @@ def test_es_follows_its_recursions() -> None:
             if sampler.selects_in_batch:
                 kept = sampler.choose(rows, losses)
                 assert len(kept) == len(rows) // 2
-                sampler.update(rows[kept], 99 * losses[kept])  # heard in choose already
+                sampler.update(rows[kept], 99 * losses[kept])  # choose has already received them
             else:
                 sampler.update(rows, losses)
             for row, loss in zip(rows.tolist(), losses.tolist(), strict=True):
@@ -199,7 +199,7 @@ def test_es_with_full_smoothing_is_uniform() -> None:
 
 
 @pytest.mark.parametrize("epochs", [2, 5, 9, 12])
-def test_eswp_looks_at_every_sample_however_few_the_epochs(epochs: int) -> None:
+def test_eswp_sees_every_sample_however_few_the_epochs(epochs: int) -> None:
     sampler = ESWP(400, epochs=epochs)
     seen = torch.zeros(400, dtype=torch.bool)
     for epoch in range(epochs):
@@ -242,7 +242,7 @@ def test_draws_are_sequential_without_replacement() -> None:
 
 @pytest.mark.parametrize("options", [{"window": 0.5}, {"window": 0.3, "groups": 4, "r": 0.0}])
 def test_seta_slides_from_easy_to_hard(options: dict[str, Any]) -> None:
-    """Losses in well separated groups, so that k-means is sure to find them."""
+    """Losses in well-separated groups that k-means always finds."""
     groups, window = options.get("groups", 10), options["window"]
     n = 100 * groups
     group = torch.arange(n) % groups
@@ -465,7 +465,7 @@ def test_gstds_by_reference_features_and_by_graph_needs_no_forward(graph: Any, l
     assert torch.equal(kept, learner.choose(rows, features=embeddings[rows]))
     by_graph = GSTDS(loop.n, epochs=1, graph=graph, filter=0.75)
     assert len(by_graph.choose(rows)) == 16
-    with pytest.raises(InputError, match="needs losses or features"):
+    with pytest.raises(InputError, match="received neither losses nor features"):
         learner.choose(rows)
     with pytest.raises(InputError, match="embeddings covers 3 samples"):
         GSTDS(loop.n, epochs=1, embeddings=embeddings[:3])
@@ -473,7 +473,7 @@ def test_gstds_by_reference_features_and_by_graph_needs_no_forward(graph: Any, l
 
 @pytest.mark.parametrize("features", [torch.ones(6, 3), torch.zeros(6, 3), torch.eye(6), -torch.eye(6)])
 def test_gstds_degenerate_batches_keep_their_share(features: torch.Tensor) -> None:
-    """Constant, zero and mutually orthogonal features: nothing to tell apart, still exactly half is kept."""
+    """Constant, zero and mutually orthogonal features are indistinguishable; exactly half is still kept."""
     sampler = GSTDS(6, epochs=1, filter=0.5)
     kept = [sampler.choose(torch.arange(6), features=features) for _ in range(2)]
     assert len(kept[0]) == 3
@@ -587,7 +587,7 @@ def test_a_selection_becomes_a_sampler_by_ids() -> None:
     assert sampler.weights(torch.tensor([3, 1])).tolist() == [0.5, 2.0]
     with pytest.raises(InputError, match="selection: 1 of 1 ids are not among the 4"):
         StaticSampler.from_selection(Selection(np.array([9]), np.ones(1, dtype=np.float32)), ids)
-    with pytest.raises(InputError, match="more than once"):
+    with pytest.raises(InputError, match="rows contains duplicates"):
         StaticSampler(4, rows=torch.tensor([1, 1]))
     with pytest.raises(InputError, match="training samples: 1 of 4 ids"):
         scores_by_row(ScoreTable([3, 8, 20], [1.0, 2.0, 3.0], True), ids)

@@ -1,4 +1,4 @@
-"""Seeds every epoch, all others in turn."""
+"""Background: all seeds in every epoch, plus rotating extra samples."""
 
 import pytest
 import torch

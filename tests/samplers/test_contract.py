@@ -1,7 +1,8 @@
-"""What every sampler promises, checked for each registered one."""
+"""The contract of samplers, checked for every registered sampler."""
 
 from __future__ import annotations
 
+import inspect
 import io
 from typing import Any
 
@@ -14,6 +15,7 @@ from graphprune import registry
 from graphprune.errors import InputError
 from graphprune.samplers.adapters.plain import step_loss
 from graphprune.samplers.base import scores_by_row
+from graphprune.samplers.static import StaticSampler
 from graphprune.table import ScoreTable
 
 NAMES = sorted(registry.entries("sampler"))
@@ -27,6 +29,13 @@ def history(loop: Any, sampler: Any, epochs: int = EPOCHS) -> list[list[int]]:
 def test_all_fixed_names_are_registered() -> None:
     fixed = "infobatch es eswp gstds jest st_prune seta rs2 random score_weighted"
     assert set(fixed.split()) <= set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_docstring_starts_with_the_name_and_has_an_example(name: str) -> None:
+    cls = registry.get("sampler", name)
+    assert inspect.getdoc(cls).startswith(f"{cls.__name__}: ")
+    assert ">>> " in cls.__doc__
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -53,7 +62,7 @@ def test_same_seed_and_history_same_rows(name: str, loop: Any) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_epochs_are_shuffled_anew(name: str, loop: Any) -> None:
+def test_every_epoch_has_its_own_order(name: str, loop: Any) -> None:
     sampler = loop.make(name)
     orders = [loop.epoch(sampler, epoch) and sampler.order.tolist() for epoch in range(3)]
     assert orders[0] != orders[1] != orders[2]
@@ -141,7 +150,7 @@ def test_the_state_of_another_sampler_is_refused(name: str, loop: Any) -> None:
     state = loop.make(name).state_dict()
     with pytest.raises(InputError, match="not 60"):
         loop.make(name, 60).load_state_dict(state)
-    with pytest.raises(InputError, match="lacks rows"):
+    with pytest.raises(InputError, match="has no rows"):
         loop.make(name).load_state_dict({k: v for k, v in state.items() if k != "rows"})
 
 
@@ -238,7 +247,7 @@ def test_drop_last_drops_other_rows_each_epoch(name: str, loop: Any) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_infinite_loss_counts_as_not_seen(name: str, loop: Any) -> None:
-    """As NaN does; as the largest number there is it would make all others easy."""
+    """An infinite loss counts as unknown, like NaN; as the largest number it would make all other samples easy."""
     taught = []
     for bad in (float("nan"), float("inf")):
         sampler = loop.make(name)
@@ -310,7 +319,7 @@ def test_a_step_never_waits_for_the_device(name: str, loop: Any) -> None:
     [
         ({"name": "infobatch", "r": 1.0}, r"r must be a number from 0 to below 1 \(received 1\.0\)"),
         ({"name": "infobatch", "rr": 0.5}, "unknown option of sampler 'infobatch' 'rr'; did you mean 'r'"),
-        ({"name": "infobatch", "scores": torch.ones(3)}, r"scores: shape \[3\] for 240"),
+        ({"name": "infobatch", "scores": torch.ones(3)}, r"scores has shape \[3\] for 240"),
         ({"name": "es", "keep": 0.0}, "keep must be a number above 0 and at most 1"),
         ({"name": "es", "b1": 1.5}, "b1 must be a number from 0 to 1"),
         ({"name": "eswp", "r": -0.1}, "r must be .*received -0.1"),
@@ -318,7 +327,10 @@ def test_a_step_never_waits_for_the_device(name: str, loop: Any) -> None:
         ({"name": "jest", "draw": "best"}, "draw must be 'gumbel' or 'top'"),
         ({"name": "rs2", "keep": 1.5}, "keep must be .*received 1.5"),
         ({"name": "random", "keep": float("nan")}, "keep must be .*received nan"),
-        ({"name": "st_prune", "stationarity": torch.full((240,), 2.0)}, r"lie in \[0, 1\]"),
+        (
+            {"name": "st_prune", "stationarity": torch.full((240,), 2.0)},
+            r"from 2 to 2; give values in \[0, 1\]",
+        ),
         ({"name": "gstds", "rule": "largest"}, "rule must be .*received 'largest'"),
         ({"name": "infobach"}, "did you mean 'infobatch'"),
     ],
@@ -428,27 +440,31 @@ def test_jest_takes_losses_of_pairs_only_without_a_reference(loop: Any) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("epochs", [0, -1, float("nan"), float("inf"), "3", None, True])
-def test_epochs_that_cannot_be_planned_are_refused(name: str, epochs: Any, loop: Any) -> None:
-    with pytest.raises(InputError, match=r"epochs must be a number above 0"):
+def test_invalid_numbers_of_epochs_are_refused(name: str, epochs: Any, loop: Any) -> None:
+    with pytest.raises(InputError, match=r"epochs must be a number above 0 .*\(received"):
         registry.create("sampler", name, n=loop.n, **loop.inputs(name), epochs=epochs)
+    with pytest.raises(InputError, match=r"epochs is .*; give the planned number"):
+        StaticSampler(loop.n, rows=torch.arange(loop.n), epochs=epochs)
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("n", [0, -1, 2.0, float("nan"), "3", None, True])
-def test_a_number_of_samples_that_is_none_is_refused(name: str, n: Any, loop: Any) -> None:
-    with pytest.raises(InputError, match=r"n must be an integer from 1"):
+def test_invalid_numbers_of_samples_are_refused(name: str, n: Any, loop: Any) -> None:
+    with pytest.raises(InputError, match=r"n must be an integer from 1 .*\(received"):
         registry.create("sampler", name, n=n, **loop.inputs(name), epochs=2)
+    with pytest.raises(InputError, match=r"n is .*; give the number of samples"):
+        StaticSampler(n, rows=torch.arange(2))
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_an_epoch_that_is_no_number_is_refused(name: str, loop: Any) -> None:
+def test_invalid_epochs_are_refused(name: str, loop: Any) -> None:
     for epoch in (-1, 1.5, float("nan"), "1", None, True):
-        with pytest.raises(InputError, match=r"epoch is .*; give its number"):
+        with pytest.raises(InputError, match=r"epoch is .*; give an integer 0, 1, 2"):
             loop.make(name).set_epoch(epoch)
 
 
 def impossible_states(state: dict[str, Any], n: int) -> list[dict[str, Any]]:
-    """A state with one impossible value each."""
+    """States with one invalid value each."""
     rows = state["rows"]
     wrong: dict[str, list[Any]] = {
         "sampler": ["OtherSampler", None, 3],
@@ -480,13 +496,13 @@ def test_an_impossible_state_is_refused_and_changes_nothing(name: str, loop: Any
         loop.epoch(sampler, epoch)
     before = sampler.state_dict(consumed=1)
     for state in (None, [], "state", 3, torch.ones(3), {}):
-        with pytest.raises(InputError, match="the state of .*; load one that the same sampler saved"):
+        with pytest.raises(InputError, match="the state of .*; load a state that the same sampler saved"):
             sampler.load_state_dict(state)
     for key in before:
-        with pytest.raises(InputError, match=f"lacks {key}"):
+        with pytest.raises(InputError, match=f"has no {key}"):
             sampler.load_state_dict({k: v for k, v in before.items() if k != key})
     for state in impossible_states(sampler.state_dict(), loop.n):
-        with pytest.raises(InputError, match="the state of .*; load one that the same sampler saved"):
+        with pytest.raises(InputError, match="the state of .*; load a state that the same sampler saved"):
             sampler.load_state_dict(state)
     after = sampler.state_dict(consumed=1)
     assert before.keys() == after.keys()
@@ -502,7 +518,9 @@ def test_the_state_of_a_relative_is_refused(loop: Any) -> None:
 
 def test_more_rows_consumed_than_there_are_is_refused(loop: Any) -> None:
     for consumed in (-1, loop.n + 1):
-        with pytest.raises(InputError, match=f"consumed is {consumed}; the epoch has {loop.n} rows"):
+        with pytest.raises(
+            InputError, match=f"consumed is {consumed}; give a number of rows from 0 to {loop.n}"
+        ):
             loop.make("infobatch").state_dict(consumed=consumed)
 
 

@@ -44,7 +44,7 @@ WORKER = textwrap.dedent(
                 if sampler.selects_in_batch:
                     sampler.choose(rows, losses)
                 sampler.update(rows, losses)
-        sampler.synchronise()
+        sampler.synchronize()
         result[name] = {"lengths": lengths, "orders": orders, "state": sampler.state_dict()}
     torch.save(result, f"{folder}/{rank}.pt")
     dist.destroy_process_group()
@@ -84,11 +84,11 @@ def test_two_processes_share_one_history(tmp_path: Path) -> None:
 def test_a_shard_without_processes_is_refused_when_it_must_exchange() -> None:
     sampler = InfoBatch(10, epochs=4).shard(0, 2)
     sampler.update(sampler.order, torch.ones(5))
-    with pytest.raises(InputError, match="not initialised"):
+    with pytest.raises(InputError, match="not initialized"):
         sampler.set_epoch(1)
 
 
 @pytest.mark.parametrize(("rank", "world"), [(2, 2), (-1, 2), (0, 11)])
 def test_impossible_shards_are_refused(rank: int, world: int) -> None:
-    with pytest.raises(InputError, match="does not fit 10 samples"):
+    with pytest.raises(InputError, match="for 10 samples; use 0 <= rank < world_size"):
         InfoBatch(10, epochs=4).shard(rank, world)

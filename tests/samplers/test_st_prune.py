@@ -1,4 +1,4 @@
-"""ST-Prune: every part alone changes what it should and nothing else."""
+"""ST-Prune: each part has its own effect and no other."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ERRORS[3] += torch.tensor([[0.9, 0.0], [0.0, -0.9]])
 
 
 def taught(errors: torch.Tensor = ERRORS, **options: object) -> STPrune:
-    """A sampler at its second epoch that has heard the errors of the first."""
+    """A sampler at its second epoch that has received the errors of the first."""
     sampler = STPrune(len(errors), epochs=8, r=0.999999, **options)  # type: ignore[arg-type]
     sampler.set_epoch(0)
     rows = sampler.order
@@ -82,5 +82,5 @@ def test_windows_of_single_sensors_spread_over_their_linked_ones() -> None:
     torch.testing.assert_close(alone, level)
     # The std over both sensors is 0 at the first start and 0.5 at the second: standardised -1 and 1.
     torch.testing.assert_close(beside, level + torch.tensor([-1.0, -1.0, 1.0, 1.0]))
-    with pytest.raises(InputError, match="links cover 3 windows of 4"):
+    with pytest.raises(InputError, match="links has 3 rows for 4 windows"):
         STPrune(4, epochs=8, links=links[:3])

@@ -1,4 +1,4 @@
-"""The Hugging Face Trainer on what a sampler gives: every row, its own columns and collator, exact resume."""
+"""The Hugging Face Trainer with a sampler: every row, its own columns and collator, exact resume."""
 
 from __future__ import annotations
 
@@ -63,11 +63,11 @@ def train(
 ) -> tuple[list[int], list[int], Any]:
     """Rows trained on and rows of the order, by epoch, and the trainer."""
     sampler: EpochSampler = create("sampler", name, n=N, epochs=EPOCHS, **(options or {}))
-    heard, orders = [0] * 9, [0] * 9
+    updated, orders = [0] * 9, [0] * 9
     update = sampler.update
 
     def counted(rows: Tensor, *rest: Any) -> None:
-        heard[sampler.epoch] += len(rows)
+        updated[sampler.epoch] += len(rows)
         orders[sampler.epoch] = len(sampler.order)
         update(rows, *rest)
 
@@ -76,7 +76,7 @@ def train(
         sampler, model=Classifier(), train_dataset=data(), args=arguments(folder, **more)
     )
     trainer.train(resume_from_checkpoint=None if resume is None else str(resume))
-    return heard, orders, trainer
+    return updated, orders, trainer
 
 
 @pytest.mark.parametrize("accumulate", [1, 3])
@@ -92,14 +92,14 @@ def train(
 def test_every_row_of_every_epoch_is_trained_on(
     name: str, options: dict[str, Any], last: int, accumulate: int, tmp_path: Path
 ) -> None:
-    heard, orders, trainer = train(tmp_path, name, options, gradient_accumulation_steps=accumulate)
+    updated, orders, trainer = train(tmp_path, name, options, gradient_accumulation_steps=accumulate)
     if name == "es":
-        assert heard[:EPOCHS] == [25, 25, 25, N]
+        assert updated[:EPOCHS] == [25, 25, 25, N]
         assert orders[:EPOCHS] == [N] * EPOCHS
     else:
-        assert heard == orders
-        assert heard[EPOCHS - 1] == last
-        assert "scores" not in options or heard[0] < N
+        assert updated == orders
+        assert updated[EPOCHS - 1] == last
+        assert "scores" not in options or updated[0] < N
     assert trainer.state.epoch == EPOCHS
     assert trainer.state.global_step == trainer.state.max_steps
     assert trainer.lr_scheduler.get_last_lr()[0] == pytest.approx(0, abs=1e-12)
@@ -137,13 +137,13 @@ def test_the_learning_rate_of_equal_epochs_is_the_trainers_own(tmp_path: Path) -
 
 
 def test_a_number_of_steps_is_kept_whatever_the_epochs_lengths(tmp_path: Path) -> None:
-    """InfoBatch prunes after the first epoch, so that 30 steps are more epochs than the first would tell."""
-    heard, orders, trainer = train(tmp_path, "infobatch", max_steps=26)
+    """InfoBatch prunes after the first epoch, so 30 steps take more epochs than its length suggests."""
+    updated, orders, trainer = train(tmp_path, "infobatch", max_steps=26)
     assert trainer.state.global_step == 26
-    assert heard[0] == N
-    assert heard[1] == orders[1] < N
-    heard, _, trainer = train(tmp_path, "infobatch", {"scores": SCORES}, num_train_epochs=1.5)
-    steps = -(-heard[0] // 16)
+    assert updated[0] == N
+    assert updated[1] == orders[1] < N
+    updated, _, trainer = train(tmp_path, "infobatch", {"scores": SCORES}, num_train_epochs=1.5)
+    steps = -(-updated[0] // 16)
     assert steps < trainer.state.global_step < 2 * steps
 
 
@@ -159,9 +159,9 @@ def test_a_resumed_training_equals_an_uninterrupted_one(
     whole, _, trainer = train(tmp_path, name, options, **saving)
     expected = trainer.model.state_dict()
     checkpoint = tmp_path / f"checkpoint-{3 * (trainer.state.global_step // 6)}"
-    heard, _, resumed = train(tmp_path / "again", name, options, resume=checkpoint, **saving)
-    assert 0 < sum(heard) < sum(whole)
-    assert heard[EPOCHS - 1] == whole[EPOCHS - 1]
+    updated, _, resumed = train(tmp_path / "again", name, options, resume=checkpoint, **saving)
+    assert 0 < sum(updated) < sum(whole)
+    assert updated[EPOCHS - 1] == whole[EPOCHS - 1]
     assert resumed.state.global_step == trainer.state.global_step
     for key, value in resumed.model.state_dict().items():
         assert torch.equal(value, expected[key])

@@ -1,4 +1,4 @@
-"""A small data set that every rule can work on: three clusters, one class each, and their kNN graph."""
+"""A small data set for every rule: three clusters, one class each, and their kNN graph."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from graphprune.table import ScoreTable
 
 
 def brute_force_graph(points: np.ndarray, k: int) -> KNNGraph:
-    """Euclidean kNN by a full distance matrix; a missing link is the own row at distance inf."""
+    """Euclidean kNN by a full distance matrix; a missing link is the row itself at distance inf."""
     gaps = np.linalg.norm(points[:, None] - points[None], axis=2)
     np.fill_diagonal(gaps, np.inf)
     gaps = np.pad(gaps, ((0, 0), (0, k)), constant_values=np.inf)
@@ -26,7 +26,7 @@ def brute_force_graph(points: np.ndarray, k: int) -> KNNGraph:
 
 
 def make_data(n: int = 120, seed: int = 0) -> SimpleNamespace:
-    """Points, labels, a graph, and scores on ids that are no positions."""
+    """Points, labels, a graph, and scores with ids that are not row numbers."""
     rng = np.random.default_rng(seed)
     labels = np.sort(rng.integers(0, 3, n))
     points = rng.normal(size=(n, 5)) + 6 * labels[:, None]

@@ -1,7 +1,8 @@
-"""What every selection rule promises, checked for each registered one."""
+"""The contract of selection rules, checked for every registered rule."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -29,7 +30,7 @@ def rule(name: str) -> SelectionRule:
 
 
 def inputs(name: str, data: SimpleNamespace) -> dict[str, Any]:
-    """Everything that the rule may be given."""
+    """All inputs that the rule accepts."""
     second = {"second_scores": data.second} if rule(name).reads_second else {}
     return data.inputs | second
 
@@ -40,8 +41,15 @@ def test_all_fixed_names_are_registered() -> None:
 
 
 @pytest.mark.parametrize("name", RULES)
+def test_the_docstring_starts_with_the_name_and_has_an_example(name: str) -> None:
+    cls = registry.get("selection", name)
+    assert inspect.getdoc(cls).startswith(f"{cls.__name__}: ")
+    assert ">>> " in cls.__doc__
+
+
+@pytest.mark.parametrize("name", RULES)
 @pytest.mark.parametrize("keep", [0.001, 0.1, 0.333, 0.5, 0.9, 1.0])
-def test_keeps_exactly_the_asked_fraction(name: str, keep: float, data: SimpleNamespace) -> None:
+def test_keeps_exactly_the_requested_fraction(name: str, keep: float, data: SimpleNamespace) -> None:
     selection = rule(name).select(data.table, keep, **inputs(name, data))
     assert len(selection) == max(1, int(keep * data.n + 0.5))
     assert np.isin(selection.ids, data.ids).all()
@@ -92,7 +100,7 @@ def test_equal_scores_go_to_the_lower_id(name: str, data: SimpleNamespace) -> No
 
 @pytest.mark.parametrize("name", sorted(set(RULES) - IGNORES_SCORES))
 def test_kept_samples_have_larger_scores_at_small_keep(name: str, data: SimpleNamespace) -> None:
-    """Every rule that reads scores reads them the right way round: larger means keep."""
+    """Every rule that reads scores reads them in the right direction: larger means keep."""
     scores = data.table.values
     kept = rule(name).select(data.table, 0.5, **inputs(name, data))
     hardest = np.isin(data.ids, kept.ids)
@@ -129,12 +137,12 @@ def test_inputs_of_another_length_are_refused(
     wrong: str, data: SimpleNamespace, make: Callable[..., SimpleNamespace]
 ) -> None:
     given = {**data.inputs, wrong: make(60).inputs[wrong]}
-    with pytest.raises(InputError, match=f"{wrong} covers 60 samples but the scores 120"):
+    with pytest.raises(InputError, match=f"{wrong} covers 60 samples but the scores cover 120"):
         rule("top").select(data.table, 0.5, **given)
 
 
 def test_second_scores_must_be_read_and_cover_the_samples(data: SimpleNamespace) -> None:
-    with pytest.raises(InputError, match="rule Top reads one score"):
+    with pytest.raises(InputError, match="rule Top reads only one score"):
         rule("top").select(data.table, 0.5, second_scores=data.second)
     few = ScoreTable(data.ids[1:], data.second.values[1:], True)
     for name in (name for name in RULES if rule(name).reads_second):
@@ -196,7 +204,7 @@ def test_a_foreign_file_may_lack_weights_and_order(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"sample_id": [1, 1]}, "ascending without repetition"),
+        ({"sample_id": [1, 1]}, "ascending without duplicates"),
         ({"sample_id": [1.5, 2.5]}, "must be integers"),
         ({"weight": [1.0]}, "no column 'sample_id'"),
         ({"sample_id": [1, 2], "weight": [1.0, float("nan")]}, "finite and not negative"),

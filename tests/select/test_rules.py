@@ -1,4 +1,4 @@
-"""Each rule against a slow reference written here."""
+"""Each rule against a slow reference implementation in this file."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_ccs_draws_the_budget_of_each_stratum(keep: float, strata: int) -> None:
 
 
 def test_ccs_leaves_out_the_largest_second_scores() -> None:
-    """The authors' double-ended pruning: a mislabel score decides who goes, another score is stratified."""
+    """The authors' double-ended pruning: one score decides which samples are dropped, another one is stratified."""
     rng = np.random.default_rng(3)
     scores, mislabel = rng.gamma(1.0, size=200), rng.permutation(200).astype(np.float32)
     second = ScoreTable(np.arange(200), mislabel, True)
@@ -97,7 +97,7 @@ def test_ccs_leaves_out_the_largest_second_scores() -> None:
     low, high = scores[remaining].min(), scores[remaining].max()
     drawn = np.minimum((scores[kept] - low) / (high - low) * 10, 9).astype(int)
     assert np.bincount(drawn, minlength=10).tolist() == slow_ccs_budgets(scores[remaining], 80, 10)
-    # Everything that remains is kept once no more is left.
+    # All remaining samples are kept where the budget equals their number.
     assert rows_kept("ccs", scores, 0.8, options=options, second_scores=second) == remaining.tolist()
 
 
@@ -138,7 +138,7 @@ def test_beta_prefers_easier_samples_as_less_is_kept() -> None:
 
 
 @pytest.mark.parametrize("c", [0.0, -1.0, float("inf"), float("nan")])
-def test_beta_refuses_what_it_cannot_use(c: float) -> None:
+def test_beta_rejects_invalid_c_and_second_scores(c: float) -> None:
     scores = np.ones(5)
     second = ScoreTable(np.arange(5), np.full(5, 0.5, dtype=np.float32), True)
     with pytest.raises(InputError, match="c must be a number above 0"):
@@ -205,22 +205,22 @@ def test_d2_symmetric_neighbors_work_in_both_directions() -> None:
 
 
 def test_d2_ignores_padded_links() -> None:
-    """Isolated samples: every link is the own row at distance inf, so D2 is plain top."""
+    """Isolated samples: every link is the row itself at distance inf, so D2 is plain top."""
     graph = KNNGraph(torch.arange(6)[:, None].repeat(1, 5), torch.full((6, 5), torch.inf))
     scores = np.array([3.0, 1.0, 4.0, 1.5, 9.0, 2.0])
     for gamma in (0.0, 0.1):
         assert rows_kept("d2", scores, 0.5, options={"gamma": gamma}, graph=graph) == [0, 2, 4]
 
 
-def test_d2_spreads_over_twins() -> None:
-    """Two pairs of near twins with scores 10, 9 and 5, 4: top keeps one pair, D2 one of each."""
+def test_d2_spreads_over_near_duplicates() -> None:
+    """Two pairs of near duplicates with scores 10, 9 and 5, 4: top keeps one pair, D2 one of each."""
     graph = KNNGraph(torch.tensor([[1], [0], [3], [2]]), torch.full((4, 1), 0.01))
     scores = np.array([10.0, 9.0, 5.0, 4.0])
     assert rows_kept("d2", scores, 0.5, options={"k": 1}, graph=graph) == [0, 2]
     assert rows_kept("top", scores, 0.5, options={}) == [0, 1]
 
 
-def test_d2_refuses_a_graph_with_too_few_neighbours(data: SimpleNamespace) -> None:
+def test_d2_refuses_a_graph_with_too_few_neighbors(data: SimpleNamespace) -> None:
     with pytest.raises(InputError, match="k is 20 but the graph has 8"):
         rows_kept("d2", data.table.values, 0.5, options={"k": 20}, graph=data.inputs["graph"])
 
@@ -264,7 +264,7 @@ def test_moderate_per_class_keeps_the_middle_of_each_class(data: SimpleNamespace
         assert sorted(ranked[start : start + len(mine)].tolist()) == mine
 
 
-def test_semdedup_drops_twins_first() -> None:
+def test_semdedup_drops_near_duplicates_first() -> None:
     """30 directions, each with 1 to 3 copies of slightly different length: one copy of each stays."""
     rng = np.random.default_rng(0)
     base = rng.normal(size=(30, 16))
@@ -298,7 +298,7 @@ def test_semdedup_equals_the_slow_threshold_form() -> None:
     assert rows_kept("semdedup", scores, 0.4, options=options, embeddings=torch.from_numpy(points)) == want
 
 
-def test_semdedup_order_says_which_twin_stays() -> None:
+def test_semdedup_order_decides_which_duplicate_is_kept() -> None:
     points = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
     scores = np.array([1.0, 2.0, 3.0])
     kept = rows_kept("semdedup", scores, 0.67, options={"clusters": 1, "order": "score"}, embeddings=points)
@@ -309,12 +309,12 @@ def test_semdedup_order_says_which_twin_stays() -> None:
 
 def test_kmeans_finds_separate_clusters_and_survives_duplicates() -> None:
     draws = torch.Generator().manual_seed(0)
-    centres = torch.tensor([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0], [10.0, 10.0]])
+    centers = torch.tensor([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0], [10.0, 10.0]])
     truth = torch.arange(4).repeat(50)
-    points = centres[truth] + 0.1 * torch.randn(200, 2, generator=draws)
+    points = centers[truth] + 0.1 * torch.randn(200, 2, generator=draws)
     found, labels = kmeans(points, 4, generator=draws)
     assert len(set(zip(truth.tolist(), labels.tolist(), strict=True))) == 4
-    assert torch.cdist(found, centres).min(dim=0).values.max() < 0.1
+    assert torch.cdist(found, centers).min(dim=0).values.max() < 0.1
     same, labels = kmeans(torch.ones(7, 2), 3, generator=draws)
     assert same.isfinite().all()
     assert labels.unique().numel() == 1
@@ -326,10 +326,10 @@ def test_kmeans_reaches_the_inertia_of_sklearn() -> None:
     from sklearn.cluster import KMeans
 
     points = torch.from_numpy(np.random.default_rng(0).normal(size=(300, 4))).float()
-    centres, labels = kmeans(
+    centers, labels = kmeans(
         points, 5, generator=torch.Generator().manual_seed(0), restarts=8, iterations=100
     )
-    ours = float((points - centres[labels]).square().sum())
+    ours = float((points - centers[labels]).square().sum())
     theirs = KMeans(5, n_init=8, random_state=0).fit(points.numpy()).inertia_
     assert ours <= theirs * 1.01
 

@@ -1,5 +1,5 @@
 "use strict";
-// A map of many points on a plain canvas: every pixel is written once, so that 50,000 points need no GPU.
+// A map of many points on a plain canvas: pixels are written directly, so 50,000 points need no GPU.
 GP.pointMap = (host, x, y, extent, onPick) => {
   const canvas = document.createElement("canvas"), box = document.createElement("div"), ring = document.createElement("div");
   box.className = "zoom"; ring.className = "ring"; box.hidden = ring.hidden = true;
@@ -9,7 +9,7 @@ GP.pointMap = (host, x, y, extent, onPick) => {
   const whole = [...pad(extent.x), ...pad(extent.y)], n = x.length;
   let view = whole, state = null, scale = 1, picked = -1;
 
-  // A colour of the theme as one little-endian RGBA number; canvases know every way to write a colour.
+  // A color of the theme as one little-endian RGBA number; the canvas converts all color notations.
   function number(text) {
     context.fillStyle = text;
     const [, red, green, blue] = /^#(..)(..)(..)/.exec(context.fillStyle).map((part) => parseInt(part, 16));
@@ -24,17 +24,17 @@ GP.pointMap = (host, x, y, extent, onPick) => {
     return {kx: width / (x1 - x0), ky: height / (y1 - y0), x0, y1, width, height};
   }
 
-  function stamp(pixels, p, row, size, colour) {
+  function stamp(pixels, p, row, size, color) {
     const left = Math.round((x[row] - p.x0) * p.kx - size / 2), top = Math.round((p.y1 - y[row]) * p.ky - size / 2);
     if (!(left > -size && top > -size && left < p.width && top < p.height)) return;
     const cut = size > 3 ? 1 : 0;
     for (let dy = 0; dy < size; dy++) {
       const line = top + dy;
       if (line < 0 || line >= p.height) continue;
-      // Corners are left out, which makes a square of some pixels a dot.
+      // Without its corners, a small square looks like a dot.
       const inset = cut && (dy === 0 || dy === size - 1) ? 1 : 0;
       const from = Math.max(0, left + inset), to = Math.min(p.width, left + size - inset);
-      for (let at = line * p.width + from, end = line * p.width + to; at < end; at++) pixels[at] = colour;
+      for (let at = line * p.width + from, end = line * p.width + to; at < end; at++) pixels[at] = color;
     }
   }
 
@@ -43,10 +43,10 @@ GP.pointMap = (host, x, y, extent, onPick) => {
     const width = Math.max(1, Math.round(host.clientWidth * scale)), height = Math.max(1, Math.round(host.clientHeight * scale));
     if (canvas.width !== width || canvas.height !== height) { canvas.width = width; canvas.height = height; }
     const image = context.createImageData(width, height), pixels = new Uint32Array(image.data.buffer), p = place();
-    const {kept, colours} = state, size = Math.round((n > 10000 ? 3 : n > 2000 ? 4 : 6) * scale), small = Math.max(2, size - 1);
-    const pale = mix(number(GP.colour("faint")), number(GP.colour("surface")), 0.4);
+    const {kept, colors} = state, size = Math.round((n > 10000 ? 3 : n > 2000 ? 4 : 6) * scale), small = Math.max(2, size - 1);
+    const pale = mix(number(GP.color("faint")), number(GP.color("surface")), 0.4);
     for (let row = 0; row < n; row++) if (!kept[row]) stamp(pixels, p, row, small, pale);
-    for (let row = 0; row < n; row++) if (kept[row]) stamp(pixels, p, row, size, colours[row]);
+    for (let row = 0; row < n; row++) if (kept[row]) stamp(pixels, p, row, size, colors[row]);
     context.putImageData(image, 0, 0);
     mark();
   }
@@ -59,7 +59,7 @@ GP.pointMap = (host, x, y, extent, onPick) => {
     ring.style.top = (p.y1 - y[picked]) * p.ky / scale + "px";
   }
 
-  // The nearest point within some pixels of where the pointer is, or -1.
+  // The nearest point within 14 pixels of the pointer, or -1.
   function nearest(px, py) {
     const p = place();
     let best = 14 * 14 * scale * scale, found = -1;
@@ -97,5 +97,5 @@ GP.pointMap = (host, x, y, extent, onPick) => {
   });
   host.addEventListener("dblclick", () => { view = whole; paint(); });
   new ResizeObserver(() => { if (state) paint(); }).observe(host);
-  return {number, draw(kept, colours) { state = {kept, colours}; paint(); }};
+  return {number, draw(kept, colors) { state = {kept, colors}; paint(); }};
 };

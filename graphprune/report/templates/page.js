@@ -1,11 +1,11 @@
 "use strict";
-// Shared by every page: the data, packed arrays, the theme, and figures that follow it.
+// Shared by all pages: the data, packed arrays, the theme, and figures in its colors.
 const GP = (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
   const drawn = new Map();
   const kinds = {u1: Uint8Array, i4: Int32Array, f4: Float32Array, f8: Float64Array, scaled: Uint16Array};
 
-  // Arrays as payload.py packs them (little-endian, as every browser's machine is).
+  // Unpacks the arrays of payload.py (little-endian, like all machines that run browsers).
   function unpack(packed) {
     const text = atob(packed.b);
     const bytes = new Uint8Array(text.length);
@@ -16,11 +16,11 @@ const GP = (() => {
     return Float32Array.from(raw, (step) => (step === 65535 ? NaN : packed.lo + step * scale));
   }
 
-  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
+  const color = (name) => getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
 
-  // A copy of a specification in which every "@name" is that colour of the theme.
+  // A copy of a specification in which every "@name" is replaced by that color of the theme.
   function themed(value) {
-    if (typeof value === "string") return /^@[a-z-]+\d?$/.test(value) ? colour(value.slice(1)) : value;
+    if (typeof value === "string") return /^@[a-z-]+\d?$/.test(value) ? color(value.slice(1)) : value;
     if (Array.isArray(value)) return value.map(themed);
     if (value === null || typeof value !== "object" || ArrayBuffer.isView(value)) return value;
     return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, themed(inner)]));
@@ -70,7 +70,7 @@ const GP = (() => {
 
   for (const element of document.querySelectorAll("[data-figure]")) draw(element, data.figures[element.dataset.figure]);
 
-  // Points as WebGL where the browser has it.
+  // Points are drawn with WebGL if the browser supports it.
   const canvas = document.createElement("canvas");
   const points = canvas.getContext("webgl2") || canvas.getContext("webgl") ? "scattergl" : "scatter";
 
@@ -80,5 +80,5 @@ const GP = (() => {
   const short = (number) => Number.isFinite(number) ? Number(number.toPrecision(4)).toString().replace("-", "−") : "–";
   const count = (number) => number.toLocaleString("en-US");
 
-  return {data, unpack, colour, draw, narrow, onTheme, points, options, short, count};
+  return {data, unpack, color, draw, narrow, onTheme, points, options, short, count};
 })();

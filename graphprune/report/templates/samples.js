@@ -1,5 +1,5 @@
 "use strict";
-// The map of samples, what a keep fraction keeps, and galleries.
+// The map of samples, the effect of a keep fraction, and galleries.
 (() => {
   const all = GP.data.samples;
   if (!all) return;
@@ -14,7 +14,7 @@
   const ends = "%";
   let kept = new Uint8Array(n);
 
-  // Rows by descending score, ties to the lower row: what the rule "top" keeps first.
+  // Rows by descending score, ties to the lower row, as the rule "top" keeps them.
   function order(name) {
     if (!orders.has(name)) {
       const values = column(all.scores[name]);
@@ -37,16 +37,16 @@
   function counts() {
     let total = 0, seeds = 0;
     for (let i = 0; i < n; i++) if (kept[i]) { total++; seeds += measured[i]; }
-    at("counts").textContent = `${GP.count(total)} of ${GP.count(n)} kept (${(100 * total / n).toFixed(1)} %), ${GP.count(n - total)} go. `
-      + `Of the kept ones ${GP.count(seeds)} are measured and ${GP.count(total - seeds)} predicted.`;
+    at("counts").textContent = `${GP.count(total)} of ${GP.count(n)} kept (${(100 * total / n).toFixed(1)} %), ${GP.count(n - total)} removed. `
+      + `Among the kept samples, ${GP.count(seeds)} have measured and ${GP.count(total - seeds)} have predicted scores.`;
   }
 
-  // Made once; a step of the slider only changes widths and figures.
+  // Created once; moving the slider only changes widths and figures.
   const bars = [];
   function listClasses() {
     const list = document.createElement("ul"), title = document.createElement("h3");
     list.className = "shares";
-    title.textContent = "Share kept of each class";
+    title.textContent = "Fraction kept of each class";
     list.append(...all.classes.slice(0, 200).map((name) => {
       const [item, text, track, bar, figure] = ["li", "span", "span", "i", "span"].map((tag) => document.createElement(tag));
       text.className = "name"; text.textContent = text.title = name;
@@ -88,7 +88,7 @@
   }
 
   const VIRIDIS = ["#440154", "#482878", "#3e4989", "#31688e", "#26828e", "#1f9e89", "#35b779", "#6ece58", "#b5de2b", "#fde725"];
-  // 256 steps between the given colours.
+  // 256 steps between the given colors.
   function ramp(stops) {
     const parts = stops.map((text) => [1, 3, 5].map((at) => parseInt(text.slice(at, at + 2), 16)));
     return Uint32Array.from({length: 256}, (_, i) => {
@@ -98,9 +98,9 @@
     });
   }
 
-  // One colour for each sample, and what they mean.
-  function colours() {
-    const by = at("colour").value, out = new Uint32Array(n), hues = Array.from({length: 8}, (_, i) => GP.colour("hue" + i));
+  // One color per sample, and the legend.
+  function colors() {
+    const by = at("color").value, out = new Uint32Array(n), hues = Array.from({length: 8}, (_, i) => GP.color("hue" + i));
     if (by === "score") {
       const values = column(all.scores[at("score").value]), rows = order(at("score").value), steps = ramp(VIRIDIS);
       const [low, high] = [values[rows[Math.floor(0.98 * (n - 1))]], values[rows[Math.floor(0.02 * (n - 1))]]];
@@ -109,7 +109,7 @@
       return out;
     }
     const names = by === "label" ? all.classes : ["predicted", "measured"], codes = by === "label" ? labels : measured;
-    const shades = by === "label" ? hues : [GP.colour("muted"), GP.colour("accent")], numbers = shades.map(canvas.number);
+    const shades = by === "label" ? hues : [GP.color("muted"), GP.color("accent")], numbers = shades.map(canvas.number);
     for (let i = 0; i < n; i++) out[i] = numbers[codes[i] % shades.length];
     legend(names.slice(0, 12).map((name, c) => [shades[c % shades.length], name]));
     return out;
@@ -129,7 +129,7 @@
   function map(repaint) {
     if (!all.x) { document.querySelector(".map").classList.add("bare"); return; }
     if (!canvas) canvas = GP.pointMap(at("plot"), column(all.x), column(all.y), all, card);
-    if (!painted || repaint) painted = colours();
+    if (!painted || repaint) painted = colors();
     canvas.draw(kept, painted);
   }
 
@@ -170,19 +170,19 @@
     };
     add("id", ids[row]);
     if (labels) add("class", all.classes[labels[row]]);
-    if (all.hour) add("starts", clock(row));
+    if (all.hour) add("forecast starts", clock(row));
     add("score", measured[row] ? "measured (seed)" : "predicted");
     for (const name of names) {
       const std = all.stds[name] && !measured[row] ? column(all.stds[name])[row] : NaN;
       add(name, GP.short(column(all.scores[name])[row]) + (Number.isFinite(std) ? " ± " + GP.short(std) : ""));
     }
-    add("stays", kept[row] ? "yes" : "no");
+    add("kept", kept[row] ? "yes" : "no");
     at("card").replaceChildren(...[picture(row, 120), list].filter(Boolean));
   }
 
   function galleries() {
     const name = at("score").value, values = column(all.scores[name]);
-    const titles = {highest: "Highest scores: kept first", lowest: "Lowest scores: first to go", uncertain: "Most uncertain predictions"};
+    const titles = {highest: "Highest scores (kept first)", lowest: "Lowest scores (removed first)", uncertain: "Most uncertain predictions"};
     const parts = Object.entries(all.galleries[name]).flatMap(([kind, rows]) => {
       const title = document.createElement("h3"), grid = document.createElement("div");
       title.textContent = titles[kind];
@@ -215,17 +215,17 @@
   }
   GP.options(at("score"), names.map((name) => [name, name]));
   GP.options(at("rule"), [["", "the highest scores"], ...Object.keys(all.kept).map((arm) => ["=" + arm, "as arm " + arm])]);
-  GP.options(at("colour"), [["score", "by score"], ...(labels ? [["label", "by class"]] : []), ["measured", "measured or predicted"]]);
-  at("colour-label").hidden = !all.x;
+  GP.options(at("color"), [["score", "by score"], ...(labels ? [["label", "by class"]] : []), ["measured", "measured or predicted"]]);
+  at("color-label").hidden = !all.x;
   at("keep").addEventListener("input", soon);
   at("rule").addEventListener("change", () => update());
-  at("colour").addEventListener("change", () => map(true));
+  at("color").addEventListener("change", () => map(true));
   at("score").addEventListener("change", () => { update(true); galleries(); });
   GP.onTheme(() => map(true));
   update();
   galleries();
-  const notes = all.x ? ["Coloured points stay, pale grey ones go; drag to enlarge, double-click to return."] : [];
-  if (n < all.n) notes.push(`${GP.count(n)} of ${GP.count(all.n)} samples are drawn, chosen at random; the counts are of those.`);
-  notes.push("The slider keeps the highest scores of all samples; arms may choose by another rule.");
+  const notes = all.x ? ["Colored points are kept, pale gray points are removed. Drag to zoom in, double-click to zoom out."] : [];
+  if (n < all.n) notes.push(`The map shows ${GP.count(n)} of ${GP.count(all.n)} samples, selected at random; the counts refer to these.`);
+  notes.push("The slider keeps the highest scores of all samples; arms may use another rule.");
   at("note").textContent = notes.join(" ");
 })();

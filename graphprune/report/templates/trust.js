@@ -1,5 +1,5 @@
 "use strict";
-// Predicted scores beside true ones, for the chosen score and method.
+// Predicted and true scores for the selected score and method.
 (() => {
   const scores = GP.data.trust;
   const panel = document.getElementById("trust-panel");
@@ -9,7 +9,7 @@
   const layout = (more) => ({height: 330, margin: {l: 56, r: 12, t: 12, b: 46}, showlegend: false, ...more});
   const words = {
     oracle: "agreement with the full-data scores (oracle)",
-    oracle_clear: "agreement with the full-data scores (oracle) on windows clear of seeds",
+    oracle_clear: "agreement with the full-data scores (oracle) on windows disjoint from the seed windows",
     heldout: "agreement with the seed run (held-out seeds)",
   };
 
@@ -52,9 +52,9 @@
       });
     }
     const parts = [`${GP.count(method.n)} samples`];
-    if (predicted.length < method.n) parts.push(`${GP.count(predicted.length)} of them drawn, chosen at random`);
-    if (method.coverage !== null) parts.push(`the 90 % interval (prediction ± 1.645 std) holds ${(100 * method.coverage).toFixed(1)} % of the true scores`);
-    at("note").textContent = parts.join("; ") + ". The diagonal is where a perfect prediction would lie.";
+    if (predicted.length < method.n) parts.push(`${GP.count(predicted.length)} of them are shown, selected at random`);
+    if (method.coverage !== null) parts.push(`the 90 % interval (prediction ± 1.645 std) contains ${(100 * method.coverage).toFixed(1)} % of the true scores`);
+    at("note").textContent = parts.join("; ") + ". A perfect prediction lies on the diagonal.";
   }
 
   function overlap(methods, chosen) {

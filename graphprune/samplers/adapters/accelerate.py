@@ -1,4 +1,4 @@
-"""A sampler under Hugging Face Accelerate."""
+"""Samplers with Hugging Face Accelerate."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from graphprune.samplers.base import EpochSampler
 def accelerate_loader(
     accelerator: Any, data: Any, sampler: EpochSampler, batch_size: int, **options: Any
 ) -> EpochLoader:
-    """This process's part of the data, on its device. Use `step_loss` in the loop.
+    """Creates the loader of this process's part of the data, on its device. Use `step_loss` in the loop.
 
-    Do **not** pass the loader to ``accelerator.prepare``: it would shard an already sharded sampler and pad
-    its epochs. Model and optimizer are prepared as ever; call ``loader.set_epoch`` before each epoch.
+    Do **not** pass the loader to ``accelerator.prepare``, which would shard the sampler again and pad its epochs.
+    Prepare model and optimizer as usual, and call ``loader.set_epoch`` before each epoch.
 
     Args:
         accelerator: An ``accelerate.Accelerator``.
         data: Map-style data set.
-        sampler: Made for the whole data set; it is sharded here.
+        sampler: A sampler for the whole data set; this function shards it.
         batch_size: Samples to train on per step and process.
         options: As for `EpochLoader`.
     """

@@ -1,4 +1,4 @@
-"""A sampler in a plain PyTorch loop: a loader that shows rows, and the loss of one step."""
+"""Samplers in a plain PyTorch loop: a loader that returns rows, and the loss of one step."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from graphprune.samplers.checks import check_losses, check_rows
 
 
 class Seen(NamedTuple):
-    """What a forward pass shows: losses ``[B]``, and what the sampler needs of features and forecast errors."""
+    """Results of a forward pass: losses ``[B]``, and features or forecast errors if the sampler needs them."""
 
     losses: Tensor
     features: Tensor | None = None
@@ -25,9 +25,9 @@ class Seen(NamedTuple):
 def step_loss(
     sampler: EpochSampler, rows: Tensor, forward: Callable[[Tensor | slice], Tensor | Seen]
 ) -> Tensor:
-    """The loss of one step: chooses from the batch, weighs the losses and tells the sampler.
+    """Computes the loss of one training step: selects within the batch, weights the losses and updates the sampler.
 
-    In full::
+    A complete training loop::
 
         loader = EpochLoader(data, sampler, batch_size=128)
         for epoch in range(epochs):
@@ -35,20 +35,26 @@ def step_loss(
             for rows, (x, y) in loader:
                 loss = step_loss(sampler, rows, lambda kept: cross_entropy(model(x[kept]), y[kept],
                                                                            reduction="none"))
-                ...                                    # backward and optimizer as ever
+                ...                                    # backward and optimizer step as usual
 
     Args:
-        sampler: Whose rows these are.
+        sampler: The sampler that yielded the rows.
         rows: ``[B]`` int64.
-        forward: From positions in the batch (or ``slice(None)``) to their losses, or to `Seen`. If the sampler
-            chooses it is called twice, the first time without gradients (``torch.is_grad_enabled()`` tells,
-            for models whose batch norm should then be in evaluation mode).
+        forward: Function from positions in the batch (or ``slice(None)``) to their losses or to `Seen`. If the
+            sampler selects within the batch, it is called twice, first without gradients; check
+            ``torch.is_grad_enabled()`` if batch norm should be in evaluation mode in that call.
 
     Returns:
         Mean of losses times weights, a scalar with gradient.
 
     Raises:
-        InputError: ``forward`` gave something else than one loss per sample, or the sampler needs more of it.
+        InputError: ``forward`` did not return one loss per sample, or the sampler needs features or errors that it
+            did not return.
+
+    >>> from graphprune.samplers.random import Random
+    >>> losses = torch.tensor([1.0, 2.0, 6.0])
+    >>> step_loss(Random(3), torch.arange(3), lambda kept: losses[kept])
+    tensor(3.)
     """
     check_rows(rows)
     kept: Tensor | slice = slice(None)
@@ -62,12 +68,12 @@ def step_loss(
     check_losses(shown.losses, len(rows[kept]))
     weights = sampler.weights(rows[kept])
     sampler.update(rows[kept], shown.losses, shown.errors)
-    # Rows may lie on the CPU, where loaders put them, and losses on a GPU.
+    # Rows may be on the CPU, where loaders put them, and losses on a GPU.
     return shown.losses.mean() if weights is None else (shown.losses * weights.to(shown.losses.device)).mean()
 
 
 class WithRows(Dataset[tuple[int, Any]]):
-    """A map-style data set that shows its rows: item ``row`` is ``(row, data[row])``."""
+    """A map-style data set that also returns its rows: item ``row`` is ``(row, data[row])``."""
 
     def __init__(self, data: Any) -> None:
         self.data = data
@@ -80,7 +86,7 @@ class WithRows(Dataset[tuple[int, Any]]):
 
 
 class _CandidateBatches(Sampler[list[int]]):
-    """The sampler's order in batches of the size that the epoch asks for."""
+    """The sampler's order in batches of the size that the epoch requires."""
 
     def __init__(self, sampler: EpochSampler, batch_size: int, drop_last: bool) -> None:
         self.sampler, self.batch_size, self.drop_last = sampler, batch_size, drop_last
@@ -94,7 +100,7 @@ class _CandidateBatches(Sampler[list[int]]):
     def _parts(self) -> tuple[Tensor, ...]:
         rows, size = self.sampler.remaining, self.sampler.candidate_batch_size(self.batch_size)
         whole = len(rows) - len(rows) % size
-        # An epoch shorter than a batch keeps it; what a resumed epoch has left was going to be dropped.
+        # An epoch shorter than one batch keeps that batch; the rest of a resumed epoch is dropped as before.
         if self.drop_last and (whole or len(rows) < len(self.sampler.order)):
             return torch.split(rows[:whole], size) if whole else ()
         # Batch norm cannot standardize a single sample.
@@ -102,22 +108,23 @@ class _CandidateBatches(Sampler[list[int]]):
 
 
 class EpochLoader(DataLoader[Any]):
-    """A DataLoader of ``(rows, batch)`` whose length and batches follow the sampler, epoch by epoch.
+    """EpochLoader: a DataLoader of ``(rows, batch)`` whose batches and length follow the sampler in every epoch.
 
-    A last batch that would leave a single sample to train on, which batch norm cannot take, is joined to the
-    batch before it: 65 rows in batches of 32 are 32 and 33.
+    A last batch with a single sample to train on, which batch norm cannot process, is merged with the batch before
+    it: 65 rows in batches of 32 give batches of 32 and 33.
 
     Args:
         data: Map-style data set.
-        sampler: Its sampler; with several processes, `EpochSampler.shard` it first.
-        batch_size: Samples to train on per step; a sampler that chooses is given more.
+        sampler: Its sampler; with several processes, call `EpochSampler.shard` first.
+        batch_size: Samples to train on per step; samplers that select within the batch load more.
         drop_last: Whether an incomplete last batch is left out (default: False). An epoch that is shorter than
-            one batch keeps it, so that no epoch is without a step.
-        device: Where tensors are moved to (default: left where they are).
-        options: Of `torch.utils.data.DataLoader` (``num_workers``, ``pin_memory``, ``collate_fn``, ...).
+            one batch keeps it, so every epoch has at least one step.
+        device: Device that tensors are moved to (default: they are not moved).
+        options: Further options of `torch.utils.data.DataLoader` (``num_workers``, ``pin_memory``,
+            ``collate_fn``, ...).
 
     Raises:
-        InputError: the data has no length or another one than the sampler, or the batch size is below 1.
+        InputError: the data has no length or another length than the sampler, or the batch size is below 1.
 
     >>> from graphprune.samplers.random import Random
     >>> loader = EpochLoader([10.0, 11.0, 12.0, 13.0], Random(4), batch_size=2)
@@ -137,14 +144,12 @@ class EpochLoader(DataLoader[Any]):
         **options: Any,
     ) -> None:
         if not hasattr(data, "__len__"):
-            raise InputError(
-                f"the data is a {type(data).__name__} without a length; give a map-style data set"
-            )
+            raise InputError(f"data is a {type(data).__name__} without a length; pass a map-style data set")
         if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
             raise InputError(f"batch_size is {batch_size!r}; give a whole number of at least 1")
         if len(data) != sampler.n:
             raise InputError(
-                f"the data has {len(data)} samples but the sampler {sampler.n}; make it for these"
+                f"data has {len(data)} samples but the sampler has n={sampler.n}; create the sampler for this data set"
             )
         self.device = device
         super().__init__(
@@ -152,7 +157,7 @@ class EpochLoader(DataLoader[Any]):
         )
 
     def set_epoch(self, epoch: int) -> None:
-        """Fixes the epoch's rows; call it before iterating."""
+        """Sets the epoch of the sampler; call it before iterating."""
         assert isinstance(self.batch_sampler, _CandidateBatches)
         self.batch_sampler.sampler.set_epoch(epoch)
 

@@ -1,4 +1,4 @@
-"""A sampler under the Hugging Face Trainer."""
+"""Samplers with the Hugging Face Trainer."""
 
 from __future__ import annotations
 
@@ -18,20 +18,21 @@ from graphprune.files import write_atomic
 from graphprune.samplers.adapters.plain import EpochLoader, step_loss
 from graphprune.samplers.base import EpochSampler
 
-# Under this name the rows travel in a batch, where no model input or column is called so.
+# Name of the rows in a batch; no model input or column has this name.
 ROWS = "graphprune_rows"
 _STATE = "sampler.pt"
-# Methods of the Trainer that are overridden here; versions before 5 have one long method in their place.
+# Methods of the Trainer that are overridden here; versions before 5 have one long method instead.
 _PARTS = ("_run_epoch", "_init_training_state", "set_initial_training_values", "create_scheduler")
 
 
 def label_losses(outputs: Any, labels: Tensor) -> Tensor:
-    """Cross-entropy ``[B]`` of ``outputs.logits [B, C]`` and integer ``labels [B]``."""
+    """Cross-entropy ``[B]`` from ``outputs.logits [B, C]`` and integer ``labels [B]``."""
     logits = outputs.logits
     if logits.dim() != 2 or labels.dim() != 1 or labels.is_floating_point():
         raise InputError(
-            f"logits have shape {list(logits.shape)} and labels {list(labels.shape)} ({labels.dtype}); for anything "
-            "but classes of whole samples pass sample_losses=, from outputs and labels to losses [B]"
+            f"logits have shape {list(logits.shape)} and labels {list(labels.shape)} ({labels.dtype}), which is not "
+            "classification with one label per sample; pass sample_losses=, a function of outputs and labels that "
+            "returns losses [B]"
         )
     return cross_entropy(logits, labels, reduction="none")
 
@@ -39,25 +40,26 @@ def label_losses(outputs: Any, labels: Tensor) -> Tensor:
 def sampler_trainer(
     sampler: EpochSampler, *, sample_losses: Callable[[Any, Tensor], Tensor] = label_losses, **options: Any
 ) -> Any:
-    """A ``transformers.Trainer`` that trains on what the sampler gives; evaluation is left as it is.
+    """Creates a ``transformers.Trainer`` that trains on the rows of the sampler; evaluation is unchanged.
 
-    Every row of every epoch is trained on, whether an epoch is longer or shorter than the first: the number of
-    steps is counted anew in each epoch, and the learning rate follows the part of ``num_train_epochs`` that is
-    done (with ``max_steps`` that number of steps, in as many epochs as it takes). Progress bars show the steps
-    that the first epoch lets expect. Columns that ``forward`` does not take are removed, the data collator and
-    the ``dataloader_*`` arguments are used, as the Trainer itself does it.
+    Epochs may differ in length, and every row of every epoch is trained on: the number of steps is computed for each
+    epoch, and the learning rate follows the fraction of ``num_train_epochs`` that is complete. With ``max_steps``,
+    training runs for that number of steps, over as many epochs as needed. Progress bars show an estimate based on
+    the first epoch. As in the Trainer itself, columns that ``forward`` does not accept are removed, and the data
+    collator and the ``dataloader_*`` arguments are used.
 
-    Checkpoints hold the sampler's state (``sampler.pt``), and ``train(resume_from_checkpoint=...)`` goes on with
-    it, also in the middle of an epoch.
+    Checkpoints contain the sampler's state (``sampler.pt``), and ``train(resume_from_checkpoint=...)`` restores it,
+    also in the middle of an epoch.
 
     Args:
-        sampler: Made for the whole ``train_dataset``; it is sharded here. Samplers that need features or forecast
-            errors are not supported.
-        sample_losses: From model outputs and labels to losses ``[B]`` (default: cross-entropy of logits).
-        options: Of ``transformers.Trainer``: ``model``, ``args``, ``train_dataset``, ...
+        sampler: A sampler for the whole ``train_dataset``; the trainer shards it. Samplers that need features or
+            forecast errors are not supported.
+        sample_losses: Function from model outputs and labels to losses ``[B]`` (default: cross-entropy of logits).
+        options: Arguments of ``transformers.Trainer``: ``model``, ``args``, ``train_dataset``, ...
 
     Raises:
-        InputError: an unsupported sampler, option or version of transformers; another loss than ``[B]``.
+        InputError: the sampler, an option or the version of transformers is not supported, or the losses are not
+            ``[B]``.
     """
     import transformers
     from transformers import Trainer
@@ -68,20 +70,20 @@ def sampler_trainer(
         )
     if sampler.needs_features or sampler.needs_errors:
         raise InputError(
-            f"{type(sampler).__name__} needs features or forecast errors, which the Trainer does not show; "
-            "use EpochLoader and step_loss in a loop of your own"
+            f"{type(sampler).__name__} needs features or forecast errors, which the Trainer does not provide; "
+            "use EpochLoader and step_loss in your own training loop"
         )
     if options.get("compute_loss_func") is not None or getattr(
         options.get("args"), "label_smoothing_factor", None
     ):
         raise InputError(
-            "compute_loss_func and label_smoothing_factor are not used with a sampler; pass sample_losses=, "
-            "from outputs and labels to losses [B]"
+            "compute_loss_func and label_smoothing_factor are not supported with a sampler; pass sample_losses=, "
+            "a function of outputs and labels that returns losses [B]"
         )
 
     class SamplerTrainer(Trainer):  # type: ignore[misc]
         _signature_columns: Any
-        # The current epoch, and the optimizer steps before it and in it, for the learning rate.
+        # The current epoch and the number of optimizer steps before and in it, for the learning rate.
         _epoch, _before, _updates = 0, 0, 1
 
         def get_train_dataloader(self) -> EpochLoader:
@@ -116,7 +118,7 @@ def sampler_trainer(
         def _without_unused_columns(self) -> tuple[Any, Callable[[list[Any]], Any]]:
             self._set_signature_columns_if_needed()
             known = self._signature_columns
-            # The loss is computed here, so that models need not take labels.
+            # The loss is computed outside the model, so models need not accept labels.
             self._signature_columns = [*known, "labels"]
             data, collate = self.train_dataset, self.data_collator
             if _is_hugging_face(data):
@@ -128,7 +130,7 @@ def sampler_trainer(
 
         def set_initial_training_values(self, args: Any, dataloader: Any) -> Any:
             epochs, *rest = super().set_initial_training_values(args, dataloader)
-            # Epochs may be shorter than the first: max_steps alone ends the training.
+            # Later epochs may be shorter than the first, so only max_steps ends the training.
             return (sys.maxsize if args.max_steps > 0 else epochs, *rest)
 
         def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
@@ -141,7 +143,7 @@ def sampler_trainer(
             return scheduler
 
         def _by_epochs(self, rate: Callable[[float], float], planned: int) -> Callable[[int], float]:
-            """``rate`` of the planned step that corresponds to the part of the epochs that is done."""
+            """``rate`` at the planned step that corresponds to the completed fraction of the epochs."""
 
             def at(step: int) -> float:
                 done = self._epoch + min(1.0, (step - self._before) / self._updates)
@@ -188,8 +190,8 @@ def sampler_trainer(
             super()._run_epoch(**rest)
 
         def _save_checkpoint(self, model: Any, trial: Any) -> None:
-            # All processes take part.
-            sampler.synchronise()
+            # All processes take part in the exchange.
+            sampler.synchronize()
             if self.args.should_save:
                 folder = Path(self._get_output_dir(trial=trial)) / f"checkpoint-{self.state.global_step}"
                 state = {"sampler": sampler.state_dict(), "before": self._before, "batches": self._batches}
@@ -204,7 +206,7 @@ def sampler_trainer(
             rows = inputs.pop(ROWS)
             if "labels" not in inputs:
                 raise InputError(
-                    f"the batch has no 'labels' (it has {', '.join(inputs)}); name the column so"
+                    f"the batch has no 'labels' (it has {', '.join(inputs)}); name the label column 'labels'"
                 )
             labels = inputs.pop("labels")
             latest: list[Any] = []
@@ -219,7 +221,7 @@ def sampler_trainer(
             return (loss, latest[0]) if return_outputs else loss
 
     trainer = SamplerTrainer(**options)
-    # A mean over the batch, which the Trainer must divide by the accumulation steps.
+    # The loss is a mean over the batch, so the Trainer must divide it by the accumulation steps.
     trainer.model_accepts_loss_kwargs = False
     return trainer
 
@@ -246,22 +248,22 @@ def _part(name: str, value: Any, kept: Tensor | slice, count: int) -> Any:
         return value
     if not isinstance(value, Tensor) or not value.dim() or len(value) != count:
         raise InputError(
-            f"input '{name}' is not a tensor with one row per sample, so that no part of the batch can be chosen; "
-            "change the data collator, or use a sampler that trains on whole batches"
+            f"input '{name}' is not a tensor with one row per sample, so the sampler cannot select part of the batch; "
+            "change the data collator or use a sampler that trains on whole batches"
         )
     return value[kept]
 
 
 def _load(path: Path) -> dict[str, Any]:
-    """What `_save_checkpoint` wrote."""
+    """Reads the file that `_save_checkpoint` wrote."""
     try:
         saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         whole = all(isinstance(saved[name], int) and saved[name] >= 0 for name in ("before", "batches"))
         if whole and isinstance(saved["sampler"], dict):
             return saved
-        reason = "not a sampler's state"
-    except Exception as error:  # a damaged archive raises a dozen kinds
+        reason = "it is not a sampler state"
+    except Exception as error:  # a damaged archive raises many kinds of exceptions
         reason = (str(error).splitlines() or [type(error).__name__])[0]
     raise InputError(
-        f"{path} cannot be read ({reason}); resume from a checkpoint that a trainer with a sampler saved"
+        f"{path} cannot be read ({reason}); resume from a checkpoint that was saved by sampler_trainer"
     )
