@@ -42,6 +42,8 @@ class ES(EpochSampler):
 
     Reference: Cheng, Li & Bian, arXiv 2509.23461 (2025).
 
+    >>> import torch
+    >>> from graphprune.samplers import ES
     >>> sampler = ES(8, keep=0.5, anneal=0.0, epochs=1)
     >>> sampler.candidate_batch_size(4)  # rows to load for a training batch of 4
     8

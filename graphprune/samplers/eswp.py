@@ -32,6 +32,7 @@ class ESWP(ES):
 
     Reference: Cheng, Li & Bian, arXiv 2509.23461 (2025).
 
+    >>> from graphprune.samplers import ESWP
     >>> sampler = ESWP(10, r=0.2, anneal=0.1, epochs=10)
     >>> lengths = []
     >>> for epoch in range(2):

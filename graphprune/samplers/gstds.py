@@ -52,6 +52,8 @@ class GSTDS(EpochSampler):
 
     Reference: after Sharifi & Harati, arXiv 2507.04269 (2025).
 
+    >>> import torch
+    >>> from graphprune.samplers import GSTDS
     >>> sampler = GSTDS(4, filter=0.5, epochs=1, embeddings=torch.tensor([[1.0, 0], [3, 1], [1, 3], [0, 1]]))
     >>> sampler.choose(torch.arange(4)).tolist()  # the two ends of the batch graph
     [0, 3]

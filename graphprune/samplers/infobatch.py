@@ -39,6 +39,8 @@ class InfoBatch(EpochSampler):
 
     Reference: Qin et al., ICLR 2024, arXiv 2303.04947.
 
+    >>> import torch
+    >>> from graphprune.samplers import InfoBatch
     >>> sampler = InfoBatch(4, r=0.5, exact=True, epochs=10)
     >>> sampler.update(torch.arange(4), losses=torch.tensor([0.1, 0.1, 2.0, 2.0]))
     >>> sampler.set_epoch(1)

@@ -37,6 +37,8 @@ class JEST(EpochSampler):
 
     Reference: Evans et al., NeurIPS 2024, arXiv 2406.17711.
 
+    >>> import torch
+    >>> from graphprune.samplers import JEST
     >>> sampler = JEST(4, reference_losses=torch.tensor([0.1, 2.0, 0.1, 0.1]), keep=0.25, draw="top")
     >>> sampler.choose(torch.arange(4), losses=torch.tensor([0.2, 2.1, 1.5, 0.1])).tolist()
     [2]

@@ -21,6 +21,7 @@ class Random(StaticSampler):
 
     Cost: O(n) once and O(keep * n) per epoch.
 
+    >>> from graphprune.samplers import Random
     >>> sampler = Random(4, keep=0.5)
     >>> epochs = []
     >>> for epoch in range(2):

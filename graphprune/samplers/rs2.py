@@ -30,6 +30,7 @@ class RS2(EpochSampler):
 
     Reference: Okanovic et al., ICLR 2024, arXiv 2305.18424.
 
+    >>> from graphprune.samplers import RS2
     >>> sampler = RS2(5, keep=0.4, epochs=3)
     >>> seen = set()
     >>> for epoch in range(3):

@@ -37,6 +37,8 @@ class ScoreWeighted(EpochSampler):
 
     Cost: O(n log n) per epoch.
 
+    >>> import torch
+    >>> from graphprune.samplers import ScoreWeighted
     >>> sampler = ScoreWeighted(4, scores=torch.tensor([0.0, 1.0, 2.0, 3.0]), keep=0.5, uniform=0.0)
     >>> [round(p, 2) for p in sampler.probabilities.tolist()]
     [0.0, 0.17, 0.33, 0.5]

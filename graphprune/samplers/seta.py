@@ -43,6 +43,8 @@ class SeTa(EpochSampler):
 
     Reference: Zhou et al., CVPR 2025, arXiv 2503.13385.
 
+    >>> import torch
+    >>> from graphprune.samplers import SeTa
     >>> sampler = SeTa(4, r=0.0, groups=2, epochs=10)
     >>> sampler.update(torch.arange(4), losses=torch.tensor([0.1, 2.0, 0.1, 2.0]))
     >>> for epoch in (1, 2):

@@ -49,6 +49,8 @@ class STPrune(EpochSampler):
 
     Reference: after Chen et al., arXiv 2602.19113 (2026).
 
+    >>> import torch
+    >>> from graphprune.samplers import STPrune
     >>> sampler = STPrune(4, r=0.9, epochs=10)
     >>> errors = torch.ones(4, 2, 3) * torch.tensor([0.1, 0.1, 5.0, 5.0])[:, None, None]  # [B, T, S]
     >>> sampler.update(torch.arange(4), errors=errors)

@@ -45,6 +45,7 @@ class Beta(SelectionRule):
 
     Reference: Cho et al., ICML 2025, arXiv 2502.06905.
 
+    >>> from graphprune.select import Beta
     >>> from graphprune.table import ScoreTable
     >>> scores = ScoreTable([0, 1, 2, 3], [0.0, 0.0, 0.5, 0.4], True)
     >>> one_minus_p = ScoreTable([0, 1, 2, 3], [0.1, 0.9, 0.4, 0.3], True)

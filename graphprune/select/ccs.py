@@ -36,6 +36,7 @@ class CCS(SelectionRule):
     Reference: Zheng et al., ICLR 2023, arXiv 2210.15809. Their intervals are 0.01 % of the largest score wider
     in total, so a score at a border may fall into another interval.
 
+    >>> from graphprune.select import CCS
     >>> from graphprune.table import ScoreTable
     >>> table = ScoreTable([0, 1, 2, 3], [0.0, 1.0, 2.0, 9.0], True)
     >>> CCS(drop_hardest=0.25, strata=2).select(table, 0.75).ids.tolist()

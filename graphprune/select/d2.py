@@ -42,7 +42,9 @@ class D2(SelectionRule):
 
     Reference: Maharana et al., ICLR 2024, arXiv 2310.07931.
 
+    >>> import torch
     >>> from graphprune.graph.knn import KNNGraph
+    >>> from graphprune.select import D2
     >>> from graphprune.table import ScoreTable
     >>> twins = KNNGraph(torch.tensor([[1], [0], [3], [2]]), torch.full((4, 1), 0.01))
     >>> table = ScoreTable([0, 1, 2, 3], [10.0, 9.0, 5.0, 4.0], True)

@@ -31,6 +31,9 @@ class Moderate(SelectionRule):
     Reference: Xia et al., ICLR 2023. The authors round both ends of the band, so they may keep one sample more
     or fewer than requested.
 
+    >>> import numpy as np
+    >>> import torch
+    >>> from graphprune.select import Moderate
     >>> from graphprune.table import ScoreTable
     >>> table = ScoreTable([0, 1, 2, 3, 4], [0.0] * 5, True)
     >>> points, labels = torch.tensor([[0.0], [1.0], [-2.0], [3.0], [-4.0]]), np.zeros(5, dtype=int)

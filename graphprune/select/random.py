@@ -15,6 +15,7 @@ class Random(SelectionRule):
 
     Cost: O(N).
 
+    >>> from graphprune.select import Random
     >>> from graphprune.table import ScoreTable
     >>> table = ScoreTable([0, 1, 2, 3], [4.0, 3.0, 2.0, 1.0], True)
     >>> len(Random().select(table, 0.5, seed=1))

@@ -17,6 +17,7 @@ class RandomPerClass(SelectionRule):
     Cost: O(N log N).
 
     >>> import numpy as np
+    >>> from graphprune.select import RandomPerClass
     >>> from graphprune.table import ScoreTable
     >>> table, labels = ScoreTable([0, 1, 2, 3], [4.0, 3.0, 2.0, 1.0], True), np.array([0, 0, 1, 1])
     >>> labels[RandomPerClass().select(table, 0.5, labels=labels).ids].tolist()

@@ -39,6 +39,8 @@ class SemDeDup(SelectionRule):
 
     Reference: Abbas et al., arXiv 2303.09540 (2023).
 
+    >>> import torch
+    >>> from graphprune.select import SemDeDup
     >>> from graphprune.table import ScoreTable
     >>> table = ScoreTable([0, 1, 2], [1.0, 2.0, 3.0], True)
     >>> points = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])

@@ -18,6 +18,7 @@ class Top(SelectionRule):
 
     Cost: O(N log N).
 
+    >>> from graphprune.select import Top
     >>> from graphprune.table import ScoreTable
     >>> table = ScoreTable([0, 1, 2, 3], [1.0, 4.0, 2.0, 3.0], True)
     >>> Top().select(table, 0.5).ids.tolist()

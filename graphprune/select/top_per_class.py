@@ -17,6 +17,7 @@ class TopPerClass(SelectionRule):
     Cost: O(N log N).
 
     >>> import numpy as np
+    >>> from graphprune.select import TopPerClass
     >>> from graphprune.table import ScoreTable
     >>> table = ScoreTable([0, 1, 2, 3], [4.0, 3.0, 2.0, 1.0], True)
     >>> TopPerClass().select(table, 0.5, labels=np.array([0, 0, 1, 1])).ids.tolist()

@@ -22,6 +22,7 @@ class Window(SelectionRule):
 
     Cost: O(N log N).
 
+    >>> from graphprune.select import Window
     >>> from graphprune.table import ScoreTable
     >>> table = ScoreTable([0, 1, 2, 3], [4.0, 3.0, 2.0, 1.0], True)
     >>> Window(drop_hardest=0.25).select(table, 0.5).ids.tolist()
