@@ -194,7 +194,7 @@ def test_a_bug_is_one_line_and_exit_code_1_with_the_traceback_on_request(run, mo
     monkeypatch.setattr("graphprune.registry.describe", broken)
     code, _, err = run("methods")
     assert (code, err.count("\n")) == (1, 1)
-    assert "error: RuntimeError: boom (a fault of graphprune, in cli/about.py:" in err
+    assert "error: RuntimeError: boom (a bug in graphprune, in cli/about.py:" in err
     code, _, err = run("methods", "--debug")
     assert code == 1
     assert err.startswith("Traceback")
@@ -206,7 +206,7 @@ def test_an_error_without_words_still_says_what_and_where(run, monkeypatch):
         raise AssertionError
 
     monkeypatch.setattr("graphprune.registry.describe", broken)
-    assert run("methods")[2].startswith("error: AssertionError (a fault of graphprune, in cli/about.py:")
+    assert run("methods")[2].startswith("error: AssertionError (a bug in graphprune, in cli/about.py:")
 
 
 def test_bad_input_stays_exit_code_2_with_debug(run):

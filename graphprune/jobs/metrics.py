@@ -1,4 +1,4 @@
-"""Gather what the stages found into the metrics of a run."""
+"""Collect the results of the stages into the metrics of a run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from graphprune.train.forecast_errors import Errors
 def collect_metrics(
     job: Job, arms: list[Arm], references: dict[str, Errors], ledger: dict[str, Cost], n_seeds: int
 ) -> dict[str, Any]:
-    """The content of ``metrics.json``; ``references`` are forecasts that need no training, by name."""
+    """Return the content of ``metrics.json``; ``references`` are forecasts that need no training, by name."""
     n = len(job.data.train)
     results = {arm.name: _Result(arm, spent(job, arm), _reports(job, arm)) for arm in arms}
     metrics = {
@@ -74,7 +74,7 @@ def _extrapolation(job: Job) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class _Result:
-    """A trained arm with its cost, and what each training reported."""
+    """A trained arm with its cost and the report of each training."""
 
     arm: Arm
     spent: Spent

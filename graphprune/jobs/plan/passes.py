@@ -1,4 +1,4 @@
-"""How long passes without training take: embedding, testing, reference models, statistics of windows."""
+"""Measure passes without training: embedding, testing, reference models, statistics of windows."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ _BATCH = 512
 
 @dataclass(frozen=True)
 class Passes:
-    """What was measured, and what it showed of the part of the samples.
+    """The measurements of `measure_passes`, and the outputs for the part of the samples.
 
     Attributes:
-        forward: One pass of the job's model.
-        embed: What the config's source of embeddings takes.
-        test: All that a finished training is tested with.
-        references: Passes of reference models that samplers ask for, by `reference_key`.
-        complexity: Of windows by their inputs alone, or None.
-        asked: What windows tell samplers, by option.
-        embeddings: ``[n, D]``.
-        outputs: Of the job's model ``[n, ...]``.
-        losses: ``[n]`` float32 of the model after the little training that it had.
+        forward: One forward pass of the job's model.
+        embed: The embedding by the config's source.
+        test: All tests of a finished training.
+        references: Passes of the reference models that samplers use, by `reference_key`.
+        complexity: Complexity of windows from their inputs alone; None for other data.
+        asked: Values that samplers read from windows, by option.
+        embeddings: Embeddings ``[n, D]``.
+        outputs: Outputs of the job's model ``[n, ...]``.
+        losses: Losses ``[n]`` float32 of the model after the short training of the calibration.
     """
 
     forward: Measured
@@ -54,12 +54,12 @@ class Passes:
 
 
 def measure_passes(job: Job, scored: Job, part: Part, *, model: nn.Module, final: nn.Module) -> Passes:
-    """Measures every kind of pass once.
+    """Measure every kind of pass once.
 
     Args:
-        job: As the final trainings see it, whose model is ``final``.
-        scored: As the scoring stages do, whose model is ``model``.
-        part: Some of the training samples of ``scored``.
+        job: The job of the final trainings, with the model ``final``.
+        scored: The job of the scoring stages, with the model ``model``.
+        part: Part of the training samples of ``scored``.
     """
     n, train = len(part), scored.data.train
     (embeddings, outputs), forward = timed(n, lambda: _embed(scored, model, part))
@@ -119,7 +119,7 @@ def _test(job: Job, model: nn.Module, part: Part) -> None:
 
 
 def _losses(job: Job, model: nn.Module, part: Part) -> npt.NDArray[np.float32]:
-    """Losses ``[n]`` float32 of the model: what the scores of a real seed run look like."""
+    """Return the losses ``[n]`` float32 of the model, which resemble the scores of a real seed run."""
     paradigm = job.paradigm_for(job.config.seed_training)
     order = torch.split(torch.arange(len(part)), _BATCH)
     with evaluation(model):

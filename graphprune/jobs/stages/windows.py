@@ -1,4 +1,4 @@
-"""What windows themselves tell a sampler, without a model: how stationary they are, and which are linked."""
+"""Inputs of samplers that are computed from windows without a model: stationarity and links."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def window_stationarity(samples: WindowSamples) -> Tensor:
-    """How stationary each window's input is, ``[N]`` in [0, 1]; see `graphprune.samplers.stationarity`."""
+    """Return the stationarity of each window's input, ``[N]`` in [0, 1]; see `graphprune.samplers.stationarity`."""
     return stationarity(
         torch.cat([roughness(samples.readings(rows, past=True)) for rows in samples.blocks()])
     )
@@ -40,7 +40,7 @@ _ANSWERS: dict[str, Callable[[WindowSamples], Tensor | None]] = {
 
 
 def asks_windows(samples: Samples, method: Method) -> list[str]:
-    """The options of a sampler that windows answer where they are not given."""
+    """Return the options of a sampler that are computed from windows if they are not set."""
     if not isinstance(samples, WindowSamples):
         return []
     known = inspect.signature(get("sampler", method.name)).parameters
@@ -48,15 +48,15 @@ def asks_windows(samples: Samples, method: Method) -> list[str]:
 
 
 def ask_windows(samples: Samples, option: str) -> Tensor | None:
-    """The answer to one of `asks_windows`: one pass over the windows' inputs, None where there is none."""
+    """Compute one of the options of `asks_windows` in one pass over the windows' inputs; None if it has no value."""
     assert isinstance(samples, WindowSamples)
     return _ANSWERS[option](samples)
 
 
 def stages(job: Job) -> Iterator[Stage]:
-    """``windows/<option>.npy`` for whatever samplers of the job ask windows; arms share each file.
+    """Write ``windows/<option>.npy`` for all options of `asks_windows`; arms share the files.
 
-    A file has shape ``[N, 0]`` where windows have no answer.
+    A file has shape ``[N, 0]`` if the option has no value.
     """
     asked = (option for method in job.config.samplers() for option in asks_windows(job.data.train, method))
     for option in dict.fromkeys(asked):
@@ -64,7 +64,7 @@ def stages(job: Job) -> Iterator[Stage]:
 
 
 def read_answers(job: Job, method: Method) -> dict[str, Tensor]:
-    """The options that windows answer for a sampler."""
+    """Return the options that are computed from windows for a sampler."""
     options = asks_windows(job.data.train, method)
     read = {option: torch.from_numpy(read_npy(job.run / paths.window_answer(option))) for option in options}
     return {option: values for option, values in read.items() if values.numel()}
