@@ -34,11 +34,14 @@ def first_screen(metrics: dict[str, Any]) -> str:
 
 
 def _rank(arm: Arm, known: dict[str, Arm], by_bound: bool) -> tuple[float, float]:
-    """The order in which the verdict prefers pruned arms: by their least advantage over an arm of equal cost.
+    """The order in which the verdict prefers pruned arms: by their least advantage over a simple arm.
 
     Without enough random seeds for a comparison, the better mean comes first.
     """
-    compared = [one for other in equal_cost_arms(arm, known) if (one := compare_arms(arm, other)) is not None]
+    simple = equal_cost_arms(arm, known)
+    if "full" in known and arm.wall_clock_ratio is not None and arm.wall_clock_ratio >= 1:
+        simple.append(known["full"])
+    compared = [one for other in simple if (one := compare_arms(arm, other)) is not None]
     least = min((one.low if by_bound else one.mean for one in compared), default=float("-inf"))
     mean = float("-inf") if arm.mean is None else arm.mean if arm.metric == "accuracy" else -arm.mean
     return least, mean
