@@ -12,7 +12,7 @@ from graphprune.data.load import load_data
 from graphprune.files import fingerprint, write_json
 from graphprune.jobs.job import Job
 from graphprune.jobs.run_folder import RunFolder
-from graphprune.jobs.stages.windows import ask_windows, asks_windows
+from graphprune.jobs.stages.windows import window_option, window_options
 from graphprune.registry import create
 from graphprune.runtime.devices import resolve_device
 from graphprune.runtime.rng import derive_seed
@@ -80,8 +80,10 @@ def _train(
     if sampler is None:
         chosen = method or Method(name="random")
         seed = derive_seed(state, "sampler", chosen.name)
-        told = {each: ask_windows(job.data.train, each) for each in asks_windows(job.data.train, chosen)}
-        options = {**told, **chosen.options}
+        computed = {
+            each: window_option(job.data.train, each) for each in window_options(job.data.train, chosen)
+        }
+        options = {**computed, **chosen.options}
         sampler = create("sampler", chosen.name, n=n, epochs=settings.epochs, seed=seed, **options)
         steered = chosen.model_dump()
     else:

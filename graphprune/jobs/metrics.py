@@ -61,8 +61,8 @@ def collect_metrics(
 def _extrapolation(job: Job) -> dict[str, Any]:
     judged = read_evaluation(job)
     n, epochs = len(job.data.train), job.config.training.epochs
-    for score, judgement in judged.items():
-        for method, result in judgement["methods"].items():
+    for score, judged_score in judged.items():
+        for method, result in judged_score["methods"].items():
             name = f"extrapolate/{score}/{method}"
             costs = job.run.costs(name)
             result["fit_seconds"] = costs[f"{name}/fit"].seconds

@@ -46,7 +46,7 @@ def selection(arm: str) -> str:
     return f"selections/{arm}.parquet"
 
 
-def window_answer(option: str) -> str:
+def window_values(option: str) -> str:
     """Values computed from windows for a sampler option."""
     return f"windows/{option}.npy"
 

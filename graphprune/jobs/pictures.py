@@ -19,12 +19,12 @@ _CURVES_SHOWN = 500_000
 def principal_plane(embeddings: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     """Return the first two principal components ``[N, 2]`` of embeddings ``[N, D]`` with fixed signs. O(N D^2)."""
     points = np.asarray(embeddings, dtype=np.float32)
-    centred = points - points.mean(axis=0)
-    _, vectors = np.linalg.eigh(centred.T @ centred)
+    centered = points - points.mean(axis=0)
+    _, vectors = np.linalg.eigh(centered.T @ centered)
     axes = vectors[:, ::-1][:, :2]
     axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), range(axes.shape[1])])
     plane = np.zeros((len(points), 2), dtype=np.float32)
-    plane[:, : axes.shape[1]] = centred @ axes
+    plane[:, : axes.shape[1]] = centered @ axes
     return plane
 
 

@@ -139,7 +139,7 @@ class RunFolder:
 
     def _recover(self) -> None:
         """Delete or undo what an interrupted run left."""
-        discard(self.path, begun=True)
+        discard(self.path, started=True)
         restore(self.path)
         self.files.refresh()
         self.files.refuse_foreign()
@@ -196,8 +196,8 @@ class RunFolder:
         self._visited.append(stage.name)
         record_path = self._record_path(stage.name)
         record = read_record(record_path) if self.team.writes else None
-        stands = record is not None and record["key"] == key and self._intact(record["outputs"])
-        if self.team.as_first(stands):
+        complete = record is not None and record["key"] == key and self._intact(record["outputs"])
+        if self.team.as_first(complete):
             self._report("kept", stage.name)
             return False
         attempt = Attempt(self.path / ".stages" / "unfinished" / f"{key}.pt", writes=self.team.writes)

@@ -19,7 +19,7 @@ from graphprune.jobs.job import FROM_RUN, Job
 from graphprune.jobs.stages.embed import load_embeddings
 from graphprune.jobs.stages.graph import load_graph
 from graphprune.jobs.stages.reference import read_reference, reference_key
-from graphprune.jobs.stages.windows import asks_windows, read_answers
+from graphprune.jobs.stages.windows import window_options, read_window_options
 from graphprune.registry import create
 from graphprune.samplers.base import EpochSampler, scores_by_row
 from graphprune.table import ScoreTable
@@ -77,13 +77,13 @@ def sampler_arm(
     @cache
     def options() -> dict[str, Any]:
         loaded = {option: load() for option, (load, _) in loaders.items()}
-        return {**method.options, **loaded, **read_answers(job, method)}
+        return {**method.options, **loaded, **read_window_options(job, method)}
 
     def make(seed: int) -> EpochSampler:
         sampler: EpochSampler = create("sampler", method.name, n=n, epochs=epochs, seed=seed, **options())
         return sampler
 
-    asked = tuple(f"windows/{option}" for option in asks_windows(job.data.train, method))
+    from_windows = tuple(f"windows/{option}" for option in window_options(job.data.train, method))
     read = tuple(need for _, need in loaders.values() if need is not None)
     return Arm(
         name,
@@ -91,7 +91,7 @@ def sampler_arm(
         epochs,
         make,
         {"sampler": method.model_dump(mode="json"), "scores": scores is not None},
-        needs=(*needs, *read, *asked, *(("seed_model",) if warm else ())),
+        needs=(*needs, *read, *from_windows, *(("seed_model",) if warm else ())),
         inputs=inputs,
         warm=warm,
         stand_in=partial(stand_in, method, n, epochs, scored=scores is not None),

@@ -51,14 +51,14 @@ def restore(folder: Path) -> None:
     shutil.rmtree(aside)
 
 
-def discard(folder: Path, *, begun: bool = False) -> None:
+def discard(folder: Path, *, started: bool = False) -> None:
     """Delete the files of the former run.
 
     Args:
         folder: The run folder.
-        begun: Only complete an interrupted deletion.
+        started: Only complete an interrupted deletion.
     """
-    if not begun and (folder / ASIDE).is_dir():
+    if not started and (folder / ASIDE).is_dir():
         os.rename(folder / ASIDE, folder / DELETED)
     if (folder / DELETED).is_dir():
         shutil.rmtree(folder / DELETED)

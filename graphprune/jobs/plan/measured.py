@@ -55,12 +55,12 @@ class Part(Samples):
         self.labels = None if samples.labels is None else samples.labels[rows.numpy()]
 
     def batches(self, order: Iterable[Tensor], *, device: torch.device, workers: int = 0) -> Iterator[Batch]:
-        wanted, asked = [], []
+        wanted, requested = [], []
         for rows in order:
-            asked.append(rows)
+            requested.append(rows)
             wanted.append(self.rows[rows.cpu()])
         found = self.samples.batches(iter(wanted), device=device, workers=workers)
-        for rows, batch in zip(asked, found, strict=True):
+        for rows, batch in zip(requested, found, strict=True):
             yield Batch(rows.to(batch.rows.device), batch.x, batch.y)
 
     def digest(self) -> bytes:

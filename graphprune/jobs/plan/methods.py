@@ -146,5 +146,5 @@ def _audit(job: Job, scores: Scores, shuffled: Scores) -> Measured | None:
     if config.audit is None:
         return None
     lengths = audit_lengths(config)
-    begun = [[scores] * len(lengths)] * config.audit.runs
-    return timed(len(scores), lambda: audit(shuffled, begun, lengths, config.training.epochs))[1]
+    truncated = [[scores] * len(lengths)] * config.audit.runs
+    return timed(len(scores), lambda: audit(shuffled, truncated, lengths, config.training.epochs))[1]

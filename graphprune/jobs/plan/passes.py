@@ -18,7 +18,7 @@ from graphprune.embed.windows import window_statistics
 from graphprune.jobs.job import Job
 from graphprune.jobs.plan.measured import Measured, Part, some_windows, spread, timed
 from graphprune.jobs.stages.reference import reference_key, reference_specs
-from graphprune.jobs.stages.windows import ask_windows, asks_windows
+from graphprune.jobs.stages.windows import window_option, window_options
 from graphprune.scores.input_complexity import input_complexity
 from graphprune.train.forecast_errors import forecast_errors
 from graphprune.train.paradigms.adversarial import Adversarial, robust_accuracy
@@ -36,7 +36,7 @@ class Passes:
         test: All tests of a finished training.
         references: Passes of the reference models that samplers use, by `reference_key`.
         complexity: Complexity of windows from their inputs alone; None for other data.
-        asked: Values that samplers read from windows, by option.
+        from_windows: Values that samplers read from windows, by option.
         embeddings: Embeddings ``[n, D]``.
         outputs: Outputs of the job's model ``[n, ...]``.
         losses: Losses ``[n]`` float32 of the model after the short training of the calibration.
@@ -47,7 +47,7 @@ class Passes:
     test: Measured
     references: dict[str, Measured]
     complexity: Measured | None
-    asked: dict[str, Measured]
+    from_windows: dict[str, Measured]
     embeddings: Tensor
     outputs: Tensor
     losses: npt.NDArray[np.float32]
@@ -63,7 +63,7 @@ def measure_passes(job: Job, scored: Job, part: Part, *, model: nn.Module, final
     """
     n, train = len(part), scored.data.train
     (embeddings, outputs), forward = timed(n, lambda: _embed(scored, model, part))
-    embed, complexity, asked = forward, None, dict[str, Measured]()
+    embed, complexity, from_windows = forward, None, dict[str, Measured]()
     samplers = job.config.samplers()
     source = scored.config.embedding
     if source.source == "reference":
@@ -78,8 +78,8 @@ def measure_passes(job: Job, scored: Job, part: Part, *, model: nn.Module, final
         if source.source == "statistics":
             found, embed = timed(n, lambda: window_statistics(windows))
             embeddings = torch.from_numpy(found)
-        for option in {option for sampler in samplers for option in asks_windows(train, sampler)}:
-            _, asked[option] = timed(n, lambda option=option: ask_windows(windows, option))  # type: ignore[misc]
+        for option in {option for sampler in samplers for option in window_options(train, sampler)}:
+            _, from_windows[option] = timed(n, lambda option=option: window_option(windows, option))  # type: ignore[misc]
     test = Part(job.data.test, spread(len(job.data.test), n))
     references = {}
     for spec in (spec for sampler in samplers for spec in reference_specs(sampler)):
@@ -92,7 +92,7 @@ def measure_passes(job: Job, scored: Job, part: Part, *, model: nn.Module, final
         test=timed(len(test), lambda: _test(job, final, test))[1],
         references=references,
         complexity=complexity,
-        asked=asked,
+        from_windows=from_windows,
         embeddings=embeddings,
         outputs=outputs,
         losses=_losses(scored, model, part),

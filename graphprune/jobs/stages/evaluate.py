@@ -166,12 +166,12 @@ def _clear(job: Job, score: str, clear: Mask, unseen: Mask) -> dict[str, Any]:
 
 
 def _audit(job: Job, score: str, method: str) -> dict[str, Any] | None:
-    config, begun = job.config, audit_scores(job.run, job.config, score)
-    if not begun:
+    config, truncated = job.config, audit_scores(job.run, job.config, score)
+    if not truncated:
         return None
     predicted = ScoreTable.from_parquet(job.run / paths.prediction(score, method))
     unseen, lengths = ~predicted.measured, audit_lengths(config)
-    measured = [[scores[unseen] for scores in run] for run in begun]
+    measured = [[scores[unseen] for scores in run] for run in truncated]
     found = audit(
         predicted.values[unseen],
         measured,
