@@ -30,9 +30,11 @@ class RunResult(Mapping[str, Any]):
         InputError: the folder holds no finished run, or not the requested table.
 
     Example:
-        >>> from graphprune.jobs.result import RunResult
-        >>> RunResult(Path("runs/digits"), {"training": {}, "extrapolation": {}})["training"]
-        {}
+        >>> from pathlib import Path
+        >>> from graphprune import RunResult
+        >>> result = RunResult(Path("runs/digits"), {"schema": 1, "training": {}})  # RunResult.open reads a folder
+        >>> result["schema"], list(result)
+        (1, ['schema', 'training'])
     """
 
     def __init__(self, path: Path, metrics: dict[str, Any]) -> None:

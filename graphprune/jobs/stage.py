@@ -99,7 +99,15 @@ class Stage:
 
 
 class Products:
-    """Which stage makes which product, and the ancestors of a product."""
+    """Which stage makes which product, and the ancestors of a product.
+
+    Example:
+        >>> products = Products()
+        >>> products.add(Stage("seeds", lambda attempt: [], lambda measured: Estimate({})))
+        >>> products.add(Stage("graph", lambda attempt: [], lambda measured: Estimate({}), needs=("seeds",)))
+        >>> products.entries(["graph"])
+        {'graph': 'graph', 'seeds': 'seeds'}
+    """
 
     def __init__(self) -> None:
         self._makers: dict[str, tuple[Stage, Product]] = {}
