@@ -155,9 +155,9 @@ def drawing(found: dict[str, Row]) -> str:
     }
     width = 20 + len(columns) * (wide + gap_x) - gap_x
     height = 20 + tallest * (high + gap_y) - gap_y
+    namespace, font = 'xmlns="http://www.w3.org/2000/svg"', 'font-family="monospace" font-size="11"'
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}"'
-        ' font-family="monospace" font-size="11">',
+        f'<svg {namespace} viewBox="0 0 {width} {height}" {font}>',
         f'<rect width="{width}" height="{height}" fill="#fff"/>',
     ]
     for name, row in found.items():

@@ -1,4 +1,4 @@
-"""The commands as a user types them, and what they say to bad input."""
+"""The commands as a user types them, and their answers to bad input."""
 
 import json
 import signal
@@ -112,7 +112,7 @@ def test_scores_feed_training_in_one_command(run, files):
     assert (code, "needs scores" in err) == (2, True)
 
 
-def test_extrapolation_and_selection_follow_ids_of_one_s_own(run, files):
+def test_extrapolation_and_selection_follow_custom_ids(run, files):
     """With ids 5, 8, 11 and so on the predictions are those of the rows 0, 1, 2 and so on."""
     f, ids = files, np.arange(120) * 3 + 5
     np.save(f / "I.npy", ids)
@@ -134,7 +134,7 @@ def test_extrapolation_and_selection_follow_ids_of_one_s_own(run, files):
     assert kept_named.tolist() == ids[kept].tolist()
 
 
-def test_controls_read_probes_and_a_short_run(run, files):
+def test_controls_use_class_probabilities_and_a_short_run(run, files):
     f = files
     run("graph", "--embeddings", f / "E.npy", "--k", 6, "--out", f / "G")
     common = ("extrapolate", "--graph", f / "G", "--embeddings", f / "E.npy", "--seeds", f / "S.parquet")
@@ -159,8 +159,16 @@ def test_pages_of_one_and_of_two_runs_and_a_fresh_start(run, files):
     tiny = Path(__file__).parent / "tiny.yaml"
     quick = ("--set", "oracle=null", "--set", "training.random_states=[0]", "--set", "training.epochs=2")
     for name in ("a", "b"):
-        code, _, err = run("run", tiny, "--out", files / name, *quick)
+        code, out, err = run("run", tiny, "--out", files / name, *quick)
         assert code == 0, err
+        assert err == f"report: {files / name / 'report.html'}\n"
+        first, *rows = out.splitlines()
+        assert first == json.loads((files / name / "metrics.json").read_text())["verdict"]["sentence"]
+        shown = ["full", "pruned", "full_short", "random_equal_cost", "rs2_equal_cost"]
+        assert [row.split()[0] for row in rows] == shown
+    code, out, err = run("run", tiny, "--out", files / "a", *quick, "--verbose")
+    assert code == 0, err
+    assert {"arm", "knn", "rs2"} <= {line.split()[0] for line in out.splitlines() if line}
     before = (files / "a/metrics.json").read_bytes()
     (files / "a/report.html").unlink()
     assert run("report", files / "a")[0] == 0
@@ -174,6 +182,57 @@ def test_pages_of_one_and_of_two_runs_and_a_fresh_start(run, files):
     assert code == 0, err
     assert (files / "a/stray").read_text() == "x"
     assert json.loads((files / "a/metrics.json").read_text()).keys() == json.loads(before).keys()
+
+
+def made_up_metrics(arms):
+    """Metrics of made-up arms: ``{name: (values, keep, cost)}``."""
+    training = {
+        name: {"metric": "accuracy", "value": values, "mean": sum(values) / len(values),
+               "std": float(np.std(values, ddof=1)), "keep": keep, "seconds": 9.0, "total_seconds": 20 * cost,
+               "cost_passes": cost, "samples_seen": 1, "backward_samples": 1, "budget": "passes"}
+        for name, (values, keep, cost) in arms.items()
+    }  # fmt: skip
+    return {"dataset": {"n": 100, "n_test": 100, "majority_share": 0.1}, "training": training, "saving": {},
+            "extrapolation": {}, "seeds": {"n": 10}}  # fmt: skip
+
+
+def test_the_first_screen_shows_the_pruned_arm_of_the_verdict_and_its_own_baselines():
+    from graphprune.cli.first_screen import first_screen
+
+    simple = ("full_short", "random_equal_cost", "rs2_equal_cost")
+    arms = {
+        "full": ([0.9, 0.91, 0.92], 1.0, 1.0),
+        "a": ([0.80, 0.81, 0.82], 0.5, 0.6),
+        "b": ([0.7, 0.71, 0.72], 0.3, 0.4),
+    }
+    arms |= {f"{name}@0.60": ([0.85, 0.86, 0.87], 1.0, 0.6) for name in simple}
+    arms |= {f"{name}@0.40": ([0.60, 0.61, 0.63], 1.0, 0.4) for name in simple}
+    verdict, *rows = first_screen(made_up_metrics(arms)).splitlines()
+    assert " b " in verdict, "a reaches more, but only b leads the arms of its own cost"
+    assert [row.split()[0] for row in rows] == ["full", "b", *(f"{name}@0.40" for name in simple)]
+    assert rows[1].split() == [
+        "b",
+        "keep",
+        "0.30",
+        "accuracy",
+        "0.7100",
+        "±",
+        "0.0100",
+        "cost",
+        "0.40",
+        "full",
+        "runs",
+        "8.0",
+        "s",
+    ]
+
+
+def test_the_first_screen_of_one_arm_is_its_row():
+    from graphprune.cli.first_screen import first_screen
+
+    assert first_screen(made_up_metrics({"selection": ([0.8, 0.81], 0.5, 0.5)})).startswith(
+        "selection  keep 0.50"
+    )
 
 
 def test_constant_scores_give_null_correlations_with_a_reason(run, files):
@@ -194,19 +253,19 @@ def test_a_bug_is_one_line_and_exit_code_1_with_the_traceback_on_request(run, mo
     monkeypatch.setattr("graphprune.registry.describe", broken)
     code, _, err = run("methods")
     assert (code, err.count("\n")) == (1, 1)
-    assert "error: RuntimeError: boom (a fault of graphprune, in cli/about.py:" in err
+    assert "error: RuntimeError: boom (a bug in graphprune, in cli/about.py:" in err
     code, _, err = run("methods", "--debug")
     assert code == 1
     assert err.startswith("Traceback")
     assert "\nerror: RuntimeError: boom (" in err
 
 
-def test_an_error_without_words_still_says_what_and_where(run, monkeypatch):
+def test_an_error_without_a_message_still_states_what_and_where(run, monkeypatch):
     def broken(*_):
         raise AssertionError
 
     monkeypatch.setattr("graphprune.registry.describe", broken)
-    assert run("methods")[2].startswith("error: AssertionError (a fault of graphprune, in cli/about.py:")
+    assert run("methods")[2].startswith("error: AssertionError (a bug in graphprune, in cli/about.py:")
 
 
 def test_bad_input_stays_exit_code_2_with_debug(run):
@@ -224,7 +283,7 @@ def test_bad_input_stays_exit_code_2_with_debug(run):
         (("select", "--kep", "1"), "--keep"),
     ],
 )
-def test_misspelt_commands_and_options_are_met_with_the_nearest_ones(run, arguments, hint):
+def test_misspelled_commands_and_options_get_the_nearest_ones_as_hints(run, arguments, hint):
     code, out, err = run(*arguments)
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert hint in err
@@ -249,7 +308,7 @@ def test_every_command_has_help_with_an_example_and_the_shared_options(run, comm
         assert {"--seed", "--set"} <= set(text.split())
 
 
-def test_doctor_finds_what_runs_here_and_says_how_to_install_the_rest(run, monkeypatch):
+def test_doctor_finds_what_is_installed_and_how_to_install_the_rest(run, monkeypatch):
     import torch
 
     monkeypatch.setitem(
@@ -270,7 +329,7 @@ def test_doctor_finds_what_runs_here_and_says_how_to_install_the_rest(run, monke
     assert "pip install 'graphprune[hf]'" in run("doctor")[1]
 
 
-def test_doctor_and_provenance_know_every_package_that_the_project_asks_for(monkeypatch):
+def test_doctor_and_provenance_cover_every_package_that_the_project_requires(monkeypatch):
     import re
     import tomllib
 
@@ -286,7 +345,7 @@ def test_doctor_and_provenance_know_every_package_that_the_project_asks_for(monk
     assert doctor.examine().problems == ["no-such-package is not installed: pip install graphprune"]
 
 
-def test_the_schema_takes_every_config_that_is_shipped_and_refuses_a_wrong_one(run):
+def test_the_schema_accepts_every_shipped_config_and_refuses_a_wrong_one(run):
     import yaml
 
     jsonschema = pytest.importorskip("jsonschema")
@@ -299,7 +358,7 @@ def test_the_schema_takes_every_config_that_is_shipped_and_refuses_a_wrong_one(r
             jsonschema.validate({**digits, **change}, schema)
 
 
-def test_nothing_is_said_on_the_way_when_nobody_watches(files):
+def test_no_progress_is_printed_without_a_terminal(files):
     done = subprocess.run(
         [sys.executable, "-c", "from graphprune.cli import main; main()", "embed", str(CONFIGS / "digits.yaml"),
          "--set", "data.limit=100", "--set", "seed_training.epochs=1", "--set", "scores=[{name: loss}]",
@@ -330,7 +389,7 @@ def test_version(run):
 
 
 @pytest.mark.parametrize("arguments", [("--version",), ("run", "nowhere.yaml")])
-def test_a_handler_of_sigterm_is_given_back(run, arguments):
+def test_the_handler_of_sigterm_is_restored(run, arguments):
     def mine(*_): ...
 
     before = signal.signal(signal.SIGTERM, mine)

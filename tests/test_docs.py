@@ -1,4 +1,4 @@
-"""Every python and bash block of the docs runs, page by page from top to bottom; every method has its page."""
+"""Every python and bash block of the docs runs, page by page from top to bottom; every method has a page."""
 
 import importlib.util
 import json
@@ -13,9 +13,9 @@ from graphprune.registry import KINDS, entries
 
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", flags=re.DOTALL | re.MULTILINE)
-# The page of all keys is made anew by every build.
+# Every build generates the page of all keys.
 PAGES = sorted(page for page in (ROOT / "docs").glob("*.md") if page.name != "config.md")
-# What a block may be called that is only to be read: terminals that install, YAML, output.
+# Languages of blocks that are not run: terminal sessions, YAML, output.
 READ_ONLY = {"console", "yaml", "text", "json"}
 
 
@@ -31,7 +31,7 @@ def test_the_blocks_of_a_page_run(page, run, tmp_path, monkeypatch, capsys):
     names = {}
     for kind, text in runnable(page):
         assert kind in ("python", "bash"), (
-            f"{page.name}: a block called {kind} is neither run nor only to be read"
+            f"{page.name}: a block of language {kind} is neither run nor listed as read-only"
         )
         if kind == "python":
             exec(compile(text, str(page), "exec"), names)
@@ -45,7 +45,7 @@ def test_the_blocks_of_a_page_run(page, run, tmp_path, monkeypatch, capsys):
             if out:
                 assert said.strip()
                 (tmp_path / out.strip()).write_text(said)
-    # A reader's first job shows models that learn.
+    # In a reader's first job the models learn.
     for path in (tmp_path / "runs").glob("*/metrics.json"):
         metrics = json.loads(path.read_text(encoding="utf-8"))
         share, full = metrics["dataset"]["majority_share"], metrics["training"]["full"]["mean"]
@@ -62,7 +62,7 @@ def test_links_and_pictures_of_the_pages_exist():
 
 @pytest.fixture
 def generated(tmp_path, monkeypatch):
-    """The folder of pages that a build of the site makes."""
+    """The folder of pages that a build of the site generates."""
     pytest.importorskip("latex2mathml")
     monkeypatch.syspath_prepend(ROOT / "docs")
     spec = importlib.util.spec_from_file_location("generate", ROOT / "docs/generate.py")
@@ -86,7 +86,7 @@ def test_every_method_has_a_page_with_its_source_and_formula(generated):
     assert "larger values are kept" in (generated / "methods/score/aum.md").read_text()
 
 
-def test_every_key_of_a_config_has_a_meaning_and_stands_on_the_page(generated):
+def test_every_key_of_a_config_has_a_description_and_is_on_the_page(generated):
     from graphprune.config.schema import config_schema
 
     page, schema = (generated / "config.md").read_text(), config_schema()
@@ -95,8 +95,11 @@ def test_every_key_of_a_config_has_a_meaning_and_stands_on_the_page(generated):
     for section in sections:
         for key, value in section["properties"].items():
             assert f"| `{key}` | " in page
-            assert value.get("description") or "const" in value, f"{section['title']}.{key} tells no meaning"
-    assert "| `k` | integer ≥ 1, ≤ 1,000,000,000 | `20` | Number of neighbors of each sample. |" in page
+            assert value.get("description") or "const" in value, (
+                f"{section['title']}.{key} has no description"
+            )
+    described = schema["$defs"]["GraphConfig"]["properties"]["k"]["description"]
+    assert f"| `k` | integer ≥ 1, ≤ 1,000,000,000 | `20` | {described} |" in page
 
 
 def test_the_docs_and_the_readme_name_commands_that_exist():

@@ -1,4 +1,4 @@
-"""The README's Python runs as it stands there, and the package shows at most 25 names."""
+"""The README's Python blocks run as printed, and the package exports at most 25 names."""
 
 import re
 from pathlib import Path
@@ -18,12 +18,14 @@ def test_a_code_block_runs_and_its_model_learns(block, tmp_path, monkeypatch, ca
     exec(compile(block, "README.md", "exec"), names)
     said = capsys.readouterr().out.strip()
     assert said
-    if "metrics" in names:
-        metrics = names["metrics"]
+    if "result" in names:
+        metrics = names["result"]
+        assert metrics.verdict == metrics["verdict"]["sentence"]
+        assert metrics.verdict in said
         assert (metrics["verdict"]["learned"], metrics["verdict"]["seeds_learned"]) == (True, True)
         reached = {name: arm["mean"] for name, arm in metrics["training"].items()}
         assert reached["full"] > 0.95
-        assert min(reached.values()) > 0.85, "of two classes, half the answers are right by chance"
+        assert min(reached.values()) > 0.85, "with two classes, chance level is one half"
     if "agreement" in names:
         assert names["agreement"].spearman > 0.5
     if "loader" in names:
@@ -32,9 +34,19 @@ def test_a_code_block_runs_and_its_model_learns(block, tmp_path, monkeypatch, ca
         assert f"loss {names['loss'].item():.2f}" in said.splitlines()[-1]
 
 
-def test_the_blocks_are_those_that_are_judged():
-    words = ("metrics =", "agreement =", "loader =")
+def test_every_block_is_one_that_is_checked():
+    words = ("result =", "agreement =", "loader =")
     assert [sum(word in block for block in BLOCKS) for word in words] == [1, 1, 1]
+
+
+def test_the_readme_is_short_and_its_links_and_pictures_exist():
+    assert len(README.split()) < 1350
+    targets = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", README)
+    assert any(target.startswith("docs/images/") for target in targets)
+    missing = [
+        t for t in targets if not t.startswith("http") and not (Path(__file__).parents[1] / t).exists()
+    ]
+    assert not missing
 
 
 def test_every_exported_name_is_there_and_they_are_few():

@@ -1,4 +1,4 @@
-"""Killed at any moment, the same command goes on, and its artifacts equal those of an uninterrupted run."""
+"""A run killed at any moment resumes, and its artifacts equal those of an uninterrupted run."""
 
 import json
 import multiprocessing.process

@@ -52,15 +52,15 @@ def finished(tmp_path_factory):
     return folder
 
 
-def again(folder: Path) -> str:
-    return f"$G run '{folder}/config.yaml' --out '{folder}'"
+def again(folder: Path, *options: str) -> str:
+    return " ".join([f"$G run '{folder}/config.yaml' --out '{folder}'", *options])
 
 
 def test_a_run_is_shown_in_an_ascii_locale(finished):
-    done = shell(again(finished), **ASCII)
+    done = shell(again(finished, "--verbose"), **ASCII)
     assert done.returncode == 0, done.stderr
     assert done.stdout.isascii()
-    assert "mean +/- std of 2 random states" in done.stdout
+    assert "mean +/- std of 2 random seeds" in done.stdout
     assert "full_short" in done.stdout
     assert done.stderr == f"report: {finished}/report.html\n"
 

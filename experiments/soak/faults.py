@@ -110,7 +110,7 @@ class Soak:
         said = self.err(out).read_text()
         assert process.exitcode == 130, said
         assert said.count("\n") == 1, said
-        assert "goes on from there" in said
+        assert "the same command resumes" in said
         assert not list(out.rglob(".tmp-*"))
         self.check(out)
         return {"exit code": 130}

@@ -1,11 +1,11 @@
-"""The command line. Only this package and `console` print; heavy imports happen inside the commands."""
+"""The command line. Only this package prints; heavy imports happen inside the commands."""
 
 from __future__ import annotations
 
 from graphprune.cli import about, files, jobs
 from graphprune.cli.app import app, main
 
-# What most people come for stands first in the help.
+# The help lists the most used commands first.
 ORDER = [
     "run",
     "plan",

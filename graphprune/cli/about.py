@@ -1,4 +1,4 @@
-"""Commands that tell about graphprune and this machine."""
+"""Commands that describe graphprune and this machine."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def schema(debug: DebugOption = False) -> None:
 
 @app.command(epilog="Example: graphprune doctor --json")
 def doctor(as_json: JsonOption = False, debug: DebugOption = False) -> None:
-    """Tell versions, devices and threads, and what is missing with the line that installs it."""
+    """Show versions, devices and threads, and how to install what is missing."""
     from graphprune.cli.doctor import examine
 
     found = examine()

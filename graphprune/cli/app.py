@@ -1,4 +1,4 @@
-"""The entry point: one sentence on stderr and an exit code for whatever goes wrong."""
+"""The entry point: every error ends in one sentence on stderr and an exit code."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ app = typer.Typer(
 
 
 def main() -> None:
-    """Runs one command and exits: 0 done, 1 failed, 2 bad usage or input, 130 interrupted."""
+    """Run one command and exit: 0 done, 1 failed, 2 bad usage or input, 130 interrupted."""
     prepare_process()
-    # A scheduler that ends the job is to leave the same order behind as Ctrl-C.
+    # A job that the scheduler ends must stop as cleanly as with Ctrl-C.
     former = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with standard_streams():
             code = _run() or _flush()
         sys.exit(code)
     finally:
-        # None: a handler that was not set from Python, and cannot be from here.
+        # None means that the handler was not installed from Python; it cannot be restored here.
         signal.signal(signal.SIGTERM, signal.SIG_DFL if former is None else former)
 
 
@@ -53,14 +53,14 @@ def _run() -> int:
         return explain(error)
     except KeyboardInterrupt:
         return interrupted()
-    # What typer makes of Ctrl-C depends on its version: an exception above, or this.
+    # Depending on its version, typer turns Ctrl-C into an exception (above) or into this exit code.
     if code == INTERRUPTED:
         interrupted()
     return code if isinstance(code, int) else DONE
 
 
 def _flush() -> int:
-    """A command that is done has failed nevertheless if what it printed did not arrive."""
+    """Flush stdout; a finished command has failed if its output was lost."""
     try:
         sys.stdout.flush()
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What the terminal shows: progress on stderr, tables on stdout."""
+"""Terminal output: progress on stderr, tables on stdout."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.table import Table
 
 
 class ConsoleReporter:
-    """In a terminal a bar for the current stage and a line for each finished one; elsewhere nothing."""
+    """Show a progress bar for the current stage and a line for each finished one; without a terminal, nothing."""
 
     def __init__(self) -> None:
         self._console = Console(stderr=True, soft_wrap=True)
@@ -37,7 +37,7 @@ class ConsoleReporter:
         self._bar.stop()
 
     def event(self, event: str, stage: str, seconds: float) -> None:
-        """Shows that a stage was started, finished or kept."""
+        """Show that a stage was started, finished or kept."""
         if self._task is not None:
             self._bar.remove_task(self._task)
             self._task = None
@@ -48,13 +48,13 @@ class ConsoleReporter:
             self._bar.console.print(f"{stage}  [dim]{note}[/dim]", highlight=False)
 
     def progress(self, fraction: float, note: str = "") -> None:
-        """Moves the bar; the note (samples per second, share kept) stands at its end."""
+        """Move the bar; the note (samples per second, share kept) is shown at its end."""
         if self._task is not None:
             self._bar.update(self._task, completed=fraction, note=note)
 
 
 def summary(metrics: dict[str, Any]) -> str:
-    """The tables of a run, and its verdict, which comes first where the models have not learned."""
+    """All tables of a run and its verdict (``--verbose``); the verdict comes first if the models have not learned."""
     from graphprune.report.verdict import verdict
 
     parts, found = [], verdict(metrics)
@@ -70,7 +70,7 @@ def summary(metrics: dict[str, Any]) -> str:
 
 
 def agreement_table(result: dict[str, Any]) -> str:
-    """One agreement as text."""
+    """Format one agreement as text."""
     rows = [(key, _number(result.get(key))) for key in ("n", "spearman", "pearson", "kendall", "mse")]
     rows.insert(2, ("spearman 95 %", _interval(result.get("spearman_ci95"))))
     rows += [
@@ -83,7 +83,7 @@ def agreement_table(result: dict[str, Any]) -> str:
 
 
 def methods_table(known: dict[str, list[dict[str, str]]]) -> str:
-    """All methods by kind."""
+    """Format all methods by kind."""
     return "\n".join(
         _table(kind, ["name", "status", "source"], [(m["name"], m["status"], m["source"]) for m in listed])
         for kind, listed in known.items()
@@ -94,7 +94,7 @@ def _extrapolation(score: str, judged: dict[str, Any]) -> str:
     from graphprune.report.agreement import clear_note, method_label
 
     rows = []
-    # The interval and the overlap are those of the last column of full runs.
+    # Interval and overlap belong to the last column of full runs.
     clear = any(result.get("oracle_clear") for result in judged["methods"].values())
     audited = any(result.get("audit") for result in judged["methods"].values())
     for method, result in judged["methods"].items():
@@ -120,7 +120,7 @@ def _extrapolation(score: str, judged: dict[str, Any]) -> str:
             f" seed run against full runs {_number(ceiling['seed_vs_full'])})"
         )
     note = clear_note(judged)
-    columns = ["extrapolator", "held-out seeds", "full runs", *(["clear of seeds"] if clear else [])]
+    columns = ["extrapolator", "held-out seeds", "full runs", *(["disjoint from seeds"] if clear else [])]
     columns += ["95 %", "overlap at .5"]
     columns += [*(["full runs (audit)"] if audited else []), "cost in full runs"]
     return _table(title, columns, rows) + (f"{note}\n" if note else "")
@@ -145,7 +145,7 @@ def _training(metrics: dict[str, Any]) -> str:
     first = next(reversed(arms.values()))
     metric = {"accuracy": "accuracy (higher is better)", "mae": "MAE (lower is better)"}[first["metric"]]
     dataset, n = metrics["dataset"], len(first["value"])
-    title = f"{dataset['name']}, {dataset['n']} training samples, mean ± std of {n} random states; all costs counted"
+    title = f"{dataset['name']}, {dataset['n']} training samples, mean ± std of {n} random seeds; all costs counted"
     return _table(title, ["arm", "keep", metric, "cost in full runs", "seconds", "seconds / full"], rows)
 
 

@@ -1,4 +1,4 @@
-"""What this machine has, and what it lacks for graphprune."""
+"""What this machine provides, and what graphprune lacks on it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import Any
 
 from graphprune.runtime.packages import PACKAGES, installed, versions
 
-# Optional packages: import name -> (distribution, extra of graphprune that brings it, what it is for).
+# Optional packages: import name -> (distribution, extra of graphprune that installs it, purpose).
 OPTIONAL = {
-    "datasets": ("datasets", "hf", "data sets of the Hugging Face hub"),
+    "datasets": ("datasets", "hf", "datasets of the Hugging Face hub"),
     "faiss": ("faiss-cpu", "faiss", "kNN graphs beyond 200,000 samples"),
     "h5py": ("h5py", "sensors", "sensor files in HDF5"),
     "lightning": ("lightning", "adapters", "samplers in Lightning"),
@@ -24,9 +24,9 @@ OPTIONAL = {
     "duckdb": ("duckdb", "interchange", "SQL over score tables"),
     "timm": ("timm", "timm", "models named timm:NAME"),
     "torchvision": ("torchvision", "vision", "models named torchvision:NAME"),
-    "tensorboard": ("tensorboard", "track", "figures of trainings in TensorBoard"),
-    "mlflow": ("mlflow", "track", "figures of trainings in MLflow"),
-    "matplotlib": ("matplotlib", "experiments", "pictures of the experiments"),
+    "tensorboard": ("tensorboard", "track", "training metrics in TensorBoard"),
+    "mlflow": ("mlflow", "track", "training metrics in MLflow"),
+    "matplotlib": ("matplotlib", "experiments", "plots of the experiments"),
     "playwright": ("playwright", "browser", "tests of the report page in a browser"),
     "mkdocs": ("mkdocs-material", "docs", "the documentation site"),
 }
@@ -35,7 +35,7 @@ _GIB = 2**30
 
 @dataclass(frozen=True)
 class Missing:
-    """A package that is not there, what it would be for, and the command that installs it."""
+    """A package that is not installed, its purpose, and the command that installs it."""
 
     package: str
     purpose: str
@@ -44,17 +44,17 @@ class Missing:
 
 @dataclass(frozen=True)
 class Findings:
-    """What `examine` found; sizes in GiB.
+    """The result of `examine`; sizes in GiB.
 
     Attributes:
         versions: Installed packages by distribution.
-        devices: ``auto`` takes the first.
-        threads: Of torch, beside the cores this process may use.
-        memory_gib: Physical memory, None where the system does not tell.
-        temporary_gib: Free space in the folder for temporary files.
+        devices: Devices that torch can use; ``auto`` takes the first.
+        threads: Number of torch threads, and of the cores that this process may use.
+        memory_gib: Physical memory; None if the system does not report it.
+        temporary_gib: Free space in the folder of temporary files.
         missing: Optional packages that are not installed.
-        problems: What keeps graphprune from working, one sentence each.
-        notes: What slows it down, one sentence each.
+        problems: Everything that prevents graphprune from working, one sentence each.
+        notes: Everything that slows it down, one sentence each.
     """
 
     versions: dict[str, str]
@@ -67,11 +67,11 @@ class Findings:
     notes: list[str]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
+        """Return plain data for JSON."""
         return asdict(self)
 
     def to_text(self) -> str:
-        """For people: what is there, what is missing, and what to type."""
+        """Return text: what is installed, what is missing, and how to install it."""
         lines = ["versions"]
         lines += [f"  {name:<18} {found}" for name, found in self.versions.items()]
         memory = "unknown" if self.memory_gib is None else f"{self.memory_gib:.1f} GiB"
@@ -79,15 +79,17 @@ class Findings:
         lines.append(f"threads   {self.threads['torch']} of torch on {self.threads['cores']} cores")
         lines.append(f"memory    {memory}; {self.temporary_gib:.1f} GiB free for temporary files")
         if self.missing:
-            lines += ["", "not installed, and not needed unless you want"]
+            lines += ["", "not installed; needed only for"]
             lines += [f"  {m.purpose}: {m.install}" for m in self.missing]
         for title, texts in (("note", self.notes), ("problem", self.problems)):
             lines += [f"\n{title}: {text}" for text in texts]
-        return "\n".join([*lines, "", "everything needed is there" if not self.problems else ""]).rstrip()
+        return "\n".join(
+            [*lines, "", "everything required is installed" if not self.problems else ""]
+        ).rstrip()
 
 
 def examine() -> Findings:
-    """EpochSignals at the packages, devices, threads and memory of this machine; asks nobody else."""
+    """Inspect the packages, devices, threads and memory of this machine, without the network."""
     import torch
 
     found = versions()
@@ -134,7 +136,7 @@ def _devices() -> list[str]:
 
 
 def _cores() -> int:
-    """Cores that this process may use, which in a container are fewer than the machine has."""
+    """Cores that this process may use; in a container these are fewer than the machine has."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

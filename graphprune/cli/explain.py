@@ -1,4 +1,4 @@
-"""What went wrong as one sentence on stderr, and the exit code that goes with it."""
+"""Report an error as one sentence on stderr and return its exit code."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from graphprune.errors import InputError, TrainingDiverged
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 _NO_ROOM = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS)
-# How libraries without an exception of their own for it say that memory ran out.
+# Messages of libraries that have no exception of their own for exhausted memory.
 _NO_MEMORY = (
     "can't allocate memory",
     "cannot allocate memory",
@@ -26,24 +26,24 @@ _NO_MEMORY = (
 
 
 def explain(error: Exception) -> int:
-    """Says what went wrong and returns the exit code."""
+    """Print what went wrong and return the exit code."""
     if isinstance(error, typer.Abort):
         return interrupted()
     if isinstance(error, BrokenPipeError):
-        return FAILED  # whoever read our output has enough of it
+        return FAILED  # the reader of our output has closed the pipe
     if isinstance(error, StreamError):
         say(f"error: stdout cannot be written: {error.strerror}")
         return FAILED
     if any(_out_of_memory(each) for each in _causes(error)):
         say(
             "error: memory ran out; lower training.batch_size, seed_training.batch_size, data.limit or the model's "
-            "size, or allow the process more (ulimit -v, the job's limit); graphprune plan tells what a job needs"
+            "size, or raise the memory limit (ulimit -v, the job's limit); graphprune plan estimates what a job needs"
         )
         return FAILED
     if isinstance(error, InputError | TrainingDiverged):
         say(f"error: {error}")
         return BAD_INPUT if isinstance(error, InputError) else FAILED
-    # The argument parser's own errors, whose class has moved between versions of typer.
+    # Errors of the argument parser, whose class differs between versions of typer.
     if (usage := getattr(error, "format_message", None)) is not None:
         context = getattr(error, "ctx", None)
         command = getattr(context, "command_path", "graphprune")
@@ -58,23 +58,23 @@ def explain(error: Exception) -> int:
         )
         return BAD_INPUT
     what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    say(f"error: {what} (a fault of graphprune, in {_place(error)}; --debug shows the traceback)")
+    say(f"error: {what} (a bug in graphprune, in {_place(error)}; --debug shows the traceback)")
     return FAILED
 
 
 def interrupted() -> int:
-    """Says that what is finished is kept."""
-    say("interrupted; what was finished is kept, and the same command goes on from there")
+    """Print that finished work is kept."""
+    say("interrupted; finished stages are kept, and the same command resumes")
     return INTERRUPTED
 
 
 def show_traceback(error: BaseException) -> None:
-    """The traceback on stderr, for ``--debug``."""
+    """Print the traceback to stderr, for ``--debug``."""
     print("".join(traceback.format_exception(error)), end="", file=sys.stderr)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """The error and what it was raised from; one may have been raised from itself."""
+    """Yield the error and its causes; an error may be its own cause."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
@@ -89,12 +89,12 @@ def _out_of_memory(error: BaseException) -> bool:
         words in str(error).lower() for words in _NO_MEMORY
     ):
         return True
-    # What a library raises that could not be loaded into a small address space does not tell the reason.
+    # A library that does not fit into a small address space raises an error that does not state the reason.
     return isinstance(error, SystemError | ImportError) and _address_space_is_spent()
 
 
 def _address_space_is_spent() -> bool:
-    """Whether a limit (ulimit -v) leaves less than the libraries need, 1 GiB."""
+    """Return whether a limit (ulimit -v) leaves less than 1 GiB, which the libraries need."""
     import resource
 
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]
@@ -108,7 +108,7 @@ def _address_space_is_spent() -> bool:
 
 
 def _place(error: BaseException) -> str:
-    """File and line of graphprune's own code that was at work, as ``extrapolate/ridge.py:60``."""
+    """File and line in graphprune where the error occurred, such as ``extrapolate/ridge.py:60``."""
     package = Path(__file__).parents[1]
     place = "the command line"
     for frame in traceback.extract_tb(error.__traceback__):

@@ -1,4 +1,4 @@
-"""Commands that do one stage on files."""
+"""Commands that run one stage on files."""
 
 from __future__ import annotations
 
@@ -20,11 +20,13 @@ from graphprune.cli.output import print_json, say
 
 ScoresOut = Annotated[
     Path,
-    typer.Option("--out", help="Scores to write: .parquet, .csv or .jsonl.", show_default=False),
+    typer.Option("--out", help="Score file to write: .parquet, .csv or .jsonl.", show_default=False),
 ]
 SelectionOut = Annotated[
     Path,
-    typer.Option("--out", help="Selection to write: .parquet, .csv, .jsonl or .txt.", show_default=False),
+    typer.Option(
+        "--out", help="Selection file to write: .parquet, .csv, .jsonl or .txt.", show_default=False
+    ),
 ]
 
 
@@ -43,7 +45,7 @@ def score(
     as_json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Score samples from your own training logs; --set window=5 passes the score's options."""
+    """Compute scores from your own training logs; --set window=5 sets an option of the score."""
     from graphprune.jobs.files import score_alone
 
     result = score_alone(trajectories, name, out, options or [])
@@ -54,7 +56,7 @@ def score(
 def graph(
     embeddings: Embeddings,
     out: Annotated[Path, typer.Option("--out", help="Folder to write.")],
-    k: Annotated[int, typer.Option("--k", min=1, help="Neighbours per sample.")] = 20,
+    k: Annotated[int, typer.Option("--k", min=1, help="Neighbors per sample.")] = 20,
     metric: Annotated[str, typer.Option("--metric", help="euclidean, cosine or inner.")] = "euclidean",
     backend: Annotated[str, typer.Option("--backend", help="auto, exact or ivf.")] = "auto",
     options: MethodOption = None,
@@ -105,7 +107,7 @@ def extrapolate(
     as_json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Predict the scores of all samples from those of the seeds."""
+    """Predict the scores of all samples from those of the seed samples."""
     from graphprune.jobs.files import extrapolate_alone
 
     result = extrapolate_alone(
@@ -140,7 +142,7 @@ def evaluate(
     as_json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Judge the rows with source = predicted against the truth."""
+    """Compare the predicted scores (source = predicted) with the true ones."""
     from graphprune.cli.console import agreement_table
     from graphprune.jobs.files import evaluate_alone
 
@@ -158,7 +160,7 @@ def select(
     graph_folder: Annotated[Path | None, typer.Option("--graph", help="Folder of graphprune graph.")] = None,
     embeddings: Annotated[Path | None, typer.Option("--embeddings", help="[N, D] .npy.")] = None,
     second_scores: Annotated[
-        Path | None, typer.Option("--second-scores", help="Another score, for rules that read two.")
+        Path | None, typer.Option("--second-scores", help="A second score, for rules that use two.")
     ] = None,
     ids: IdsOption = None,
     options: MethodOption = None,
@@ -166,7 +168,7 @@ def select(
     as_json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Choose the samples to train on: sample_id, weight."""
+    """Select the samples to train on and write their sample_id and weight."""
     from graphprune.jobs.files import select_alone
 
     result = select_alone(

@@ -1,4 +1,4 @@
-"""Commands that take a config: the whole job, its price beforehand, and parts of it."""
+"""Commands that take a config: run the whole job, estimate its cost, or run a part of it."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ from graphprune.cli.options import (
     OutFile,
     SeedOption,
     SetOption,
+    VerboseOption,
     load,
 )
 from graphprune.cli.output import print_json, say
 
 
 @contextmanager
-def _told_in_a_line() -> Iterator[None]:
-    """Inside the block a warning is one line on stderr."""
+def _one_line_warnings() -> Iterator[None]:
+    """Print warnings inside the block as one line each on stderr."""
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *_, **__: say(f"warning: {message}")
         yield
@@ -38,28 +39,30 @@ def run(
     overrides: SetOption = None,
     out: Annotated[Path | None, typer.Option("--out", help="Run folder (default: runs/<name>).")] = None,
     fresh: Annotated[
-        bool, typer.Option("--fresh", help="Replace the run in the folder, once the job is checked.")
+        bool, typer.Option("--fresh", help="Replace the run in the folder, after the job has been checked.")
     ] = False,
     seed: SeedOption = None,
     device: DeviceOption = None,
+    verbose: VerboseOption = False,
     as_json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Do the whole job; the same command again resumes it, a changed config redoes what it touches."""
+    """Run the whole job. The same command again resumes it; after a change of the config it redoes what changed."""
     job = load(config, overrides, seed, device)
     from graphprune.cli.console import ConsoleReporter, summary
+    from graphprune.cli.first_screen import first_screen
     from graphprune.jobs.pipeline import run as run_job
     from graphprune.train.process_group import ProcessGroup
 
     folder = out or Path("runs") / job.name
-    with ConsoleReporter() as reporter, _told_in_a_line():
-        result = run_job(job, folder, reporter=reporter, fresh=fresh)
+    with ConsoleReporter() as reporter, _one_line_warnings():
+        metrics = run_job(job, folder, reporter=reporter, fresh=fresh).metrics
     if not ProcessGroup.current().writes:
         return
     if as_json:
-        print_json(result.metrics)
+        print_json(metrics)
     else:
-        print(summary(result.metrics))
+        print(summary(metrics) if verbose else first_screen(metrics))
         say(f"report: {folder / 'report.html'}")
 
 
@@ -72,7 +75,7 @@ def plan(
     as_json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Predict time, memory and disk of each stage from some seconds of measuring; writes nothing."""
+    """Estimate time, memory and disk space of each stage from a few seconds of measurements; writes nothing."""
     job = load(config, overrides, seed, device)
     from graphprune.cli.tables import plan_table
     from graphprune.jobs.plan.predict import plan as predict
@@ -91,12 +94,12 @@ def embed(
     as_json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Embed all samples of a config's data (source seed_model trains the seed model first)."""
+    """Embed all samples of the config's data (source seed_model trains the seed model first)."""
     job = load(config, overrides, seed, device)
     from graphprune.cli.console import ConsoleReporter
     from graphprune.jobs.files import embed_alone
 
-    with ConsoleReporter() as reporter, _told_in_a_line():
+    with ConsoleReporter() as reporter, _one_line_warnings():
         result = embed_alone(job, out, reporter, source=config)
     print_json(result) if as_json else say(f"wrote {out}: {result['n']} x {result['dimensions']}")
 
@@ -108,40 +111,49 @@ def train(
     config: ConfigFile,
     out: Annotated[Path, typer.Option("--out", help="Run folder to write.")],
     selection: Annotated[
-        Path | None, typer.Option("--selection", help="sample_id, weight: train on these.")
+        Path | None, typer.Option("--selection", help="Selection to train on: sample_id, weight.")
     ] = None,
-    sampler: Annotated[str | None, typer.Option("--sampler", help="Name of a sampler that chooses.")] = None,
-    scores: Annotated[Path | None, typer.Option("--scores", help="Scores that the sampler may use.")] = None,
+    sampler: Annotated[
+        str | None,
+        typer.Option("--sampler", help="Name of the sampler that selects samples during training."),
+    ] = None,
+    scores: Annotated[Path | None, typer.Option("--scores", help="Scores for the sampler.")] = None,
     overrides: SetOption = None,
     seed: SeedOption = None,
     device: DeviceOption = None,
+    verbose: VerboseOption = False,
     as_json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Train one arm: on a selection, or with a sampler."""
+    """Train one arm, on a selection or with a sampler."""
     job = load(config, overrides, seed, device)
     from graphprune.cli.console import ConsoleReporter, summary
+    from graphprune.cli.first_screen import first_screen
     from graphprune.jobs.files import train_alone
     from graphprune.train.process_group import ProcessGroup
 
-    with ConsoleReporter() as reporter, _told_in_a_line():
+    with ConsoleReporter() as reporter, _one_line_warnings():
         metrics = train_alone(
             job, out, selection=selection, sampler=sampler, scores=scores, reporter=reporter
         )
-    if ProcessGroup.current().writes:
-        print_json(metrics) if as_json else print(summary(metrics))
+    if not ProcessGroup.current().writes:
+        return
+    if as_json:
+        print_json(metrics)
+    else:
+        print(summary(metrics) if verbose else first_screen(metrics))
 
 
 @app.command(epilog="Example: graphprune report runs/digits")
 def report(
     runs: Annotated[list[Path], typer.Argument(help="Run folders.", show_default=False)],
     out: Annotated[
-        Path | None, typer.Option("--out", help="Page to write (default: in the first run).")
+        Path | None, typer.Option("--out", help="Page to write (default: in the first run folder).")
     ] = None,
     as_json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Write the report page of a run anew, or one that compares several."""
+    """Write the report page of a run again, or one page that compares several runs."""
     from graphprune.jobs.files import report_alone
 
     path = report_alone(runs, out)

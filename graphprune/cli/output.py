@@ -1,4 +1,4 @@
-"""What commands print: JSON and tables on stdout, sentences on stderr."""
+"""Output of the commands: JSON and tables on stdout, messages on stderr."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO, cast
 
-# What stands for a character that the terminal's encoding lacks; any other one is shown as its code.
+# Replacements of characters that the terminal's encoding lacks; all others are shown as their code.
 _PLAIN = {"±": "+/-", "−": "-", "–": "-", "—": "-", "…": "...", "×": "x", "²": "^2", "≤": "<=", "≥": ">="}
 
 
 class StreamError(OSError):
-    """Standard output cannot be written; ``strerror`` says why."""
+    """Standard output cannot be written; ``strerror`` holds the reason."""
 
 
 class _Stream:
-    """A standard stream that writes what its encoding lacks in other words.
+    """A standard stream that replaces the characters that its encoding lacks.
 
-    A failure to write stdout is a `StreamError`. One to write stderr is only noted in ``failed``: there is nowhere
-    left to tell it, and what the command does is not worth less for it.
+    A failure to write stdout raises a `StreamError`. A failure to write stderr only sets ``failed``, because there
+    is nowhere left to report it and the command can still do its work.
     """
 
     def __init__(self, stream: TextIO, name: str) -> None:
@@ -55,7 +55,7 @@ class _Stream:
                 raise StreamError(error.errno, error.strerror) from error
 
     def _discard(self) -> None:
-        """Sends what is still buffered nowhere, else Python would try again, and complain, while it exits."""
+        """Discard what is still buffered; otherwise Python would retry on exit and print another error."""
         with contextlib.suppress(OSError, ValueError):
             null = os.open(os.devnull, os.O_WRONLY)
             os.dup2(null, self._stream.fileno())
@@ -64,12 +64,12 @@ class _Stream:
 
 @contextmanager
 def standard_streams() -> Iterator[None]:
-    """Makes stdout and stderr safe to write: closed ones lead nowhere, and any text can be shown in any encoding."""
+    """Make stdout and stderr safe to write: closed streams discard, and any text can be shown in any encoding."""
     for descriptor in (0, 1, 2):
         try:
             os.fstat(descriptor)
         except OSError:
-            # Otherwise the next file that is opened takes the number, and messages would be written into it.
+            # Otherwise the next file that is opened gets this descriptor, and messages would be written to it.
             null = os.open(os.devnull, os.O_RDWR)
             if null != descriptor:
                 os.dup2(null, descriptor)
@@ -86,17 +86,17 @@ def standard_streams() -> Iterator[None]:
 
 
 def messages_were_lost() -> bool:
-    """Whether something could not be written to stderr (inside `standard_streams`)."""
+    """Return whether a write to stderr failed (inside `standard_streams`)."""
     return bool(getattr(sys.stderr, "failed", False))
 
 
 def say(text: str) -> None:
-    """One line on stderr."""
+    """Print one line on stderr."""
     print(" ".join(text.split()), file=sys.stderr)
 
 
 def print_json(result: Any) -> None:
-    """One JSON object on stdout."""
+    """Print one JSON object on stdout."""
     print(json.dumps(result, indent=1, sort_keys=True, allow_nan=False))
 
 

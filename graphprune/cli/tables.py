@@ -1,4 +1,4 @@
-"""Tables of the commands that are not a run's."""
+"""The table of ``graphprune plan``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from graphprune.jobs.plan.predict import Plan
 
 
 def plan_table(plan: Plan) -> str:
-    """Stages with their seconds, memory and disk, the total, and what to know of it."""
+    """Format the stages with their seconds, memory and disk space, the total and the notes."""
     width = max(len(stage.name) for stage in plan.stages)
 
     def line(stage: PlannedStage) -> str:
@@ -16,5 +16,5 @@ def plan_table(plan: Plan) -> str:
     head = f"{'stage':<{width}}  {'seconds':>9}  {'peak MiB':>9}  {'disk MiB':>8}"
     rows = [head, *map(line, plan.stages), line(plan.total)]
     notes = [f"note: {note}" for note in plan.notes]
-    measured = f"measured for {plan.calibration_seconds:.1f} s on this machine; busy cores make it slower"
+    measured = f"estimated from {plan.calibration_seconds:.1f} s of measurements; other load on the machine slows a run"
     return "\n".join([*rows, measured, *notes])

@@ -1,4 +1,4 @@
-"""Train the arms: everything, the baselines, the selected subsets, and the same cost spent on something simple."""
+"""Train the arms: all data, the baselines, the selected subsets, and simple arms of equal total cost."""
 
 from __future__ import annotations
 
@@ -44,20 +44,20 @@ MakeSampler = Callable[[int], EpochSampler]
 
 @dataclass(frozen=True)
 class Arm:
-    """One way to train, repeated over the random states.
+    """One way to train, repeated for every random seed of the config.
 
     Args:
-        name: Key in ``metrics.json``.
-        keep: Fraction of the data that an epoch visits; None where the sampler decides as it goes.
-        epochs: Epochs over what is kept; fractions end inside an epoch.
-        make_sampler: From a seed to the sampler; reads what the sampler needs.
-        identity: What the sampler depends on, for the stage key.
-        needs: Products that it is made from, each of which it pays for with all that stands behind it.
-        inputs: Files of the user's that it is made from.
-        budget: What fixed the length.
-        matches: The arms whose total cost this one spends on something simple.
-        warm: Whether it starts from the seed run's weights.
-        stand_in: A sampler that visits as many samples, for plans (default: ``keep`` tells).
+        name: Key of the arm in ``metrics.json``.
+        keep: Fraction of the data that an epoch visits; None if the sampler decides during training.
+        epochs: Number of epochs over the kept samples; a fraction ends inside an epoch.
+        make_sampler: Function from a random seed to the sampler; reads the sampler's inputs.
+        identity: Everything that the sampler depends on, for the stage key.
+        needs: Products that the arm uses; it pays for each of them and for all their ancestors.
+        inputs: Files of the user that the arm uses.
+        budget: The quantity that determines the length of the training.
+        matches: The arms whose total cost this simple arm spends.
+        warm: Whether training starts from the weights of the seed run.
+        stand_in: Makes a sampler that visits as many samples, for plans (default: computed from ``keep``).
     """
 
     name: str
@@ -75,32 +75,32 @@ class Arm:
 
 @dataclass(frozen=True)
 class Spent:
-    """What an arm cost: one of its trainings on average, and with everything that it needed."""
+    """Cost of an arm: the mean of its trainings, and the total with everything that it needed."""
 
     training: Cost
     total: Cost
 
 
 def stages(job: Job) -> Iterator[Stage]:
-    """The trainings of all arms of the config and of the baselines."""
+    """Yield the trainings of the baselines and of all arms of the config."""
     for arm in configured_arms(job):
         yield from training_stages(job, arm)
 
 
 def equal_cost_stages(job: Job) -> Iterator[Stage]:
-    """The trainings that spend what a pruned arm spent on something simple; the arms before must be done."""
+    """Yield the trainings of the equal-cost arms; the configured arms must be finished."""
     for arm in equal_cost_arms(job, [(arm, spent(job, arm)) for arm in configured_arms(job)]):
         yield from training_stages(job, arm)
 
 
 def all_arms(job: Job) -> list[Arm]:
-    """Every arm of a finished job, in the order of the tables."""
+    """Return every arm of a finished job, in the order of the tables."""
     arms = configured_arms(job)
     return arms + equal_cost_arms(job, [(arm, spent(job, arm)) for arm in arms])
 
 
 def configured_arms(job: Job) -> list[Arm]:
-    """The baselines, the arms of the config, and that of ``training.sampler``."""
+    """Return the baselines, the arms of the config, and the arm of ``training.sampler``."""
     from graphprune.jobs.sampler_arms import dynamic_arm, sampler_arm
 
     arms = baseline_arms(job)
@@ -112,7 +112,7 @@ def configured_arms(job: Job) -> list[Arm]:
 
 
 def spent(job: Job, arm: Arm) -> Spent:
-    """What a trained arm cost, by the run's records."""
+    """Return the cost of a trained arm from the records of the run."""
     costs = [job.run.costs(_stage(arm, s))[_stage(arm, s)] for s in job.config.training.random_states]
     mean = Cost(
         seconds=float(np.mean([c.seconds for c in costs])),
@@ -124,7 +124,7 @@ def spent(job: Job, arm: Arm) -> Spent:
 
 
 def baseline_arms(job: Job) -> list[Arm]:
-    """``full``, ``random`` and ``rs2``."""
+    """Return the arms ``full``, ``random`` and ``rs2``."""
     training = job.config.training
     keep = training.baselines_keep or (job.config.arms[0].keep if job.config.arms else 0.5)
     return [
@@ -137,7 +137,7 @@ def baseline_arms(job: Job) -> list[Arm]:
 def sampled_arm(
     job: Job, name: str, sampler: str, options: dict[str, Any], epochs: float, budget: Budget = "epochs"
 ) -> Arm:
-    """An arm that a registered sampler steers."""
+    """Return an arm that trains with a registered sampler."""
     n = len(job.data.train)
     get("sampler", sampler)
 
@@ -149,7 +149,7 @@ def sampled_arm(
 
 
 def selected_arm(job: Job, config: ArmConfig) -> Arm:
-    """An arm that trains on its selection."""
+    """Return an arm that trains on its selection."""
     keep = count_kept(len(job.data.train), config.keep) / len(job.data.train)
     warm = job.config.starts_warm(config)
     return _static_arm(
@@ -163,8 +163,8 @@ def selected_arm(job: Job, config: ArmConfig) -> Arm:
 
 
 def selection_arm(job: Job, selection: Selection, source: Path, *, warm: bool = False) -> Arm:
-    """The arm ``selection``: trains on any selection of the job's data, read from a file."""
-    # A foreign selection is refused before anything is written.
+    """Return the arm ``selection``, which trains on a selection read from a file."""
+    # A selection of other data is rejected before anything is written.
     locate(job.data.train.ids, selection.ids, "selection 'selection'")
     keep = len(selection) / len(job.data.train)
     needs = ("seed_model",) if warm else ()
@@ -184,21 +184,21 @@ def _static_arm(job: Job, name: str, read: Callable[[], Selection], keep: float,
 
 
 def equal_cost_arms(job: Job, done: list[tuple[Arm, Spent]]) -> list[Arm]:
-    """For every budget that a pruned arm spent in all: the same spent on all the data, on random and on RS2."""
+    """Return arms that spend the total cost of each pruned arm on all the data, on a random subset, and on RS2."""
     training, n = job.config.training, len(job.data.train)
     full = next(cost.training for arm, cost in done if arm.name == "full")
     baseline_keep = next(arm.keep for arm, _ in done if arm.name == "random") or 1.0
-    # What a sample costs beside a plain forward and backward pass (attacks) is no reason to train longer.
+    # Work beyond a plain forward and backward pass (attacks) must not lengthen the training.
     per_sample = 1 + full.forward_samples / (3 * full.trained_samples)
     budgets: dict[str, list[tuple[Arm, float]]] = {}
     for arm, cost in done:
         if arm.name in BASELINES:
             continue
-        # Full runs may have stopped early; what is planned is a share of their planned length.
+        # Full runs may have stopped early; the budget is a fraction of their planned length.
         share = cost.total.seconds / full.seconds * full.trained_samples / (n * training.epochs)
         if training.budget == "passes":
             share = cost.total.passes(n, training.epochs) / per_sample
-        # Budgets within some two percent of each other share their arms.
+        # Budgets within about two percent of each other share their arms.
         label = f"{share:.2f}" if share >= 0.2 else f"{share:.3g}"
         budgets.setdefault(label, []).append((arm, share))
     arms = []
@@ -219,9 +219,9 @@ def equal_cost_arms(job: Job, done: list[tuple[Arm, Spent]]) -> list[Arm]:
 
 
 def training_stages(job: Job, arm: Arm) -> Iterator[Stage]:
-    """One training for each random state: ``arms/<arm>/<state>.json``, its weights and its visits.
+    """Yield one training per random seed: ``arms/<arm>/<seed>.json``, the weights and the visits.
 
-    ``<state>.visits.npy [N]`` int32 says how often each sample was trained on.
+    ``<seed>.visits.npy [N]`` int32 counts how often each sample was trained on.
     """
     settings = job.config.training.optimization(epochs=arm.epochs)
     loosened = job.config.training.shrink_and_perturb if arm.warm else None
@@ -258,7 +258,7 @@ def _stage(arm: Arm, state: int) -> str:
 def _train(
     job: Job, arm: Arm, settings: OptimizationConfig, position: int, state: int, attempt: Attempt
 ) -> Iterable[Path]:
-    # All arms of a random state start from the same weights, so that their differences are paired.
+    # All arms start from the same weights for the same random seed, so that their differences are paired.
     model, tracker = job.make_model("arm", state), job.tracker(_stage(arm, state))
     if arm.warm:
         load_weights(model, job.run / paths.SEED_MODEL)
@@ -285,7 +285,7 @@ def _train(
         precision=settings.precision,
         workers=settings.workers,
     )
-    refuse_diverged(model, f"arm '{arm.name}', random state {state}", value)
+    refuse_diverged(model, f"arm '{arm.name}', random seed {state}", value)
     if not attempt.writes:
         return []
     report = {
@@ -293,7 +293,7 @@ def _train(
         "metric": paradigm.metric,
         "epochs": arm.epochs,
         "trained_samples": result.cost.trained_samples,
-        # A half-precision step that overflowed is left out and the training goes on.
+        # A half-precision step that overflows is skipped; the training continues.
         "losses": [loss if math.isfinite(loss) else None for loss in result.losses],
     }
     if isinstance(paradigm, Adversarial):
@@ -309,8 +309,8 @@ def _train(
 
 
 def _estimate(job: Job, arm: Arm, measured: Calibration) -> Estimate:
-    """One training, booked under the arm's name."""
-    training, n, looked = job.config.training, len(job.data.train), 0
+    """Estimate one training; the cost is recorded under the name of the arm."""
+    training, n, scored = job.config.training, len(job.data.train), 0
     notes: tuple[str, ...] = ()
     if arm.stand_in is None:
         assert arm.keep is not None
@@ -319,14 +319,16 @@ def _estimate(job: Job, arm: Arm, measured: Calibration) -> Estimate:
         sampler = arm.stand_in()
         if sampler.needs_errors:
             trained = visits(n, arm.epochs)
-            notes = (f"arm '{arm.name}': its sampler goes by errors; estimated as visiting every sample",)
+            notes = (f"arm '{arm.name}': its sampler selects by errors; estimated as visiting every sample",)
         else:
             losses = torch.from_numpy(measured.passes.losses)
-            trained, looked = sampled(sampler, arm.epochs, training.batch_size, losses)
+            trained, scored = sampled(sampler, arm.epochs, training.batch_size, losses)
             if sampler.needs_losses:
-                notes = (f"arm '{arm.name}': its sampler goes by losses; estimated with the calibration's",)
+                notes = (
+                    f"arm '{arm.name}': its sampler selects by losses; estimated with calibration losses",
+                )
     if training.patience is not None:
-        notes = (*notes, "training.patience may end arms earlier; they are estimated to their end")
-    cost = measured.trained(job, "arm", trained, looked)
-    cost.seconds += measured.passes.forward.seconds_for(looked)
+        notes = (*notes, "training.patience may stop arms early; the estimate assumes their full length")
+    cost = measured.trained(job, "arm", trained, scored)
+    cost.seconds += measured.passes.forward.seconds_for(scored)
     return Estimate({arm.name: cost}, disk_bytes=measured.weight_bytes + 1000 + 4 * n, notes=notes)

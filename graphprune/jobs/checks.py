@@ -1,4 +1,4 @@
-"""Everything about a job that can be refused before anything is computed."""
+"""Checks of a job that are made before anything is computed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from graphprune.registry import check_method, create, get
 from graphprune.runtime.facts import JobFacts
 from graphprune.samplers.base import EpochSampler
 
-# How a config gives a sampler what it cannot do without.
+# How a config provides the required inputs of a sampler.
 NEEDED = {
     "scores": "name a score of the config in its arm (score: NAME)",
     "reference_losses": "set reference_losses: run, or {weights: FILE, model: NAME}",
@@ -32,7 +32,7 @@ _FILLED = (*_REFERENCES, "graph")
 
 
 def check_names(config: Config) -> None:
-    """Refuses unknown methods, and options that are unknown or out of range, without looking at the data."""
+    """Refuse unknown methods and options, and options out of range; this does not read the data."""
     from graphprune.train.tracking import check_trackers
 
     for kind, methods in (
@@ -59,13 +59,15 @@ def check_names(config: Config) -> None:
 
 
 def check_sampler(method: Method, *, scored: bool) -> None:
-    """Refuses a sampler by what the config says of it; ``scored``: whether it is given scores."""
+    """Refuse a sampler whose options or inputs do not fit; ``scored`` states whether it receives scores."""
     check_method("sampler", method.name, method.options, later=_filled(method))
     known = options_of(get("sampler", method.name))
     if scored and "scores" not in known:
-        raise InputError(f"sampler '{method.name}' takes no scores; leave them out or use score_weighted")
+        raise InputError(f"sampler '{method.name}' takes no scores; remove them or use score_weighted")
     if scored and "scores" in method.options:
-        raise InputError(f"sampler '{method.name}': scores are those of its arm; leave the option out")
+        raise InputError(
+            f"sampler '{method.name}': its arm's score sets the option scores; remove the option"
+        )
     given = {*method.options, *(["scores"] if scored else [])}
     for needed in get("sampler", method.name).requires:
         if needed not in given:
@@ -75,7 +77,7 @@ def check_sampler(method: Method, *, scored: bool) -> None:
         if isinstance(spec, dict):
             if not isinstance(spec.get("weights"), str) or spec.keys() - {"weights", "model"}:
                 raise InputError(
-                    f"sampler '{method.name}': {option} is {{weights: FILE, model: NAME}} or run; give its weights"
+                    f"sampler '{method.name}': {option} must be run or {{weights: FILE, model: NAME}} (received {spec})"
                 )
             must_exist(Path(spec["weights"]))
             if "model" in spec:
@@ -83,7 +85,7 @@ def check_sampler(method: Method, *, scored: bool) -> None:
 
 
 def check_second_score(arm: ArmConfig) -> None:
-    """Refuses a rule without the second score that it needs, or with one that it does not read."""
+    """Refuse a rule without the second score that it needs, or with a second score that it does not use."""
     rule = get("selection", arm.rule.name)
     if arm.second_score is None:
         if arm.sampler is None and "second_scores" in rule.requires:
@@ -92,12 +94,12 @@ def check_second_score(arm: ArmConfig) -> None:
             )
     elif arm.sampler is not None or not rule.reads_second:
         raise InputError(
-            f"arms: {arm.name}: rule '{arm.rule.name}' reads one score; leave second_score out or use ccs or beta"
+            f"arms: {arm.name}: rule '{arm.rule.name}' uses one score; remove second_score or use ccs or beta"
         )
 
 
 def check_methods(job: Job) -> None:
-    """Refuses methods that do not fit the data, or each other, before anything is trained."""
+    """Refuse methods that do not fit the data or each other, before anything is trained."""
     config, info = job.config, job.data.info
     facts = JobFacts(
         n=len(job.data.train),
@@ -105,7 +107,7 @@ def check_methods(job: Job) -> None:
         num_classes=info.num_classes,
         task=info.kind,
         input_shape=info.input_shape,
-        # Links in time and between sensors come on top of the neighbors that are asked for.
+        # Links in time and between sensors are added to the configured number of neighbors.
         neighbors=config.graph.k if info.kind == "classification" else None,
         inputs=provided(job),
     )
@@ -128,20 +130,20 @@ def check_methods(job: Job) -> None:
 
 
 def check_seeds(job: Job) -> None:
-    """Refuses extrapolators that the seeds are too few for, before the seeds are trained on."""
+    """Refuse extrapolators that need more seed samples than there are, before the seed run."""
     fit = _seeds_to_fit(job)
     for method in job.config.extrapolators:
         least = create("extrapolator", method.name, **method.options).least_seeds
         if fit < least:
             raise InputError(
-                f"extrapolator '{method.name}' needs {least} seeds to fit on, and seeds.fraction "
-                f"{job.config.seeds.fraction:g} of {len(job.data.train)} samples leaves {fit}; raise it, or leave "
-                f"'{method.name}' out of extrapolators"
+                f"extrapolator '{method.name}' needs {least} seed samples to fit, and seeds.fraction "
+                f"{job.config.seeds.fraction:g} of {len(job.data.train)} samples leaves {fit}; raise it, or remove "
+                f"'{method.name}' from extrapolators"
             )
 
 
 def stand_in(method: Method, n: int, epochs: float, *, scored: bool) -> EpochSampler:
-    """The sampler with plain values in place of what the run will compute: they change no count."""
+    """Return the sampler with placeholders for what the run will compute; the sample counts do not depend on them."""
     options = {name: value for name, value in method.options.items() if name not in _filled(method)}
     if scored:
         options["scores"] = torch.linspace(0, 1, n)
@@ -163,7 +165,7 @@ def _checked(kind: str, method: Method, facts: JobFacts) -> None:
 def _seeds_to_fit(job: Job) -> int:
     seeds = job.config.seeds
     drawn = round(seeds.fraction * len(job.data.train))
-    # Some judge the fit; between blocks of time some more stay out.
+    # Held-out seeds judge the fit; with blocks of time, the gap between the blocks is left out, too.
     return drawn - max(1, round(seeds.heldout * drawn))
 
 
@@ -176,7 +178,7 @@ def _samplers(config: Config) -> Iterator[tuple[Method, ArmConfig | None]]:
 
 
 def _filled(method: Method) -> list[str]:
-    """The options that the run fills in: those that say so, or name a reference model."""
+    """Return the options that the run fills in: those set to ``run`` or to a reference model."""
     return [
         option
         for option, value in method.options.items()

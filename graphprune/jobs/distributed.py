@@ -1,4 +1,4 @@
-"""One training in several processes, for a Python program that torchrun or ``accelerate launch`` starts."""
+"""One training in several processes, for Python programs started by torchrun or ``accelerate launch``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from graphprune.data.load import load_data
 from graphprune.files import fingerprint, write_json
 from graphprune.jobs.job import Job
 from graphprune.jobs.run_folder import RunFolder
-from graphprune.jobs.stages.windows import ask_windows, asks_windows
+from graphprune.jobs.stages.windows import window_option, window_options
 from graphprune.registry import create
 from graphprune.runtime.devices import resolve_device
 from graphprune.runtime.rng import derive_seed
@@ -32,9 +32,9 @@ def train_distributed(
     sampler: EpochSampler | None = None,
     data: Data | None = None,
 ) -> dict[str, Any]:
-    """Trains ``config.model`` as ``config.training`` says, each batch divided over all processes.
+    """Train ``config.model`` with the settings of ``config.training``; each batch is split over all processes.
 
-    In full, as ``train.py``, started by ``torchrun --nproc-per-node 2 train.py``::
+    A complete ``train.py``, started by ``torchrun --nproc-per-node 2 train.py``::
 
         from graphprune import load_config
         from graphprune.config.base import Method
@@ -42,23 +42,23 @@ def train_distributed(
 
         train_distributed(load_config("config.yaml"), "out", method=Method(name="infobatch", r=0.5))
 
-    ``batch_size`` is that of all processes together, so the same config trains the same with any number of
-    them (see `train_model` for what is equal). The first process writes ``model.safetensors``, ``result.json``,
-    ``log.jsonl`` and, while it trains, ``checkpoint-<key>.pt``, from which the same call resumes (another config's
-    has another key; with a sampler of your own, its class, seed and first epoch tell). The folder is a run folder: one
-    with other files is refused.
-    A whole job needs no Python: ``torchrun --nproc-per-node 2 -m graphprune run config.yaml``.
+    ``batch_size`` is the size of the global batch, so the same config trains the same model with any number of
+    processes (`train_model` states what is equal). The first process writes ``model.safetensors``, ``result.json``,
+    ``log.jsonl`` and, during training, ``checkpoint-<key>.pt``, from which the same call resumes. The key depends on
+    the config and, for a sampler of your own, on its class, seed and first epoch. The folder is a run folder; a
+    folder with other files is refused.
+    A whole job needs no Python program: ``torchrun --nproc-per-node 2 -m graphprune run config.yaml``.
 
     Args:
-        config: Its ``data``, ``model``, ``seed``, ``device`` and ``training`` are used.
-        out: Folder, on a file system that all processes see.
+        config: The config; ``data``, ``model``, ``seed``, ``device`` and ``training`` are used.
+        out: Run folder on a file system that all processes share.
         method: Registered sampler and options (default: all the data).
-        sampler: A sampler of your own instead, made alike in every process and not sharded.
-        data: Your own data, alike in every process, in place of ``config.data``.
+        sampler: A sampler of your own instead, constructed equally in every process and not sharded.
+        data: Your own data, equal in every process, instead of ``config.data``.
 
     Returns:
         ``value`` and ``metric`` on the test part, ``losses`` by epoch, ``cost``, and the number of ``processes``;
-        the same in all of them.
+        the same in every process.
     """
     group = ProcessGroup.join(config.device)
     folder = RunFolder(Path(out), team=group)
@@ -80,14 +80,16 @@ def _train(
     if sampler is None:
         chosen = method or Method(name="random")
         seed = derive_seed(state, "sampler", chosen.name)
-        told = {each: ask_windows(job.data.train, each) for each in asks_windows(job.data.train, chosen)}
-        options = {**told, **chosen.options}
+        computed = {
+            each: window_option(job.data.train, each) for each in window_options(job.data.train, chosen)
+        }
+        options = {**computed, **chosen.options}
         sampler = create("sampler", chosen.name, n=n, epochs=settings.epochs, seed=seed, **options)
         steered = chosen.model_dump()
     else:
         check_whole(sampler)
         steered = {"sampler": type(sampler).__qualname__, "seed": sampler.seed, "state": sampler.state_dict()}
-    # A folder may hold what another config left; its checkpoint must not be gone on with.
+    # The folder may hold a checkpoint of another config, which must not be resumed.
     identity = [job.data.fingerprint, job.model_settings, settings.key(), config.seed, state, steered]
     if group.writes:
         folder.files.claim(folder / "log.jsonl")

@@ -1,4 +1,4 @@
-"""Each stage alone, on files: what the commands other than `run` do."""
+"""Single stages on files: the work of the commands other than `run`."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ Ids = npt.NDArray[np.int64]
 def embed_alone(
     config: Config, out: Path, reporter: Reporter, *, source: Path | None = None
 ) -> dict[str, Any]:
-    """Embeds the config's data in a run folder beside ``out`` and copies the embeddings there.
+    """Embed the config's data in a run folder next to ``out`` and copy the embeddings to ``out``.
 
     Args:
         config: The job.
-        out: ``.npy`` file to write; the file ``source`` of the config and the files that it names are refused.
-        reporter: Progress.
+        out: ``.npy`` file to write; ``source`` (the config file) and the files that the config names are refused.
+        reporter: Receives the progress.
     """
     from graphprune.jobs.checks import check_names
     from graphprune.jobs.pipeline import open_job
@@ -76,7 +76,7 @@ def embed_alone(
 
 
 def score_alone(trajectories: Path, name: str, out: Path, options: list[str]) -> dict[str, Any]:
-    """Scores from users' own training logs."""
+    """Compute scores from the user's own training logs."""
     from graphprune.scores.trajectories import scores_from_trajectories
 
     check_out(out, SCORES, inputs=[trajectories])
@@ -85,7 +85,7 @@ def score_alone(trajectories: Path, name: str, out: Path, options: list[str]) ->
     try:
         ids = _integers(arrays["ids"], "ids") if "ids" in arrays else None
         if ids is not None and len(np.unique(ids)) != len(ids):
-            raise InputError("some ids occur more than once; ids must be unique")
+            raise InputError("duplicate ids; ids must be unique")
         values = scores_from_trajectories(
             score, arrays.get("labels"), probs=arrays.get("probs"), p_true=arrays.get("p_true"), ids=ids
         )
@@ -109,10 +109,10 @@ def graph_alone(
     seed: int,
     options: list[str],
 ) -> dict[str, Any]:
-    """The kNN graph of a file of embeddings."""
+    """Build the kNN graph of an embedding file."""
     check_out(out, ())
     if options:
-        raise InputError("graph has no further options; --k, --metric and --backend are all")
+        raise InputError("graph has no --set options; use --k, --metric and --backend")
     where = resolve_device(device)
     refuse_other_files(out)
     points = read_embeddings(embeddings)
@@ -135,7 +135,7 @@ def extrapolate_alone(
     options: list[str],
     seed: int,
 ) -> dict[str, Any]:
-    """Scores of all samples from a file of seeds' scores."""
+    """Predict the scores of all samples from a file of seed scores."""
     from graphprune.extrapolate.base import Inputs
     from graphprune.jobs.stages.extrapolate import fit_extrapolator
 
@@ -146,12 +146,12 @@ def extrapolate_alone(
     sample_ids, order = _sample_ids(ids, n)
     if ids is not None and (np.diff(order) < 0).any():
         raise InputError(
-            f"{ids}: ids must be ascending, since rows of --embeddings and --graph follow them; sort all"
+            f"{ids}: ids must be ascending; sort them, and the rows of --embeddings and --graph with them"
         )
     own = stored_ids(embeddings)
     if own is not None and ids is not None and (own != sample_ids).any():
         raise InputError(
-            f"{ids} and {embeddings} hold different ids; leave --ids out to use those of the file"
+            f"{ids} and {embeddings} hold different ids; remove --ids to use the ids of {embeddings}"
         )
     sample_ids = sample_ids if own is None else own
     table = read_scores(seeds)
@@ -165,7 +165,7 @@ def extrapolate_alone(
     )
     fitted = fit_extrapolator(Method(name=method, **chosen), inputs, table.ids, table.values, seed)
     values, std = fitted.predict(return_std=True)
-    # Extrapolators compute in float32; measured scores keep all their digits.
+    # Extrapolators compute in float32; measured scores keep their precision.
     values = values.astype(np.result_type(values, table.values))
     values[locate(sample_ids, table.ids, str(seeds))] = table.values
     measured = np.isin(sample_ids, table.ids, assume_unique=True)
@@ -185,7 +185,7 @@ def extrapolate_alone(
 
 
 def evaluate_alone(predicted: Path, truth: Path, *, seed: int, options: list[str]) -> dict[str, Any]:
-    """Agreement of the predicted rows with the truth."""
+    """Compute the agreement of the predicted scores with the true ones."""
     from graphprune.evaluation.agreement import evaluate
 
     settings = parse_values(options)
@@ -195,7 +195,7 @@ def evaluate_alone(predicted: Path, truth: Path, *, seed: int, options: list[str
     chosen = table.rows(~table.measured)
     if not len(chosen):
         raise InputError(
-            f"{predicted} has no row with source = predicted; give the output of graphprune extrapolate"
+            f"{predicted} has no row with source = predicted; pass the output of graphprune extrapolate"
         )
     reference = true.values[true.rows_of(chosen.ids, f"{truth}: predicted ids")]
     return evaluate(chosen.values, reference, std=chosen.std, seed=seed, **settings).to_dict()
@@ -215,14 +215,16 @@ def select_alone(
     options: list[str],
     seed: int,
 ) -> dict[str, Any]:
-    """A selection from a file of scores."""
+    """Select samples from a score file."""
     check_out(out, SELECTIONS, inputs=[scores, labels, embeddings, ids])
     method = create("selection", rule, **parse_options("selection", rule, options))
     table = read_scores(scores)
     if ids is not None:
         sample_ids, order = _sample_ids(ids, len(table))
         if (np.diff(order) < 0).any() or (sample_ids != table.ids).any():
-            raise InputError(f"{ids}: ids must be those of {scores}, ascending; rows of --labels follow them")
+            raise InputError(
+                f"{ids}: ids must be those of {scores} in ascending order, as the rows of --labels"
+            )
     points = (
         None if embeddings is None else torch.from_numpy(np.array(read_embeddings(embeddings, ids=table.ids)))
     )
@@ -248,7 +250,7 @@ def train_alone(
     scores: Path | None,
     reporter: Reporter,
 ) -> dict[str, Any]:
-    """One arm, named after the sampler or ``selection``, in a run folder of its own."""
+    """Train one arm, named after the sampler or ``selection``, in its own run folder."""
     from graphprune.jobs import paths
     from graphprune.jobs.arms import selection_arm, training_stages
     from graphprune.jobs.checks import check_names, check_sampler
@@ -271,13 +273,13 @@ def train_alone(
     from graphprune.jobs.stages.forecasts import error_stages
 
     if (selection is None) == (sampler is None):
-        raise InputError("give either --selection K.parquet or --sampler NAME")
+        raise InputError("pass either --selection K.parquet or --sampler NAME")
     check_out(out, ())
     folder = RunFolder(out, on_event=reporter.event, team=ProcessGroup.join(config.device))
     chosen = None if selection is None else read_selection(selection)
     configured = config.training.sampler
     if scores is not None and sampler is None:
-        raise InputError("--scores goes with --sampler; a selection already used its scores")
+        raise InputError("--scores requires --sampler; a selection is made from its scores already")
     check_names(config)
     method = (
         configured if configured is not None and configured.name == sampler else Method(name=sampler or "")
@@ -287,15 +289,15 @@ def train_alone(
     table = None if scores is None else read_scores(scores)
     with folder.locked():
         job = open_job(config, folder, reporter=reporter)
-        # Labels that were found are part of what is scored, but not of the data that is trained on here.
+        # Labels found by the paradigm affect the scores, but not the data that is trained on here.
         found = config.paradigm is not None and config.paradigm.name == "unsupervised"
         for source in (chosen, table):
             if source is not None and not found:
                 require_same_data(source.metadata, {"fingerprint": job.data.fingerprint})
         if config.starts_warm() and not (folder / paths.SEED_MODEL).is_file():
             raise InputError(
-                f"training.init: seed needs {folder / paths.SEED_MODEL}, which graphprune run makes; "
-                "use init: fresh here"
+                f"training.init: seed needs {folder / paths.SEED_MODEL}, which graphprune run writes; "
+                "set training.init: fresh"
             )
         if chosen is not None and selection is not None:
             arm = selection_arm(job, chosen, selection, warm=config.starts_warm())
@@ -305,7 +307,7 @@ def train_alone(
             arm = sampler_arm(job, method.name, method, scores=read, inputs=inputs, warm=config.starts_warm())
         with folder.begin():
             write_provenance(job)
-        # What it needs of a whole job must have been made in this folder before.
+        # Products of a whole job that the arm needs must exist in this folder.
         made = (labels, seeds, seed_run, embed, graph, short_run, complexity, extrapolate)
         for module in made if folder.outputs("seeds") else ():
             for stage in module.stages(job):
@@ -325,7 +327,7 @@ def train_alone(
 
 
 def report_alone(runs: list[Path], out: Path | None) -> Path:
-    """The page of one run, or one that compares several."""
+    """Write the report page of one run, or one that compares several runs."""
     from graphprune.data.load import load_data
     from graphprune.jobs.report import read_report_input, refuse_unfinished
     from graphprune.report.compare import compare
@@ -349,21 +351,21 @@ def report_alone(runs: list[Path], out: Path | None) -> Path:
 
 
 def parse_options(kind: str, name: str, options: list[str]) -> dict[str, Any]:
-    """``["k=5", "temperature=.inf"]`` as options of a method, which they must fit."""
+    """Parse ``["k=5", "temperature=.inf"]`` as options of a method and check them."""
     parsed = parse_values(options)
     check_method(kind, name, parsed)
     return parsed
 
 
 def _sample_ids(path: Path | None, n: int) -> tuple[Ids, Ids]:
-    """The ids [N], ascending, and the rows that they stand in."""
+    """Return the ids ``[N]`` in ascending order, and the row of each."""
     if path is None:
         return np.arange(n, dtype=np.int64), np.arange(n, dtype=np.int64)
     ids = _integers(read_npy(path), str(path))
     if len(ids) != n:
-        raise InputError(f"{path} has {len(ids)} ids for {n} samples; give one each")
+        raise InputError(f"{path} has {len(ids)} ids for {n} samples; it must hold one id per sample")
     if len(np.unique(ids)) != n:
-        raise InputError(f"{path}: some ids occur more than once; ids must be unique")
+        raise InputError(f"{path}: duplicate ids; ids must be unique")
     order = np.argsort(ids)
     return ids[order], order
 

@@ -1,4 +1,4 @@
-"""What every stage is given: the config, the data, the run folder, and how to make models."""
+"""The input of every stage: the config, the data, the run folder, and how to make models."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ from graphprune.runtime.rng import isolated_rng
 from graphprune.train.paradigms.base import Paradigm
 from graphprune.train.tracking import Tracker, Trackers, make_tracker
 
-# An option of a sampler with this value is replaced by what the run computed, and its cost is the arm's.
+# A sampler option with this value is replaced by what the run computed; the arm pays for it.
 FROM_RUN = "run"
 ModelFactory = Callable[[], nn.Module]
 
 
 class Reporter(Protocol):
-    """Where progress is shown; the command line draws bars, a library call shows nothing."""
+    """Receives the progress: the command line shows bars, a library call shows nothing."""
 
     def event(self, event: str, stage: str, seconds: float) -> None:
-        """A stage was ``started``, ``finished`` (after ``seconds``) or ``kept`` from an earlier attempt."""
+        """Report that a stage was ``started``, ``finished`` (after ``seconds``) or ``kept`` from an earlier run."""
 
     def progress(self, fraction: float, note: str = "") -> None:
-        """The share of the current stage that is done, and a note on its speed."""
+        """Report the finished fraction of the current stage, and a note on its speed."""
 
 
 class Silent:
-    """Shows nothing."""
+    """Discards all progress."""
 
     def event(self, event: str, stage: str, seconds: float) -> None: ...
 
@@ -49,16 +49,16 @@ class Silent:
 
 @dataclass(frozen=True)
 class Job:
-    """One run.
+    """One run: the config, the data and the run folder.
 
     Args:
         config: The resolved configuration.
         data: Training and test samples.
-        run: The folder of artifacts.
-        device: Where models live.
-        model_factory: Makes an untrained model (default: the config's registered model).
-        paradigm: Losses, signals and metric (default: by the task).
-        reporter: Progress.
+        run: The run folder.
+        device: Device of the models.
+        model_factory: Returns an untrained model (default: the config's registered model).
+        paradigm: Losses, signals and metric (default: determined by the task).
+        reporter: Receives the progress.
     """
 
     config: Config
@@ -70,21 +70,21 @@ class Job:
     reporter: Reporter = field(default_factory=Silent)
 
     def make_model(self, *purpose: str | int, method: Method | None = None) -> nn.Module:
-        """An untrained model whose initial weights depend on the job's seed and ``purpose`` alone."""
+        """Return an untrained model whose initial weights depend only on the job's seed and ``purpose``."""
         with isolated_rng(self.config.seed, "init", *purpose):
             if self.model_factory is not None and method is None:
                 return self.model_factory()
             return build_model(method or self.config.model, self.data.info)
 
     def paradigm_for(self, settings: OptimizationConfig) -> Paradigm:
-        """Losses and signals of a training with these settings."""
+        """Return the losses and signals of a training with these settings."""
         if self.paradigm is not None:
             return self.paradigm
         forecasting = self.data.info.kind == "forecasting"
         method = self.config.paradigm or Method(name="forecasting" if forecasting else "supervised")
         if (method.name == "forecasting") != forecasting:
             raise InputError(
-                f"paradigm '{method.name}' does not fit data of kind {self.data.info.kind}; leave it out"
+                f"paradigm '{method.name}' does not fit data of kind {self.data.info.kind}; remove it"
             )
         if forecasting:
             return create("paradigm", method.name, info=self.data.info)  # type: ignore[no-any-return]
@@ -94,21 +94,21 @@ class Job:
         return create("paradigm", method.name, **options)  # type: ignore[no-any-return]
 
     def tracker(self, stage: str) -> Tracker:
-        """Where the figures of a stage go; close it when the stage is done."""
+        """Return the tracker of a stage; close it when the stage is done."""
         if not self.run.team.writes:
             return Trackers(())
         return make_tracker(self.config.track, self.run.path, self.config.name, stage)
 
     @cached_property
     def scored(self) -> Job:
-        """The job as its scoring stages see it: itself, or for ``unsupervised`` with the labels that were found."""
+        """The job of the scoring stages: this job, or for ``unsupervised`` the same job with the found labels."""
         from graphprune.jobs.stages.labels import with_found_labels
 
         return with_found_labels(self)
 
     @cached_property
     def model_settings(self) -> object:
-        """What identifies the model, and the paradigm if the config names one, in a stage's key."""
+        """The identity of the model, and of a configured paradigm, for the keys of the stages."""
         if self.model_factory is not None:
             return _identity(self.make_model("key"))
         model = self.config.model.model_dump(mode="json")
@@ -118,12 +118,12 @@ class Job:
 
 
 def _identity(model: nn.Module) -> dict[str, str]:
-    """What tells models of a factory apart: classes, layers, initial weights and, if readable, the source code."""
+    """Identify the models of a factory: classes, layers, initial weights and, if available, the source code."""
     classes = sorted({f"{type(m).__module__}.{type(m).__qualname__}" for m in model.modules()})
     weights = {name: value.detach().cpu().numpy() for name, value in model.state_dict().items()}
     try:
         source = inspect.getsource(type(model))
-    except (OSError, TypeError):  # made in a console, or in C
+    except (OSError, TypeError):  # defined in a console or in C
         source = ""
     return {
         "classes": " ".join(classes),
@@ -134,7 +134,7 @@ def _identity(model: nn.Module) -> dict[str, str]:
 
 
 def _input_units(samples: Samples) -> dict[str, Any]:
-    """What a length in the data's own units is after standardisation; bytes lie in 0..1 before it."""
+    """Convert a length from the data's own units to standardized inputs; bytes are scaled to 0..1 before."""
     if not isinstance(samples, TensorSamples) or samples.mean is None or samples.std is None:
         return {}
     if samples.x.dtype != torch.uint8:

@@ -1,4 +1,4 @@
-"""Which extrapolators a job runs: those of the config, and beside them the controls that fit nothing."""
+"""The extrapolators of a job: those of the config, and the controls that need no fit."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from graphprune.registry import entries, get
 
 
 def methods_of(job: Job) -> tuple[Method, ...]:
-    """The config's extrapolators, then every further control for which the job has the inputs."""
+    """Return the config's extrapolators, then every other control whose inputs the job has."""
     config = job.config
     if not config.controls:
         return config.extrapolators
@@ -26,7 +26,7 @@ def methods_of(job: Job) -> tuple[Method, ...]:
 
 
 def provided(job: Job) -> frozenset[str]:
-    """The optional inputs that the job has for its methods."""
+    """Return the optional inputs that the job provides to its methods."""
     config, info, windows = job.config, job.data.info, isinstance(job.data.train, WindowSamples)
     there = {
         "graph": True,
@@ -35,14 +35,14 @@ def provided(job: Job) -> frozenset[str]:
         "probes": info.num_classes is not None and config.embedding.source == "seed_model",
         "short_run": config.short_run is not None,
         "input_complexity": windows,
-        # A paradigm of one's own may not tell forecast errors.
+        # A custom paradigm may not report forecast errors.
         "seed_errors": windows and job.paradigm is None,
     }
     return frozenset(name for name, is_there in there.items() if is_there)
 
 
 def is_control(name: str) -> bool:
-    """Whether the extrapolator is registered as a control."""
+    """Return whether the extrapolator is registered as a control."""
     entry = entries("extrapolator").get(name)
     return entry is not None and entry.role == "control"
 

@@ -1,4 +1,4 @@
-"""Gather what the stages found into the metrics of a run."""
+"""Collect the results of the stages into the metrics of a run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from graphprune.train.forecast_errors import Errors
 def collect_metrics(
     job: Job, arms: list[Arm], references: dict[str, Errors], ledger: dict[str, Cost], n_seeds: int
 ) -> dict[str, Any]:
-    """The content of ``metrics.json``; ``references`` are forecasts that need no training, by name."""
+    """Return the content of ``metrics.json``; ``references`` are forecasts that need no training, by name."""
     n = len(job.data.train)
     results = {arm.name: _Result(arm, spent(job, arm), _reports(job, arm)) for arm in arms}
     metrics = {
@@ -61,8 +61,8 @@ def collect_metrics(
 def _extrapolation(job: Job) -> dict[str, Any]:
     judged = read_evaluation(job)
     n, epochs = len(job.data.train), job.config.training.epochs
-    for score, judgement in judged.items():
-        for method, result in judgement["methods"].items():
+    for score, judged_score in judged.items():
+        for method, result in judged_score["methods"].items():
             name = f"extrapolate/{score}/{method}"
             costs = job.run.costs(name)
             result["fit_seconds"] = costs[f"{name}/fit"].seconds
@@ -74,7 +74,7 @@ def _extrapolation(job: Job) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class _Result:
-    """A trained arm with its cost, and what each training reported."""
+    """A trained arm with its cost and the report of each training."""
 
     arm: Arm
     spent: Spent

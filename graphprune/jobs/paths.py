@@ -1,4 +1,4 @@
-"""Where everything is in a run folder, relative to it."""
+"""Paths of all files in a run folder, relative to the folder."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ EVALUATION = "evaluation.json"
 
 
 def score(name: str) -> str:
-    """The seeds' measured scores."""
+    """Measured scores of the seed samples."""
     return f"scores/{name}.parquet"
 
 
 def prediction(score: str, method: str) -> str:
-    """A method's scores of all samples."""
+    """Scores of all samples by one method."""
     return f"predictions/{score}/{method}.parquet"
 
 
 def heldout(score: str, method: str) -> str:
-    """A method's predictions of the held-out seeds."""
+    """Predictions of the held-out seed samples by one method."""
     return f"heldout/{score}/{method}.parquet"
 
 
@@ -42,15 +42,15 @@ def audit(run: int, score: str) -> str:
 
 
 def selection(arm: str) -> str:
-    """What an arm trains on."""
+    """Selection of an arm."""
     return f"selections/{arm}.parquet"
 
 
-def window_answer(option: str) -> str:
-    """What windows tell samplers that have such an option."""
+def window_values(option: str) -> str:
+    """Values computed from windows for a sampler option."""
     return f"windows/{option}.npy"
 
 
 def arm(name: str, state: int, ending: str) -> str:
-    """A file of one training of an arm."""
+    """File of one training of an arm."""
     return f"arms/{name}/{state}.{ending}"

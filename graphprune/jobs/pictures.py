@@ -1,4 +1,4 @@
-"""What the report shows of the samples themselves: a plane to lay them out on, images, curves, the clock."""
+"""What the report shows of single samples: a 2-D map, images, curves and times."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from graphprune.data.base import Data, TensorSamples
 from graphprune.data.windows import WindowSamples
 from graphprune.report.windows import Sensors
 
-# Beyond this the page draws a sample of them, and its galleries do without curves.
+# Beyond this number the page draws a random part, and its galleries show no curves.
 _CURVES_SHOWN = 500_000
 
 
 def principal_plane(embeddings: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-    """The first two principal components ``[N, 2]`` of embeddings ``[N, D]``; signs are fixed. O(N D^2)."""
+    """Return the first two principal components ``[N, 2]`` of embeddings ``[N, D]`` with fixed signs. O(N D^2)."""
     points = np.asarray(embeddings, dtype=np.float32)
-    centred = points - points.mean(axis=0)
-    _, vectors = np.linalg.eigh(centred.T @ centred)
+    centered = points - points.mean(axis=0)
+    _, vectors = np.linalg.eigh(centered.T @ centered)
     axes = vectors[:, ::-1][:, :2]
     axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), range(axes.shape[1])])
     plane = np.zeros((len(points), 2), dtype=np.float32)
-    plane[:, : axes.shape[1]] = centred @ axes
+    plane[:, : axes.shape[1]] = centered @ axes
     return plane
 
 
 def pictures(data: Data) -> dict[str, Any]:
-    """Labels, images, curves and clock of the training samples, as arguments of `SampleMap`."""
+    """Return labels, images, curves and times of the training samples as arguments of `SampleMap`."""
     train = data.train
     shown: dict[str, Any] = {"labels": train.labels, "class_names": data.info.class_names}
     if isinstance(train, TensorSamples) and train.x.dim() == 4:
@@ -46,7 +46,7 @@ def pictures(data: Data) -> dict[str, Any]:
 
 
 def _curves(train: WindowSamples) -> npt.NDArray[np.float32] | None:
-    """Mean of each window's input over its sensors ``[N, window]``, NaN where none was read."""
+    """Return the mean input of each window over its sensors ``[N, window]``, NaN where no sensor has a reading."""
     if len(train) > _CURVES_SHOWN:
         return None
     past = [train.readings(rows, past=True).nanmean(dim=2) for rows in train.blocks()]

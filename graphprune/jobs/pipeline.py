@@ -1,4 +1,4 @@
-"""A whole job: checked up front, then one stage after the other."""
+"""Run a job: check it, run its stages in order, and write the report."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ def run(
     reporter: Reporter | None = None,
     fresh: bool = False,
 ) -> RunResult:
-    """Does the whole job, or what is left of it, and returns its result, a mapping over ``metrics.json``.
+    """Run the whole job, or what is left of it, and return its result, a mapping over ``metrics.json``.
 
-    Started in several processes (torchrun, ``accelerate launch``) it trains with all of them; everything else is
-    done, and everything is written, by the first, while the others wait.
+    Started in several processes (torchrun, ``accelerate launch``), all of them train; the first process does
+    everything else and writes all files while the others wait.
 
     Args:
-        config: What to do.
-        out: The run folder (default: ``runs/<name>``); the same call again resumes there.
-        data: Your own data in place of ``config.data``.
-        model: Makes an untrained model, in place of ``config.model``.
-        paradigm: Your own losses and metric. A changed function leaves no trace that a resumed run could
-            notice: give it another ``out``.
-        reporter: Where progress goes (default: nowhere).
-        fresh: Replace the run in the folder. Its files are deleted once the config, the options and the data have
+        config: The job.
+        out: The run folder (default: ``runs/<name>``); the same call again resumes the run.
+        data: Your own data instead of ``config.data``.
+        model: Function that returns an untrained model, instead of ``config.model``.
+        paradigm: Your own losses and metric. A resumed run cannot detect that a function has changed; use another
+            ``out`` then.
+        reporter: Receives the progress (default: none is reported).
+        fresh: Replace the run in the folder. Its files are deleted after the config, the options and the data have
             been checked and the new run has started; files that graphprune did not write stay.
 
     Raises:
-        InputError: anything the user can mend, such as a folder with files that are not a run's, or another run in
-            a thread of this process; the folder then holds only whole artifacts.
+        InputError: anything that the user can fix, such as a folder that holds other files, or another run in a
+            thread of this process; the folder then contains complete artifacts only.
     """
     from graphprune.jobs.arms import all_arms
     from graphprune.jobs.provenance import write_provenance
@@ -80,7 +80,7 @@ def open_job(
     paradigm: Paradigm | None = None,
     reporter: Reporter | None = None,
 ) -> Job:
-    """Loads the data and makes the job; the folder must be locked, and nothing is written to it."""
+    """Load the data and make the job; the folder must be locked, and nothing is written to it."""
     from graphprune.data.load import load_data
     from graphprune.embed.precomputed import read_embeddings
     from graphprune.runtime.devices import resolve_device
@@ -92,7 +92,7 @@ def open_job(
     loaded = data if data is not None else load_data(config.data)
     device = resolve_device(config.device)
     job = Job(config, loaded, folder, device, model, paradigm, reporter or Silent())
-    # What does not fit the data must fail before anything is trained or written.
+    # Settings that do not fit the data must fail before anything is trained or written.
     untrained = job.make_model("check")
     for training in (config.seed_training, config.training.optimization()):
         check_precision(device, training.precision)

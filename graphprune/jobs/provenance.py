@@ -1,4 +1,4 @@
-"""Record what a run was made with."""
+"""Record the config, versions, hardware and data of a run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from graphprune.runtime.packages import versions
 
 
 def write_provenance(job: Job) -> None:
-    """Writes ``config.yaml`` (resolved) and ``provenance.json`` (versions, git, hardware, data)."""
+    """Write ``config.yaml`` (resolved) and ``provenance.json`` (versions, git, hardware, data)."""
     if not job.run.team.writes:
         return
     write_text(job.run / "config.yaml", job.config.to_yaml())
@@ -33,11 +33,11 @@ def write_provenance(job: Job) -> None:
 
 
 def _git_commit() -> str | None:
-    """Commit of the source tree that is running, with ``+changes`` if it is not clean; None outside git."""
+    """Return the commit of the running source tree, with ``+changes`` if it is not clean; None outside git."""
     here = Path(__file__).parent
 
     def git(*arguments: str) -> str:
-        # No shell, and no text of the user's.
+        # No shell, and no text from the user.
         done = subprocess.run(  # nosec B603 B607
             ["git", "-C", str(here), *arguments],
             capture_output=True,
@@ -60,7 +60,7 @@ def _hardware(job: Job) -> dict[str, Any]:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
         cpu = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
-        pass  # other systems keep no such file
+        pass  # other systems have no such file
     device = torch.cuda.get_device_name(job.device) if job.device.type == "cuda" else job.device.type
     return {
         "cpu": cpu,

@@ -1,4 +1,4 @@
-"""Write what a run found: metrics.json, ledger.json and the page."""
+"""Write the results of a run: metrics.json, ledger.json and the report page."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from graphprune.train.forecast_errors import Errors
 
 
 def write_results(job: Job, arms: list[Arm], references: dict[str, Errors]) -> dict[str, Any]:
-    """Writes ``metrics.json`` and ``ledger.json`` (the first process of a team does); returns the metrics."""
+    """Write ``metrics.json`` and ``ledger.json`` (first process only) and return the metrics."""
     n_seeds = len(read_seeds(job).ids) if job.run.outputs("seeds") else 0
     ledger = job.run.ledger()
     if job.config.track:
@@ -46,7 +46,7 @@ def write_results(job: Job, arms: list[Arm], references: dict[str, Errors]) -> d
 
 
 def write_page(job: Job) -> Path:
-    """Writes ``report.html`` from the run's files and the data."""
+    """Write ``report.html`` from the run's files and the data."""
     path = job.run / "report.html"
     page = render(read_report_input(job.run.path, job.config, job.data))
     write_text(path, page)
@@ -54,7 +54,7 @@ def write_page(job: Job) -> Path:
 
 
 def read_report_input(run: Path, config: Config | None = None, data: Data | None = None) -> ReportInput:
-    """What the page shows, from the folder of a finished run; without ``data`` the samples have no pictures."""
+    """Return the content of the page from the folder of a finished run; without ``data`` the samples have no images."""
     metrics, ledger, provenance = read_metrics(run), read_ledger(run), read_provenance(run)
     config = config or load_config(run / "config.yaml")
     layout = RunFolder(run)
@@ -79,9 +79,9 @@ def read_report_input(run: Path, config: Config | None = None, data: Data | None
 
 
 def refuse_unfinished(run: Path) -> None:
-    """Refuses a folder that holds no finished run, or one that a process is at work in."""
+    """Refuse a folder that holds no finished run, or that another process is using."""
     if not (run / "metrics.json").is_file():
-        raise InputError(f"{run} has no metrics.json; give the folder of a finished run")
+        raise InputError(f"{run} has no metrics.json; pass the folder of a finished run")
     if not (run / ".lock").exists():
         return
     try:
@@ -90,13 +90,13 @@ def refuse_unfinished(run: Path) -> None:
     except Timeout as error:
         raise InputError(f"{run} is in use by a run; wait until it has finished") from error
     except OSError:
-        return  # a folder that may only be read
+        return  # a read-only folder
 
 
 def _scatter(run: RunFolder, config: Config, data: Data | None) -> dict[str, dict[str, dict[str, Any]]]:
-    """Predicted beside true scores: against the oracle where there is one, else the held-out seeds.
+    """Return predicted and true scores: against the oracle if there is one, else for the held-out seed samples.
 
-    Of windows those clear of seeds are shown, where enough are.
+    For windows, those disjoint from the seed windows are shown if there are enough of them.
     """
     labels = None if data is None else data.train.labels
     ids = np.empty(0, dtype=np.int64) if data is None else data.train.ids
@@ -126,7 +126,7 @@ def _scatter(run: RunFolder, config: Config, data: Data | None) -> dict[str, dic
 
 
 def _samples(run: RunFolder, config: Config, data: Data | None) -> SampleMap:
-    """Every score by its first arm's extrapolator (else the first one), on a plane of the embeddings."""
+    """Return every score by its first arm's extrapolator (else the first one), on a 2-D map of the embeddings."""
     chosen = {score.name: config.extrapolators[0].name for score in config.scores}
     chosen |= {arm.score: arm.extrapolator for arm in reversed(config.arms) if arm.score is not None}
     tables = {
@@ -137,7 +137,7 @@ def _samples(run: RunFolder, config: Config, data: Data | None) -> SampleMap:
     for score, table in tables.items():
         path = run / paths.prediction(score, chosen[score])
         if not np.array_equal(table.ids, first.ids if data is None else data.train.ids):
-            raise InputError(f"{path} is about other samples than the run's data; run the job again")
+            raise InputError(f"{path} holds other samples than the run's data; run the job again")
     kept = {
         arm.name: np.isin(first.ids, read_selection(run, arm.name).ids)
         for arm in config.arms
@@ -160,7 +160,7 @@ def _samples(run: RunFolder, config: Config, data: Data | None) -> SampleMap:
 
 
 def _embeddings(path: Path, n: int) -> npt.NDArray[Any]:
-    """The embeddings ``[N, D]``, memory-mapped."""
+    """Return the embeddings ``[N, D]``, memory-mapped."""
     array = read_npy(path, mmap=True)
     if array.ndim != 2 or len(array) != n or array.dtype.kind != "f" or not array.shape[1]:
         raise InputError(
@@ -172,9 +172,9 @@ def _embeddings(path: Path, n: int) -> npt.NDArray[Any]:
 
 
 def _visits(run: RunFolder, config: Config, arm: str, n: int) -> npt.NDArray[np.float64] | None:
-    """How often an epoch of the arm trains on each sample, ``[N]``, mean over the random states."""
+    """Return how often an epoch of the arm trains on each sample, ``[N]``, mean over the random seeds."""
     files = [run / paths.arm(arm, state, "visits.npy") for state in config.training.random_states]
-    # Runs made before visits were counted have none.
+    # Runs of earlier versions did not count visits.
     if not all(path.exists() for path in files):
         return None
     visits = [read_npy(path) for path in files]

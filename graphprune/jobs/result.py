@@ -1,4 +1,4 @@
-"""What a run found, for Python programs and notebooks."""
+"""The result of a run, for Python programs and notebooks."""
 
 from __future__ import annotations
 
@@ -20,19 +20,21 @@ _COLUMNS = ("keep", "metric", "mean", "std", "cost_passes", "total_seconds", "bu
 
 
 class RunResult(Mapping[str, Any]):
-    """The result of a finished run; as a mapping it is the content of ``metrics.json``.
+    """The result of a finished run: a mapping over the content of ``metrics.json``, and the tables of the run.
 
     Args:
         path: The run folder.
-        metrics: Its metrics (default: read from the folder).
+        metrics: The content of its ``metrics.json``.
 
     Raises:
-        InputError: the folder holds no finished run, or not what is asked for.
+        InputError: the folder holds no finished run, or not the requested table.
 
     Example:
-        >>> from graphprune.jobs.result import RunResult
-        >>> RunResult(Path("runs/digits"), {"training": {}, "extrapolation": {}})["training"]
-        {}
+        >>> from pathlib import Path
+        >>> from graphprune import RunResult
+        >>> result = RunResult(Path("runs/digits"), {"schema": 1, "training": {}})  # RunResult.open reads a folder
+        >>> result["schema"], list(result)
+        (1, ['schema', 'training'])
     """
 
     def __init__(self, path: Path, metrics: dict[str, Any]) -> None:
@@ -41,31 +43,31 @@ class RunResult(Mapping[str, Any]):
 
     @classmethod
     def open(cls, path: Path | str) -> RunResult:
-        """The result of a run that was finished before, from its folder."""
+        """Open the folder of a finished run."""
         folder = Path(path)
         if not (folder / "metrics.json").is_file():
-            raise InputError(f"{folder} has no metrics.json; give the folder of a finished run")
+            raise InputError(f"{folder} has no metrics.json; pass the folder of a finished run")
         return cls(folder, read_metrics(folder))
 
     @property
     def verdict(self) -> str:
-        """One sentence: whether pruning paid, and against what."""
+        """The verdict in one sentence: whether pruning paid, and compared with what."""
         return str(self.metrics["verdict"]["sentence"])
 
     def scores(self, name: str) -> ScoreTable:
-        """Scores that were measured on the seeds."""
+        """Return the scores measured on the seed samples."""
         return ScoreTable.from_parquet(self._file(paths.score(name), "scores"))
 
     def predictions(self, score: str, method: str) -> ScoreTable:
-        """Scores of all samples: measured on the seeds, predicted for the others."""
+        """Return the scores of all samples: measured for the seed samples, predicted for the others."""
         return ScoreTable.from_parquet(self._file(paths.prediction(score, method), "predictions"))
 
     def selection(self, arm: str) -> Selection:
-        """The samples that an arm trained on."""
+        """Return the samples that an arm trained on."""
         return Selection.from_parquet(self._file(paths.selection(arm), "selections"))
 
     def to_pandas(self) -> pd.DataFrame:
-        """One row for each arm: fraction kept, metric, its mean and standard deviation, total cost and seconds."""
+        """Return one row per arm: fraction kept, metric, its mean and standard deviation, total cost and seconds."""
         import pandas as pd
 
         arms = self.metrics["training"]
@@ -78,7 +80,7 @@ class RunResult(Mapping[str, Any]):
         if not path.is_file():
             made = self.path / folder
             there = sorted(str(p.relative_to(made).with_suffix("")) for p in made.rglob("*.parquet"))
-            raise InputError(f"{path} does not exist; {folder} of this run: {', '.join(there) or 'none'}")
+            raise InputError(f"{path} does not exist; this run has the {folder} {', '.join(there) or 'none'}")
         return path
 
     def __getitem__(self, key: str) -> Any:

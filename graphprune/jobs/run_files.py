@@ -1,4 +1,4 @@
-"""Which files of a run folder graphprune wrote, so that it never overwrites or deletes any other file."""
+"""The list of files that graphprune wrote to a run folder; it never overwrites or deletes any other file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from graphprune.runtime.version import __version__
 
 MARKER = ".stages/graphprune.jsonl"
 SCHEMA = 1
-# Names that every run or `report` writes; the records of stages do not list them.
+# Names that every run or `report` writes; the stage records do not list them.
 FIXED = (
     "config.yaml",
     "provenance.json",
@@ -53,11 +53,11 @@ class RunFiles:
         return self._names is not None
 
     def refresh(self) -> None:
-        """Forgets what was read; the list is read again when it is needed."""
+        """Discard the cached list; it is read again when it is needed."""
         self._names, self._complete = None, False
 
     def refuse_foreign(self) -> None:
-        """Refuses a folder with files that is not a run folder, and files of the user under `FIXED` names.
+        """Refuse a folder with files that is not a run folder, and files of the user that have `FIXED` names.
 
         Raises:
             InputError: there is such a file.
@@ -76,10 +76,10 @@ class RunFiles:
                 raise self._in_the_way(self.folder / name)
 
     def is_locked_once(self) -> bool:
-        """Whether a run was or is here, by its lock file, which is empty.
+        """Return whether a run was or is in the folder, by its lock file, which is empty.
 
         Raises:
-            InputError: the lock file's name is taken.
+            InputError: a file of the user has the name of the lock file.
         """
         path = self.folder / ".lock"
         if not os.path.lexists(path):
@@ -89,7 +89,7 @@ class RunFiles:
         return True
 
     def claim(self, path: Path) -> None:
-        """Lists a file that is about to be written; paths outside the folder or inside ``.stages`` are ignored.
+        """List a file before it is written; paths outside the folder or inside ``.stages`` are ignored.
 
         Raises:
             InputError: the file exists and graphprune did not write it.
@@ -102,14 +102,14 @@ class RunFiles:
         self.add(path)
 
     def add(self, path: Path) -> None:
-        """Lists a file that graphprune wrote."""
+        """List a file that graphprune wrote."""
         name = self._name(path)
         if name is None or self.owns(path):
             return
         names = self._names if self._names is not None else set()
         if self._complete:
             try:
-                # The line break comes first: a line that was cut off does not spoil the next one.
+                # The line break comes first, so that a truncated line does not damage the next one.
                 with (self.folder / MARKER).open("ab") as handle:
                     handle.write(b"\n" + _line({"file": name}))
                     handle.flush()
@@ -124,25 +124,25 @@ class RunFiles:
             self._write(names | {name})
 
     def mark(self) -> None:
-        """Makes the folder a run folder; a list that is damaged or missing is written again."""
+        """Make the folder a run folder; a damaged or missing list is written again."""
         self._load()
         if not self._complete:
             self._write(self._names or set())
 
     def owns(self, path: Path) -> bool:
-        """Whether graphprune wrote this file."""
+        """Return whether graphprune wrote this file."""
         self._load()
         return self._names is not None and self._name(path) in self._names
 
     def may_hold(self, path: Path) -> bool:
-        """Whether graphprune writes a file of this name: one on the list, or any in ``.stages``."""
+        """Return whether graphprune writes a file of this name: one on the list, or any in ``.stages``."""
         return self.owns(path) or path.is_relative_to(self.folder / ".stages")
 
     def existing(self) -> list[str]:
-        """Relative names of all existing files that graphprune wrote, the list itself last.
+        """Return the relative names of all existing files that graphprune wrote, the list itself last.
 
         Raises:
-            InputError: some of them lie behind a symbolic link.
+            InputError: some of them are behind a symbolic link.
         """
         self._load()
         found = {name for name in self._names or () if os.path.lexists(self.folder / name)}
@@ -203,7 +203,7 @@ def _line(entry: dict[str, Any]) -> bytes:
 
 
 def _entries(path: Path) -> Iterator[dict[str, Any] | None]:
-    """The lines of a list; None for one that is damaged."""
+    """Return the lines of a list; None for a damaged line."""
     try:
         lines = path.read_bytes().split(b"\n")
     except OSError:
@@ -219,7 +219,7 @@ def _entries(path: Path) -> Iterator[dict[str, Any] | None]:
 
 
 def _recorded(folder: Path) -> Iterator[str]:
-    """The outputs in all intact stage records."""
+    """Return the outputs in all intact stage records."""
     for path in folder.glob(".stages/**/*.json"):
         record = read_record(path)
         if record is not None:
@@ -227,7 +227,7 @@ def _recorded(folder: Path) -> Iterator[str]:
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
-    """The record of a stage; one that is missing or damaged counts as none, since it vouches for all else."""
+    """Return the record of a stage; a missing or damaged record counts as none, since everything else relies on it."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         digest = record.pop("digest")
@@ -239,7 +239,7 @@ def read_record(path: Path) -> dict[str, Any] | None:
 
 
 def _is_inside(name: Any) -> bool:
-    """Whether a name stays inside the folder it is relative to."""
+    """Return whether a name stays inside the folder that it is relative to."""
     return (
         isinstance(name, str) and bool(name) and not name.startswith("/") and ".." not in PurePath(name).parts
     )

@@ -1,4 +1,4 @@
-"""The run folder: stages that are done are never done again, and nothing half-written is ever trusted."""
+"""The run folder: finished stages are never repeated, and incomplete files are never used."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from graphprune.runtime.cost import Cost
 from graphprune.runtime.paths import refuse_unusable
 from graphprune.runtime.version import __version__
 
-# One run at a time in a process: trainings seed and draw from torch's global generator, which threads share.
+# One run at a time per process: trainings seed torch's global generator, which threads share.
 _RUNNING = threading.Lock()
 
 
@@ -30,19 +30,19 @@ OnEvent = Callable[[str, str, float], None]
 
 
 class Team(Protocol):
-    """The ``size`` processes that do one run together, see `graphprune.train.process_group.ProcessGroup`."""
+    """The ``size`` processes of one run, see `graphprune.train.process_group.ProcessGroup`."""
 
     size: int
 
     @property
     def writes(self) -> bool:
-        """Whether this is the first process, which writes the files."""
+        """Whether this is the first process, which writes all files."""
 
     def wait(self) -> None:
-        """Until all processes are here."""
+        """Wait until all processes have arrived."""
 
     def as_first(self, value: bool) -> bool:
-        """The first process's value, in all of them."""
+        """Return the value of the first process in every process."""
 
 
 class Alone:
@@ -57,16 +57,16 @@ class Alone:
 
 
 class RunFolder:
-    """Artifacts of one run, each beside the record of what it was made from.
+    """The artifacts of one run, with a record of what each was made from.
 
-    A stage's record in ``.stages/`` holds a key (a hash of its part of the config and of the content of
-    every input), the hash of every file it wrote, and what it cost. A stage whose key and files still match
-    is skipped; a changed config, an altered or a missing file makes just the stages that depend on it run again.
+    The record of a stage in ``.stages/`` contains a key (a hash of its part of the config and of the content of
+    every input), the hash of every file that it wrote, and its cost. A stage whose key and files still match is
+    skipped. A changed config, or an altered or missing file, reruns exactly the stages that depend on it.
 
     Args:
         path: The folder.
-        on_event: Told of every stage that is started, finished or kept.
-        team: The processes that share the run; all of them must ask for the same stages in the same order.
+        on_event: Called for every stage that is started, finished or kept.
+        team: The processes of the run; all of them must request the same stages in the same order.
     """
 
     def __init__(self, path: Path, *, on_event: OnEvent | None = None, team: Team | None = None) -> None:
@@ -80,16 +80,17 @@ class RunFolder:
 
     @contextmanager
     def locked(self, *, fresh: bool = False) -> Iterator[None]:
-        """Holds the folder against a second run and clears what an interrupted one left half-written.
+        """Lock the folder against a second run and delete the incomplete files of an interrupted one.
 
-        While it is held, `write_atomic` refuses to overwrite a file in it that graphprune did not write.
+        Inside the block `write_atomic` refuses to overwrite a file in the folder that graphprune did not write.
 
         Args:
-            fresh: The run is going to `begin` anew in this folder.
+            fresh: The run will `begin` again in this folder.
 
         Raises:
-            InputError: the folder holds other files than a run's, is in use, or cannot be written; another run is
-                under way in this process; with ``fresh``, it is a link, or holds the current or the home folder.
+            InputError: the folder holds files that are not part of a run, is in use, or cannot be written; another
+                run is under way in this process; with ``fresh``, it is a link, or contains the current or the home
+                folder.
         """
         refuse_unusable(self.path)
         self._fresh = fresh
@@ -109,7 +110,7 @@ class RunFolder:
             raise InputError(f"{self.path} is a file, not a folder; choose another --out")
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            # Where a lock file is, another run may be about to mark the folder: that one has to be asked first.
+            # If there is a lock file, another run may be about to mark the folder, so the lock is taken first.
             if not self.files.is_locked_once() and not (self.path / ASIDE / MARKER).is_file():
                 self.files.refuse_foreign()
             lock = FileLock(self.path / ".lock")
@@ -125,8 +126,8 @@ class RunFolder:
         try:
             if not _RUNNING.acquire(blocking=False):
                 raise InputError(
-                    "another run is under way in this process, and both would draw from torch's global random "
-                    "generator; start one after the other, or each in a process of its own"
+                    "another run is under way in this process, and both would use torch's global random "
+                    "generator; start one after the other, or each in its own process"
                 )
             try:
                 self._recover()
@@ -137,8 +138,8 @@ class RunFolder:
             lock.release()
 
     def _recover(self) -> None:
-        """Clears or undoes what an interrupted run left."""
-        discard(self.path, begun=True)
+        """Delete or undo what an interrupted run left."""
+        discard(self.path, started=True)
         restore(self.path)
         self.files.refresh()
         self.files.refuse_foreign()
@@ -150,10 +151,10 @@ class RunFolder:
 
     @contextmanager
     def begin(self) -> Iterator[None]:
-        """Starts a run whose input was checked; the block writes its first files.
+        """Start a run whose input has been checked; the block writes its first files.
 
-        With ``fresh`` the former run is moved aside before the block and deleted after it. If the block does not
-        end, the former run is put back, now or by the next run on this folder.
+        With ``fresh`` the former run is moved aside before the block and deleted after it. If the block fails, the
+        former run is restored, now or by the next run in this folder.
         """
         self.team.wait()
         if not self.team.writes:
@@ -175,28 +176,28 @@ class RunFolder:
     def _refuse_fresh(self) -> None:
         if self.path.is_symlink():
             raise InputError(
-                f"{self.path} is a symbolic link, which --fresh does not follow; give {self.path.resolve()} itself"
+                f"{self.path} is a symbolic link, which --fresh does not follow; pass {self.path.resolve()} itself"
             )
-        # An account without an entry and without HOME has no home folder, and "~" stays.
+        # An account without a passwd entry and without HOME has no home folder, and "~" is not expanded.
         home = Path(os.path.expanduser("~"))
         for place, what in ((Path.cwd(), "the current folder"), (home, "the home folder")):
             if place.resolve().is_relative_to(self.path.resolve()):
                 raise InputError(
-                    f"--fresh does not delete in {self.path}, which is or holds {what}; choose another --out"
+                    f"--fresh does not delete {self.path}, which is or contains {what}; choose another --out"
                 )
 
     def __truediv__(self, relative: str) -> Path:
         return self.path / relative
 
     def ensure(self, stage: Stage) -> bool:
-        """Does the stage's work unless its result stands; returns whether it had to be done."""
+        """Do the work of a stage unless its result is complete; return whether it was done."""
         self.declare(stage)
         key = self._key(stage)
         self._visited.append(stage.name)
         record_path = self._record_path(stage.name)
         record = read_record(record_path) if self.team.writes else None
-        stands = record is not None and record["key"] == key and self._intact(record["outputs"])
-        if self.team.as_first(stands):
+        complete = record is not None and record["key"] == key and self._intact(record["outputs"])
+        if self.team.as_first(complete):
             self._report("kept", stage.name)
             return False
         attempt = Attempt(self.path / ".stages" / "unfinished" / f"{key}.pt", writes=self.team.writes)
@@ -215,7 +216,7 @@ class RunFolder:
         for path in paths:
             outputs[self._relative(path)] = self._hash(path)
             self.files.add(path)
-        # After the paths: work that is a generator books its costs while they are drawn from it.
+        # Read after the paths: work that is a generator records its costs while it yields them.
         costs = {name: cost.to_dict() for name, cost in attempt.costs.items()}
         record = {"key": key, "outputs": outputs, "costs": costs}
         write_json(self._record_path(stage), {**record, "digest": fingerprint(record)})
@@ -224,7 +225,7 @@ class RunFolder:
         self._report("finished", stage, sum(c.seconds for c in attempt.costs.values()))
 
     def declare(self, stage: Stage) -> None:
-        """Makes a stage known without doing it, so that others may need what an earlier run made in this folder."""
+        """Register a stage without running it, so that others can use its products from an earlier run."""
         self._products.add(stage)
 
     def _key(self, stage: Stage) -> str:
@@ -239,24 +240,24 @@ class RunFolder:
         )
 
     def _made(self, need: str) -> dict[str, str]:
-        """The files of a product with their hashes, as the record of its stage holds them."""
+        """Return the files of a product with their hashes, from the record of its stage."""
         stage, product = self._products.maker(need)
         record = read_record(self._record_path(stage.name))
         if record is None:
             raise InputError(
-                f"{self.path} has no '{need}', which graphprune run makes; run the whole job there first"
+                f"{self.path} has no '{need}', which graphprune run writes; run the whole job there first"
             )
         return {name: digest for name, digest in record["outputs"].items() if product.holds(name)}
 
     def costs(self, stage: str) -> dict[str, Cost]:
-        """What a finished stage cost, by ledger name."""
+        """Return the costs of a finished stage, by ledger entry."""
         record = read_record(self._record_path(stage))
         return {} if record is None else {name: Cost(**cost) for name, cost in record["costs"].items()}
 
     def outputs(self, stage: str) -> list[Path]:
-        """The files that a finished stage wrote, sorted; none if one of them is missing or altered.
+        """Return the files that a finished stage wrote, sorted; none if one of them is missing or altered.
 
-        Stages read what these say and nothing else that lies in the folder.
+        Stages read these files and no other files in the folder.
         """
         record = read_record(self._record_path(stage))
         if record is None or not self._intact(record["outputs"]):
@@ -264,17 +265,17 @@ class RunFolder:
         return [self.path / name for name in sorted(record["outputs"])]
 
     def remove(self, path: Path) -> None:
-        """Deletes an artifact of an earlier attempt, if there is one; `InputError` if graphprune did not write it."""
+        """Delete an artifact of an earlier attempt, if there is one; `InputError` if graphprune did not write it."""
         self.files.claim(path)
         path.unlink(missing_ok=True)
 
     def cost_of(self, needs: Iterable[str]) -> Cost:
-        """What making some products took, with everything that they are made from; each ledger entry counts once."""
+        """Return the cost of some products and of everything that they are made from; each ledger entry counts once."""
         entries = self._products.entries(needs)
         return sum((self.costs(stage).get(entry, Cost()) for entry, stage in entries.items()), Cost())
 
     def ledger(self) -> dict[str, Cost]:
-        """What every stage that this process asked for has cost, by ledger name."""
+        """Return the costs of every stage that this process requested, by ledger entry."""
         return {name: cost for stage in self._visited for name, cost in self.costs(stage).items()}
 
     def _report(self, event: str, stage: str, seconds: float = 0.0) -> None:
@@ -283,7 +284,7 @@ class RunFolder:
             self._on_event(event, stage, seconds)
 
     def log(self, event: str, **fields: Any) -> None:
-        """Appends one line to ``log.jsonl`` (the first process of a team does)."""
+        """Append one line to ``log.jsonl`` (first process only)."""
         if not self.team.writes:
             return
         self.files.claim(self.path / "log.jsonl")
@@ -301,7 +302,7 @@ class RunFolder:
         )
 
     def _hash(self, path: Path) -> str:
-        """The content's hash; what this process has read it is not read again while nothing touches the file."""
+        """Return the hash of the content; it is cached in this process until the file changes."""
         facts = path.stat()
         seen = (facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
         if self._hashes.get(path, ((), ""))[0] != seen:

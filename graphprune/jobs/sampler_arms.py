@@ -1,4 +1,4 @@
-"""Arms whose sampler chooses while training, with what it asks for from the run."""
+"""Arms whose sampler selects samples during training, and the inputs that the run computes for it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from graphprune.jobs.job import FROM_RUN, Job
 from graphprune.jobs.stages.embed import load_embeddings
 from graphprune.jobs.stages.graph import load_graph
 from graphprune.jobs.stages.reference import read_reference, reference_key
-from graphprune.jobs.stages.windows import asks_windows, read_answers
+from graphprune.jobs.stages.windows import read_window_options, window_options
 from graphprune.registry import create
 from graphprune.samplers.base import EpochSampler, scores_by_row
 from graphprune.table import ScoreTable
@@ -28,7 +28,7 @@ Load = Callable[[], Any]
 
 
 def dynamic_arm(job: Job, arm: ArmConfig) -> Arm:
-    """The arm of a config entry with a sampler; with a score, the sampler starts from the predicted ones."""
+    """Return the arm of a config entry with a sampler; if it names a score, the sampler starts from the predictions."""
     assert arm.sampler is not None
     warm = job.config.starts_warm(arm)
     if arm.score is None:
@@ -53,18 +53,18 @@ def sampler_arm(
     inputs: tuple[Path, ...] = (),
     warm: bool = False,
 ) -> Arm:
-    """An arm that any registered sampler steers.
+    """Return an arm that trains with any registered sampler.
 
     Args:
-        job: The job; its graph, embeddings and seed model's losses stand in for the options ``graph: run``,
-            ``embeddings: run`` and ``reference_losses: run``; ``{weights: FILE, model: NAME}`` in place of
-            ``run`` is a reference model of one's own (see `reference_stage`), whose pass the arm pays for.
-        name: Key in the metrics.
+        job: The job; its graph, embeddings and seed model's losses are the values of the options ``graph: run``,
+            ``embeddings: run`` and ``reference_losses: run``. ``{weights: FILE, model: NAME}`` instead of ``run``
+            names a reference model (see `reference_stage`); the arm pays for its pass over the data.
+        name: Key of the arm in ``metrics.json``.
         method: Sampler and options.
-        scores: Reads the table for the sampler's argument ``scores``.
-        needs: The product that the table is, if the job paid for it.
-        inputs: Files that it came from, if the job did not.
-        warm: Whether training starts from the seed run's weights.
+        scores: Function that reads the table for the sampler's argument ``scores``.
+        needs: The product that contains the table, if the job computed it.
+        inputs: The files of the table, if the user provided it.
+        warm: Whether training starts from the weights of the seed run.
 
     Raises:
         InputError: the sampler takes no scores.
@@ -77,13 +77,13 @@ def sampler_arm(
     @cache
     def options() -> dict[str, Any]:
         loaded = {option: load() for option, (load, _) in loaders.items()}
-        return {**method.options, **loaded, **read_answers(job, method)}
+        return {**method.options, **loaded, **read_window_options(job, method)}
 
     def make(seed: int) -> EpochSampler:
         sampler: EpochSampler = create("sampler", method.name, n=n, epochs=epochs, seed=seed, **options())
         return sampler
 
-    asked = tuple(f"windows/{option}" for option in asks_windows(job.data.train, method))
+    from_windows = tuple(f"windows/{option}" for option in window_options(job.data.train, method))
     read = tuple(need for _, need in loaders.values() if need is not None)
     return Arm(
         name,
@@ -91,7 +91,7 @@ def sampler_arm(
         epochs,
         make,
         {"sampler": method.model_dump(mode="json"), "scores": scores is not None},
-        needs=(*needs, *read, *asked, *(("seed_model",) if warm else ())),
+        needs=(*needs, *read, *from_windows, *(("seed_model",) if warm else ())),
         inputs=inputs,
         warm=warm,
         stand_in=partial(stand_in, method, n, epochs, scored=scores is not None),
@@ -99,7 +99,7 @@ def sampler_arm(
 
 
 def _loaders(job: Job, method: Method) -> dict[str, tuple[Load, str | None]]:
-    """What the run computes for the sampler: how each option is read, and the product that it is."""
+    """Return the options that the run computes: how each is read, and the product that contains it."""
     found: dict[str, tuple[Load, str | None]] = {}
     kinds: tuple[tuple[str, Literal["losses", "features"]], ...] = (
         ("reference_losses", "losses"),

@@ -1,4 +1,4 @@
-"""Replacing a run: its files are moved aside, and deleted only once the new run has started."""
+"""Replace a run: move its files aside, and delete them only after the new run has started."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from pathlib import Path
 from graphprune.errors import InputError
 from graphprune.jobs.run_files import MARKER, RunFiles
 
-# Folders inside the run folder, so that the lock, and whatever else lies there, stay where they are.
+# Folders inside the run folder, so that the lock and files of the user stay where they are.
 ASIDE, DELETED = ".graphprune-old", ".graphprune-deleted"
 
 
 def set_aside(files: RunFiles) -> None:
-    """Moves all files of a run to `ASIDE`.
+    """Move all files of a run to `ASIDE`.
 
-    The marker goes last, so that its place tells an interrupted move (still in the folder) from a complete one.
+    The marker is moved last: while it is still in the folder, the move is incomplete.
 
     Raises:
         InputError: a file cannot be moved.
@@ -30,10 +30,10 @@ def set_aside(files: RunFiles) -> None:
 
 
 def restore(folder: Path) -> None:
-    """Moves the files of a run that was set aside back; files that the new run has written are deleted before.
+    """Move the files of a former run back; files that the new run has written are deleted first.
 
     Raises:
-        InputError: a file cannot be moved, or another one took its place.
+        InputError: a file cannot be moved, or another file has its name now.
     """
     aside = folder / ASIDE
     if not aside.is_dir():
@@ -51,14 +51,14 @@ def restore(folder: Path) -> None:
     shutil.rmtree(aside)
 
 
-def discard(folder: Path, *, begun: bool = False) -> None:
-    """Deletes what was set aside.
+def discard(folder: Path, *, started: bool = False) -> None:
+    """Delete the files of the former run.
 
     Args:
         folder: The run folder.
-        begun: Only completes a deletion that was interrupted.
+        started: Only complete an interrupted deletion.
     """
-    if not begun and (folder / ASIDE).is_dir():
+    if not started and (folder / ASIDE).is_dir():
         os.rename(folder / ASIDE, folder / DELETED)
     if (folder / DELETED).is_dir():
         shutil.rmtree(folder / DELETED)
@@ -77,7 +77,7 @@ def _move(source: Path, target: Path) -> None:
 
 
 def _remove_empty(folder: Path, names: Iterable[str]) -> None:
-    """Removes the folders of these files that are empty now."""
+    """Remove the folders of these files that are empty now."""
     parents = {
         parent for name in names for parent in (folder / name).parents if parent.is_relative_to(folder)
     }
@@ -85,4 +85,4 @@ def _remove_empty(folder: Path, names: Iterable[str]) -> None:
         try:
             parent.rmdir()
         except OSError:
-            continue  # it holds other files
+            continue  # it contains other files

@@ -1,4 +1,4 @@
-"""A stage is a value: what it makes, from what, how, and what that will cost."""
+"""A stage as a value: its products, their inputs, the work, and the estimated cost."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Product:
-    """Part of what a stage makes; another stage may need it without the rest.
+    """One output of a stage, which another stage can use without the stage's other outputs.
 
     Args:
-        name: What other stages name in their ``needs``.
-        files: Files and folders of the run folder that hold it.
-        costs: Ledger entries of the stage that making it takes (default: the entry named like the product).
+        name: The name that other stages use in their ``needs``.
+        files: Files and folders of the run folder that contain it.
+        costs: Ledger entries of the stage that it costs (default: the entry named like the product).
     """
 
     name: str
@@ -29,22 +29,22 @@ class Product:
 
     @property
     def entries(self) -> tuple[str, ...]:
-        """Ledger entries that whoever needs the product pays for."""
+        """Ledger entries that every user of the product pays for."""
         return self.costs or (self.name,)
 
     def holds(self, file: str) -> bool:
-        """Whether a file of the run folder belongs to it."""
+        """Return whether a file of the run folder belongs to the product."""
         return any(file == own or file.startswith(f"{own}/") for own in self.files)
 
 
 @dataclass
 class Attempt:
-    """One try at a stage.
+    """One attempt at a stage.
 
     Attributes:
-        checkpoint: Where long work may save its state; a try with the same key finds it, others never do.
-        costs: What the stage cost, by ledger entry; the work fills it.
-        writes: Whether this process writes the artifacts; another one that trains along returns before that.
+        checkpoint: Where long work can save its state; only an attempt with the same key finds it.
+        costs: Costs of the stage by ledger entry, filled in by the work.
+        writes: Whether this process writes the artifacts; other processes only take part in the training.
     """
 
     checkpoint: Path
@@ -54,7 +54,7 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a stage will cost, by ledger entry, and how many bytes it will write."""
+    """Estimated costs of a stage by ledger entry, and the bytes that it will write."""
 
     costs: dict[str, Cost]
     disk_bytes: float = 0.0
@@ -66,21 +66,21 @@ Work = Callable[[Attempt], Iterable[Path]]
 
 @dataclass(frozen=True)
 class Stage:
-    """A step of a job.
+    """One step of a job.
 
-    The cache key, the cost of an arm and the plan all follow from these fields, so none of them is written
-    anywhere else: the key covers ``settings`` and the content of what the stage needs; an arm pays for every
-    ledger entry among its ancestors once; the plan sums up the estimates.
+    The cache key, the cost of an arm and the plan are all derived from these fields: the key covers ``settings``
+    and the content of everything that the stage needs; an arm pays once for every ledger entry of its ancestors;
+    the plan sums up the estimates.
 
     Args:
-        name: Unique; ``/`` groups stages of a kind.
-        work: Writes the files, books its costs and returns the paths of the files.
-        estimate: What it will cost, from some seconds of measuring.
-        makes: Its products (default: one, named like the stage, without files).
-        needs: Names of the products that it is made from.
+        name: Unique name; ``/`` groups stages of one kind.
+        work: Writes the files, records its costs and returns the paths of the files.
+        estimate: Returns the estimated cost, based on the measurements of a plan.
+        makes: The products (default: one, named like the stage, without files).
+        needs: Names of the products that the stage uses.
         settings: JSON-like data that the result depends on.
-        inputs: Files of the user's that the result depends on; their content counts.
-        together: All processes of a distributed job do the work, since they train one model; else only the first.
+        inputs: Files of the user that the result depends on; their content is part of the key.
+        together: Whether all processes of a distributed job do the work (they train one model), or the first alone.
     """
 
     name: str
@@ -94,31 +94,39 @@ class Stage:
 
     @property
     def products(self) -> tuple[Product, ...]:
-        """What it makes."""
+        """The products of the stage."""
         return self.makes or (Product(self.name, ()),)
 
 
 class Products:
-    """Which stage makes which product, and so what stands behind a need."""
+    """Which stage makes which product, and the ancestors of a product.
+
+    Example:
+        >>> products = Products()
+        >>> products.add(Stage("seeds", lambda attempt: [], lambda measured: Estimate({})))
+        >>> products.add(Stage("graph", lambda attempt: [], lambda measured: Estimate({}), needs=("seeds",)))
+        >>> products.entries(["graph"])
+        {'graph': 'graph', 'seeds': 'seeds'}
+    """
 
     def __init__(self) -> None:
         self._makers: dict[str, tuple[Stage, Product]] = {}
 
     def add(self, stage: Stage) -> None:
-        """Makes the products of a stage known; everything that it needs must be known already."""
+        """Register the products of a stage; the stages that make its needs must be registered already."""
         for need in stage.needs:
             self.maker(need)
         for product in stage.products:
             self._makers[product.name] = stage, product
 
     def maker(self, need: str) -> tuple[Stage, Product]:
-        """The stage and its product; `KeyError` for what no stage of the list before it makes."""
+        """Return the stage and its product; `KeyError` if no earlier stage makes it."""
         if need not in self._makers:
             raise KeyError(f"no earlier stage makes '{need}'; known are {', '.join(sorted(self._makers))}")
         return self._makers[need]
 
     def entries(self, needs: Iterable[str]) -> dict[str, str]:
-        """Ledger entries behind some needs, with the stage that books each; every one once."""
+        """Return all ledger entries of some products and their ancestors, each with the stage that records it."""
         found: dict[str, str] = {}
         seen, waiting = set[str](), list(needs)
         while waiting:

@@ -1,4 +1,4 @@
-"""The one list of stages: a job does them in this order, and a plan walks the same list."""
+"""The list of stages: a job runs them in this order, and a plan estimates them in the same order."""
 
 from __future__ import annotations
 
@@ -48,7 +48,10 @@ STAGES: list[Callable[[Job], Iterable[Stage]]] = [
 
 
 def stages(job: Job) -> Iterator[Stage]:
-    """Every stage of the job. Each must be done (or, for a plan, estimated) before the next is asked for: how long
-    the equal-cost arms are follows from what the arms before them cost."""
+    """Yield every stage of the job.
+
+    Each stage must be done (or, for a plan, estimated) before the next one is requested, because the length of the
+    equal-cost arms depends on the cost of the arms before them.
+    """
     for make in STAGES:
         yield from make(job)

@@ -1,4 +1,4 @@
-"""A training from fresh weights that a recorder watches: the seed run, full runs, short runs."""
+"""Training from fresh weights with a recorder attached: seed runs, full runs and short runs."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def train_watched(
     tracker: Tracker | None = None,
     until: int | None = None,
 ) -> tuple[nn.Module, TrainResult]:
-    """The trained model and what it cost; all randomness comes from the job's seed and ``purpose``.
+    """Train a model with a recorder attached; all randomness comes from the job's seed and ``purpose``.
 
     Args:
-        rows: What is trained on every epoch ``[M]`` int64 (default: all samples).
-        background: Other samples that each epoch holds in turn, per row.
-        until: Epochs after which the training is left (default: to its end).
+        rows: Rows ``[M]`` int64 that every epoch trains on (default: all samples).
+        background: Number of rotating extra samples in each epoch, per row.
+        until: Number of epochs after which the training stops (default: all).
     """
     train = job.data.train
     seed = derive_seed(job.config.seed, "train", purpose)

@@ -1,4 +1,4 @@
-"""Begun runs are the beginnings of full ones, and every method is audited by them."""
+"""Truncated full runs equal the beginnings of full runs, and every method is audited by them."""
 
 from pathlib import Path
 

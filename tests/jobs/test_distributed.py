@@ -9,7 +9,7 @@ from graphprune.config.base import Method
 from graphprune.config.load import load_config, parse_config
 from graphprune.data.load import load_data
 from graphprune.jobs import distributed
-from graphprune.jobs.stages.windows import ask_windows, asks_windows
+from graphprune.jobs.stages.windows import window_option, window_options
 from graphprune.train.checkpoint import Checkpoint
 
 ROOT = Path(__file__).parents[2]
@@ -74,7 +74,7 @@ def test_the_same_call_goes_on_where_it_stopped(tmp_path, monkeypatch):
 
 def test_windows_tell_a_sampler_what_it_asks_for():
     samples = load_data(load_config(ROOT / "configs/traffic.yaml", ["data.limit=260"]).data).train
-    assert asks_windows(samples, Method(name="st_prune")) == ["stationarity", "links"]
-    assert len(ask_windows(samples, "stationarity")) == len(samples)
-    assert asks_windows(samples, Method(name="st_prune", stationarity="mine")) == ["links"]
-    assert asks_windows(samples, Method(name="infobatch")) == []
+    assert window_options(samples, Method(name="st_prune")) == ["stationarity", "links"]
+    assert len(window_option(samples, "stationarity")) == len(samples)
+    assert window_options(samples, Method(name="st_prune", stationarity="mine")) == ["links"]
+    assert window_options(samples, Method(name="infobatch")) == []

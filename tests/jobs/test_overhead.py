@@ -1,4 +1,4 @@
-"""Arms and methods pay for all that they read, and for nothing else."""
+"""Arms and methods pay for everything that they use, and for nothing else."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -30,7 +30,7 @@ WINDOWS = (
 
 
 def charged(config, out, **given):
-    """What each method is charged, and what the ledger holds of each stage, in full trainings."""
+    """The cost charged to each method, and the ledger's cost of each stage, in full trainings."""
     metrics, length = run(config, out, **given), config.training.epochs
     (score,) = metrics["extrapolation"].values()
     unit = 3 * metrics["dataset"]["n"] * length
@@ -61,7 +61,7 @@ def test_a_sampler_pays_for_what_windows_tell_it(tmp_path):
     trained = ledger["train/st_prune/0"]["seconds"]
     assert asked > 0
     assert metrics["training"]["st_prune"]["total_seconds"] == pytest.approx(asked + trained)
-    # Windows of the whole network are linked with none.
+    # Windows of the whole network have no links.
     assert np.load(tmp_path / "run/windows/links.npy").size == 0
     assert len(np.load(tmp_path / "run/windows/stationarity.npy")) == metrics["dataset"]["n"]
 
@@ -75,7 +75,7 @@ def test_where_a_paradigm_tells_no_errors_the_graph_is_paid_for(tmp_path):
 
 
 def test_arms_pay_for_the_seeds_in_their_table_and_for_what_their_rule_reads(tmp_path):
-    """Every table holds the seeds' measured scores; `d2` walks over the graph and `moderate` over embeddings."""
+    """Every table contains the seeds' measured scores; `d2` uses the graph and `moderate` the embeddings."""
     arms = [
         {"name": "short", "score": "tdds", "extrapolator": "short_run"},
         {"name": "plain", "score": "tdds", "extrapolator": "auto"},
@@ -109,7 +109,7 @@ def test_arms_pay_for_the_seeds_in_their_table_and_for_what_their_rule_reads(tmp
     assert before_training("plain") == pytest.approx(looked)
     for name in ("diverse", "middle"):
         assert before_training(name) == pytest.approx(looked + passes("embed"))
-    # The second score is recorded on evaluation passes, which the first one does without.
+    # The second score is recorded on evaluation passes, which the first one does not need.
     evaluated = passes("seed_training_evaluation")
     assert evaluated > 0
     assert before_training("drawn") == pytest.approx(looked + evaluated)
@@ -119,7 +119,7 @@ FULL = Cost(seconds=30.0, trained_samples=3000)
 
 
 def equal_cost(spent, *, budget="passes", full=FULL):
-    """Names and epochs of the arms that spend what each of ``spent`` spent; 100 samples, 30 epochs planned."""
+    """Names and epochs of the arms that spend the cost of each of ``spent``; 100 samples, 30 epochs."""
     training = SimpleNamespace(epochs=30, budget=budget)
     job = SimpleNamespace(config=SimpleNamespace(training=training), data=SimpleNamespace(train=range(100)))
     done = [

@@ -1,4 +1,4 @@
-"""The plan names the stages of the run, counts their samples exactly, and leaves nothing behind."""
+"""The plan names the stages of the run, counts their samples exactly, and leaves no files."""
 
 import json
 import tempfile
@@ -46,17 +46,17 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "looks": {"extrapolators": ["auto", "knn"], "scores": ["el2n"], "short_run": {},
               "seeds": {"fraction": 0.4, "background": 1.37},
               "arms": [{"name": "pruned", "score": "el2n", "extrapolator": "auto", "keep": 0.4}]},
-    "looks, and scores on passes": {"extrapolators": ["auto", "knn"], "seeds": {"fraction": 0.4, "background": 9}},
+    "epoch signals": {"extrapolators": ["auto", "knn"], "seeds": {"fraction": 0.4, "background": 9}},
     "audit": {"audit": {"runs": 2}, "scores": ["aum", "loss"]},
-    "parts of epochs": {"seed_training": {"epochs": 4.3}, "training": {"epochs": 4.7, "baselines_keep": 0.37}},
+    "partial epochs": {"seed_training": {"epochs": 4.3}, "training": {"epochs": 4.7, "baselines_keep": 0.37}},
     "warm": {"training": {"init": "seed", "shrink_and_perturb": {}},
              "arms": [*BASE["arms"], {"name": "cold", "sampler": {"name": "rs2"}, "init": "fresh"},
                       {"name": "drawn", "sampler": {"name": "random", "keep": 0.5}}]},
     "pgd": {"paradigm": ATTACK, "scores": ["aum", "loss"], "oracle": {"runs": 1}, "audit": {},
             "extrapolators": ["auto", "knn"]},
-    "pgd, no looks": {"paradigm": ATTACK, "scores": ["aum", "loss"]},
+    "pgd, no epoch signals": {"paradigm": ATTACK, "scores": ["aum", "loss"]},
     "trades": {"paradigm": {**ATTACK, "method": "trades", "signals": "clean"}, "scores": ["loss", "aum"]},
-    "labels are found": {"paradigm": {"name": "unsupervised", "classes": 4, "iterations": 30}, "oracle": {"runs": 1}},
+    "found labels": {"paradigm": {"name": "unsupervised", "classes": 4, "iterations": 30}, "oracle": {"runs": 1}},
     "samplers": {"arms": [{"name": "jest", "sampler": JEST}, {"name": "gstds", "sampler": GSTDS},
                           {"name": "es", "sampler": {"name": "es", "anneal": 0.25}},
                           {"name": "weighted", "sampler": WEIGHTED, "score": "aum"}],
@@ -73,7 +73,7 @@ def variant(**changes):
 
 
 def compare(config, out):
-    """A plan beside the ledger of the run: the same stages, and the same number of samples in each."""
+    """The plan and the ledger of the run: the same stages, and the same number of samples in each."""
     found = plan(config)
     run(config, out)
     spent: dict[str, tuple[int, int]] = {}
@@ -125,7 +125,7 @@ def test_a_sampler_that_goes_by_losses_is_told_some(tmp_path):
     (name, *_), n = [note.partition("'")[2].partition("'")[0] for note in found.notes], 120
     planned = next(stage.trained_samples for stage in found.stages if stage.name == "train/infobatch")
     assert name == "infobatch"
-    # The first epoch and the one after 7/8 of them are whole; of the others up to half may stay out.
+    # The first epoch and those after 7/8 of the epochs are complete; others may leave out up to half.
     assert (2 + 6 / 2) * n < planned < 8 * n
 
 

@@ -1,4 +1,4 @@
-"""Reference models for JEST and GSTDS: from a file or the seed run, right and paid for."""
+"""Reference models for JEST and GSTDS, from a file or the seed run: their values and their cost."""
 
 import numpy as np
 import pytest
@@ -64,7 +64,7 @@ def test_reference_losses_and_features_are_the_models_and_are_paid_for(tmp_path)
     )
     arms = metrics["training"]
     full = 3 * N
-    # Half of each meta-batch is trained on; jest looks at all of it first, the reference model at everything.
+    # Half of each candidate batch is trained on; jest scores all of it first, the reference model all samples.
     assert arms["jest"]["cost_passes"] == pytest.approx((N + N + 3 * N / 2) / full)
     assert arms["gstds"]["cost_passes"] == pytest.approx((N + 3 * N / 2) / full)
     assert arms["of_run"]["cost_passes"] == pytest.approx((3 * SEEDS + N + N + 3 * N / 2) / full)

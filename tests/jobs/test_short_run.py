@@ -1,4 +1,4 @@
-"""The short run and the controls that fit nothing stand beside every extrapolator."""
+"""The short run and the controls that need no fit are evaluated with every extrapolator."""
 
 from pathlib import Path
 

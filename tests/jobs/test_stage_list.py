@@ -113,7 +113,7 @@ def test_a_need_that_no_earlier_stage_makes_is_an_error_of_the_list():
 
 
 class Affine(torch.nn.Linear):
-    """A linear layer that prints like any other, whatever its offset."""
+    """A linear layer whose ``repr`` does not show its offset."""
 
     def __init__(self, offset: float) -> None:
         super().__init__(64, 10)
@@ -122,7 +122,7 @@ class Affine(torch.nn.Linear):
 
 
 def test_models_that_print_alike_do_not_share_artifacts(tmp_path: Path):
-    """A factory's models are told apart by their weights, since a ``repr`` shows neither values nor code."""
+    """Models of a factory are identified by their weights, because a ``repr`` shows neither values nor code."""
     config = parse_config({**CONFIG, "data": {"kind": "object"}, "arms": []})
     data = load_data(parse_config(CONFIG).data)
 
@@ -137,7 +137,7 @@ def test_models_that_print_alike_do_not_share_artifacts(tmp_path: Path):
 @pytest.mark.parametrize(("backend", "faiss", "power"), [("auto", False, 2.0), ("auto", True, 1.5), ("ivf", True, 1.5),
                                                          ("exact", True, 2.0)])  # fmt: skip
 def test_the_estimate_of_the_graph_goes_by_the_search_that_would_run(monkeypatch, backend, faiss, power):
-    """A million samples without FAISS are searched exactly, which takes time with the square of their number."""
+    """A million samples without FAISS are searched exactly, in time that grows with the square of their number."""
     monkeypatch.setattr("graphprune.graph.ivf.available", lambda: faiss)
     n = 1_000_000
     config = parse_config({**CONFIG, "graph": {"k": 5, "backend": backend}})

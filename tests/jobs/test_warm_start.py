@@ -1,4 +1,4 @@
-"""`init: seed`: where training starts, and that the seed run is paid for, once."""
+"""`init: seed`: training starts from the seed run's weights, and the seed run is paid for once."""
 
 import pytest
 import torch

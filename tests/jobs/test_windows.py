@@ -1,4 +1,4 @@
-"""Windows of sensor series the whole way: graph on plain statistics, and samples of single sensors."""
+"""Whole jobs on windows of sensor series: a graph on plain statistics, and samples of single sensors."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ BASE = {
 
 @pytest.fixture
 def toy(tmp_path):
-    """Ten days of four linked sensors, every hour, a twentieth missing."""
+    """Ten days of hourly readings of four linked sensors, a twentieth of them missing."""
     rng = np.random.default_rng(0)
     hours = np.arange(240)
     values = 20 + 5 * np.sin(2 * np.pi * hours[:, None] / 24 + np.arange(4)) + rng.normal(size=(240, 4))
@@ -88,13 +88,13 @@ def test_a_graph_on_plain_statistics(toy, tmp_path):
     assert control["control"]
     assert control["cost_passes"] == 0
     assert -1 < control["oracle"]["spearman"] < 1
-    # Eight blocks of seeds leave hardly a window of 12 steps between them.
+    # Eight blocks of seeds leave almost no window of 12 steps between them.
     clear = metrics["extrapolation"]["st_complexity"]["clear"]
     assert clear["n"] < clear["least"] <= clear["of"] == knn["oracle"]["n"]
     assert knn["oracle_clear"] is None
     for shown in ((folder / "report.html").read_text(), summary(metrics)):
         assert f"Only {clear['n']} of the {clear['of']} windows that are no seeds are clear" in shown
-    # Predicted in the order of the seed model's errors; z is over all windows there, over seeds where measured.
+    # Predicted in the order of the seed errors; z-scores are over all windows, for measured ones over the seeds.
     errors, table = (
         np.load(folder / "seed_errors.npy"),
         ScoreTable.from_parquet(folder / "predictions/st_complexity/seed_errors.parquet"),
@@ -105,7 +105,7 @@ def test_a_graph_on_plain_statistics(toy, tmp_path):
     assert spearmanr(errors[table.measured], seeds.values)[0] > 0.9
     indices = np.load(folder / "graph/indices.npy")
     distances = np.load(folder / "graph/distances.npy")
-    # Each window is linked to the ones before and after it, beside its nearest ones.
+    # Each window is linked to its predecessor and its successor, and to its nearest neighbors.
     for row in range(1, 180):
         assert {row - 1, row + 1} <= set(indices[row][np.isfinite(distances[row])].tolist())
     for name in ("full", "top", "st_prune", "last_value", "historical_average"):
@@ -116,13 +116,13 @@ def test_a_graph_on_plain_statistics(toy, tmp_path):
         assert 0 < errors["3"]["mape"]["mean"] < 1
     assert metrics["training"]["full"]["errors"]["6"]["mae"]["std"] > 0
     assert "MAE, RMSE and MAPE by horizon" in (folder / "report.html").read_text()
-    # What ST-Prune trained on is drawn as well as what the selection keeps.
+    # The page shows what ST-Prune trained on and what the selection keeps.
     data = page_data(folder)
     visits = [np.load(folder / f"arms/st_prune/{state}.visits.npy") for state in (0, 1)]
     backward = metrics["training"]["st_prune"]["backward_samples"]
     assert np.sum(visits) / 2 == pytest.approx(backward, abs=1)
     drawn = np.array(data["figures"]["kept-clock-1"]["data"][0]["z"], dtype=float)
-    # The windows start at midnight of a Monday, so that their forecasts do at six.
+    # The windows start at midnight on a Monday, so their forecasts start at six.
     expected = [np.mean(visits, axis=0)[hour - 6 :: 168].mean() / 3 for hour in (6, 7, 120)]
     assert np.array([drawn[0, 6], drawn[0, 7], drawn[5, 0]]) / 100 == pytest.approx(expected)
     again, _ = finished(toy, tmp_path, embedding={"source": "statistics"}, graph={"k": 5})
@@ -153,7 +153,7 @@ def test_windows_clear_of_seeds_are_judged_apart(toy, tmp_path, granularity):
     page, table = (folder / "report.html").read_text(), summary(metrics)
     assert "on windows disjoint from the seed windows" in page
     assert "windows that are not seeds are disjoint from the seed windows. Judge the methods by these" in page
-    assert "clear of seeds" in table
+    assert "disjoint from seeds" in table
     assert f"{found['methods']['knn']['oracle_clear']['overlap']['0.5']:.3f}" in table
 
 
@@ -164,9 +164,9 @@ def test_samples_of_single_sensors(toy, tmp_path):
     assert metrics["dataset"]["n"] == 181 * 4
     table = ScoreTable.from_parquet(folder / "scores/st_complexity.parquet")
     starts, sensors = np.divmod(table.ids, 4)
-    # One sensor alone has no spread over sensors: it comes from the linked ones.
+    # A single sensor has no spread over sensors; it is computed from the linked sensors.
     assert ScoreTable.from_parquet(folder / "scores/st_spatial.parquet").values.std() == pytest.approx(1)
-    # A drawn start brings all its sensors.
+    # A drawn start time selects all its sensors.
     assert np.bincount(sensors).tolist() == [len(np.unique(starts))] * 4
     indices, distances = (np.load(folder / f"graph/{name}.npy") for name in ("indices", "distances"))
     for row in range(4, 180 * 4):

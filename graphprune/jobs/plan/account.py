@@ -1,4 +1,4 @@
-"""The planned ledger: entries named as a run's, and the stages that people read."""
+"""The ledger of a plan: entries named as in a run, and their summary by stage."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MIB = 2**20
 
 @dataclass(frozen=True)
 class PlannedStage:
-    """What one stage will cost: wall-clock seconds, peak resident memory and disk in MiB, samples by kind of pass."""
+    """Estimated cost of one stage: wall-clock seconds, peak resident memory, disk space, samples by kind of pass."""
 
     name: str
     seconds: float
@@ -30,12 +30,12 @@ class PlannedStage:
 
 @dataclass
 class Account:
-    """Stages in the order in which they run; ledger entries of one kind are summed up (see `folded`)."""
+    """Stages in the order in which they run; ledger entries of one kind are added up (see `folded`)."""
 
     stages: dict[str, PlannedStage] = field(default_factory=dict)
 
     def add(self, entry: str, cost: Cost, *, disk_bytes: float = 0.0) -> None:
-        """Books a ledger entry."""
+        """Add a ledger entry."""
         name = folded(entry)
         old = self.stages.get(name, PlannedStage(name, 0.0, 0.0, 0.0))
         self.stages[name] = PlannedStage(
@@ -49,7 +49,7 @@ class Account:
 
 
 class PlannedRun(RunFolder):
-    """A run folder whose stages cost what they are estimated to, so that arms are charged by the run's own rules."""
+    """A run folder that holds estimates in place of costs, so that the rules of a run compute the cost of an arm."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
@@ -58,7 +58,7 @@ class PlannedRun(RunFolder):
         self._estimated: dict[str, dict[str, Cost]] = {}
 
     def book(self, stage: Stage, estimate: Estimate) -> None:
-        """Books what a stage will have cost, and what it will have written."""
+        """Record the estimated cost and disk space of a stage."""
         self.declare(stage)
         self._estimated[stage.name] = estimate.costs
         self.notes |= dict.fromkeys(estimate.notes)
@@ -66,12 +66,12 @@ class PlannedRun(RunFolder):
             self.account.add(entry, cost, disk_bytes=0.0 if number else estimate.disk_bytes)
 
     def costs(self, stage: str) -> dict[str, Cost]:
-        """What was booked; else what the stage cost that has been done."""
+        """Return the estimated costs; for a stage that was run, the measured ones."""
         return self._estimated[stage] if stage in self._estimated else super().costs(stage)
 
 
 def visits(length: int, epochs: float) -> int:
-    """Samples that are trained on in ``epochs`` epochs of ``length`` samples, the last one perhaps in part.
+    """Return the number of samples trained in ``epochs`` epochs of ``length`` samples; the last may be partial.
 
     >>> visits(100, 2.5)
     250
@@ -82,15 +82,15 @@ def visits(length: int, epochs: float) -> int:
 
 
 def sampled(sampler: EpochSampler, epochs: float, batch_size: int, losses: Tensor) -> tuple[int, int]:
-    """Samples that a sampler will train on, and those it will look at before; it is told ``losses`` again and again."""
-    trained = looked = 0
+    """Count the samples that a sampler trains on and those that it scores before, with ``losses`` in a cycle."""
+    trained = scored = 0
     for epoch in range(math.ceil(epochs)):
         sampler.set_epoch(epoch)
         planned = sampler.order[: visits(len(sampler.order), min(1.0, epochs - epoch))]
         if sampler.selects_in_batch:
             trained += sum(sampler.kept_of(len(rows)) for rows in sampler.steps(planned, batch_size))
-            looked += len(planned) if sampler.needs_forward else 0
+            scored += len(planned) if sampler.needs_forward else 0
         else:
             trained += len(planned)
             sampler.update(planned, losses[planned % len(losses)])
-    return trained, looked
+    return trained, scored

@@ -1,4 +1,4 @@
-"""Short measurements with the job's own model and data, from which stages estimate the whole."""
+"""Short measurements with the job's own model and data, on which the estimates of the stages are based."""
 
 from __future__ import annotations
 
@@ -13,24 +13,23 @@ from graphprune.jobs.plan.passes import Passes, measure_passes
 from graphprune.jobs.plan.training import measure_training, trainings
 from graphprune.runtime.cost import Cost
 
-# Each kind of training is measured for about so long; everything else on so many samples.
+# Each kind of training is measured for about this time, everything else on this number of samples.
 _TARGET_SECONDS = 0.7
 _SAMPLES = 1500
 
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """Everything that was measured; see `calibrate`.
+    """The measurements of `calibrate`.
 
     Attributes:
-        training: ``seed``, ``oracle`` (the audit's, too), ``short_run`` and ``arm``: samples trained, with what
-            records them.
-        evaluation: The recorder's evaluation passes of these, where a score or looks need any.
-        passes: Everything that only goes forward.
-        methods: Everything that trains no network of the job's.
-        weight_bytes: Of one model.
-        seconds: What all this took.
-        seeds, labels: What drawing the seeds took, and what finding labels will take, if that is done.
+        training: Training with its recorder, by kind: ``seed``, ``oracle`` (also for audits), ``short_run``, ``arm``.
+        evaluation: The evaluation passes of these trainings, if scores or epoch signals need any.
+        passes: Everything that only needs forward passes.
+        methods: Everything that trains no network of the job.
+        weight_bytes: Size of the weights of one model.
+        seconds: Duration of the calibration.
+        seeds, labels: Cost of drawing the seeds (measured) and of finding labels (estimated; None if not needed).
     """
 
     training: dict[str, Measured]
@@ -42,15 +41,15 @@ class Calibration:
     seeds: Cost
     labels: Cost | None = None
 
-    def trained(self, job: Job, kind: str, samples: int, looked: int = 0) -> Cost:
-        """Training on so many samples by the job's paradigm, whose attacks pass forward, too."""
+    def trained(self, job: Job, kind: str, samples: int, scored: int = 0) -> Cost:
+        """Return the cost of training on a number of samples, including the forward passes of attacks."""
         measured = self.training[kind]
         extra = job.paradigm_for(job.config.training.optimization()).extra_trained
-        forward = looked + round(samples * extra)
+        forward = scored + round(samples * extra)
         return Cost(measured.seconds_for(samples), measured.peak_mib, samples, forward)
 
     def evaluated(self, job: Job, kind: str, samples: int, passes: int) -> Cost:
-        """So many of the recorder's evaluation passes over so many samples."""
+        """Return the cost of a number of evaluation passes over a number of samples."""
         measured = self.evaluation.get(kind)
         if measured is None:
             return Cost()
@@ -60,15 +59,15 @@ class Calibration:
 
 
 def calibrate(job: Job, scratch: Path, *, labels: Cost | None = None) -> Calibration:
-    """Measures the job's kinds of work for some seconds each; writes only to the folder ``scratch``.
+    """Measure the job's kinds of work for a few seconds each; writes only to the folder ``scratch``.
 
-    Trainings run on as many batches as take about 0.7 s, extrapolators and rules in full on at most 1,500
-    samples whose scores are the calibrated model's losses.
+    Each training is measured on as many batches as take about 0.7 s, extrapolators and rules in full on at most
+    1,500 samples whose scores are the losses of the calibrated model.
 
     Args:
-        job: Its folder holds the drawn seeds.
+        job: The job; its folder must contain the drawn seeds.
         scratch: An existing folder.
-        labels: What finding labels will cost.
+        labels: Estimated cost of finding labels.
     """
     scored = job.scored
     start = time.perf_counter()

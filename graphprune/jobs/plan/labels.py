@@ -1,4 +1,4 @@
-"""What finding labels will take, where the paradigm needs none that were given."""
+"""Estimate the cost of finding labels for a paradigm that does not use the given ones."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from graphprune.jobs.stages import labels
 from graphprune.registry import create
 from graphprune.runtime.cost import Cost
 
-# Two lengths of the search: their difference is the time of an iteration.
+# Two numbers of iterations; the difference of their times gives the time of one iteration.
 _SHORT, _LONGER = 1, 11
 
 
 def short_labels(job: Job) -> Cost | None:
-    """Finds labels in a few iterations and returns what all of them will cost; None where labels are given."""
+    """Find labels in a few iterations and return the estimated cost of all; None if labels are given."""
     method = job.config.paradigm
     if method is None or not labels.finds_labels(job):
         return None

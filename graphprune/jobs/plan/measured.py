@@ -1,4 +1,4 @@
-"""What a piece of work cost on part of the samples, and the parts it is measured on."""
+"""Measured cost of a piece of work on part of the samples, and the parts that it is measured on."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from graphprune.runtime.rng import generator
 
 @dataclass(frozen=True)
 class Measured:
-    """What one piece of work cost on ``n`` samples.
+    """Cost of one piece of work on ``n`` samples.
 
     Attributes:
-        n: Samples that it was done for.
-        seconds: Time of all of them.
-        base_mib, peak_mib: Resident memory before, and the most while it ran.
+        n: Number of samples.
+        seconds: Time for all of them.
+        base_mib, peak_mib: Resident memory before the work, and its maximum during it.
     """
 
     n: int
@@ -34,20 +34,20 @@ class Measured:
     peak_mib: float
 
     def seconds_for(self, n: float, *, power: float = 1.0) -> float:
-        """Time for ``n`` samples where it grows with their number to ``power``."""
+        """Return the time for ``n`` samples if it grows with their number to the power ``power``."""
         return float(self.seconds * (n / self.n) ** power)
 
     def peak_for(self, n: float) -> float:
-        """Peak in MiB where what was added to the base grows with the samples."""
+        """Return the peak in MiB if the memory above the base grows with the number of samples."""
         return self.base_mib + (self.peak_mib - self.base_mib) * max(1.0, n / self.n)
 
     def cost_for(self, n: float, *, power: float = 1.0) -> Cost:
-        """Time and peak for ``n`` samples."""
+        """Return time and peak for ``n`` samples."""
         return Cost(self.seconds_for(n, power=power), self.peak_for(n))
 
 
 class Part(Samples):
-    """Some rows of other samples, as samples of their own."""
+    """A subset of the rows of some samples, as samples of its own."""
 
     def __init__(self, samples: Samples, rows: Tensor) -> None:
         self.samples, self.rows = samples, rows
@@ -55,12 +55,12 @@ class Part(Samples):
         self.labels = None if samples.labels is None else samples.labels[rows.numpy()]
 
     def batches(self, order: Iterable[Tensor], *, device: torch.device, workers: int = 0) -> Iterator[Batch]:
-        wanted, asked = [], []
+        wanted, requested = [], []
         for rows in order:
-            asked.append(rows)
+            requested.append(rows)
             wanted.append(self.rows[rows.cpu()])
         found = self.samples.batches(iter(wanted), device=device, workers=workers)
-        for rows, batch in zip(asked, found, strict=True):
+        for rows, batch in zip(requested, found, strict=True):
             yield Batch(rows.to(batch.rows.device), batch.x, batch.y)
 
     def digest(self) -> bytes:
@@ -68,21 +68,21 @@ class Part(Samples):
 
 
 def some_windows(samples: WindowSamples, rows: Tensor) -> WindowSamples:
-    """Some of the windows, for what asks for windows and not only for batches."""
+    """A subset of windows, for methods that need windows and not only batches."""
     part = copy(samples)
     part.ids = samples.ids[rows.numpy()]
     return part
 
 
 def spread(n: int, count: int) -> Tensor:
-    """At most ``count`` of ``n`` rows drawn at random, ascending; always the same ones."""
+    """Draw at most ``count`` of ``n`` rows at random with a fixed seed; ascending."""
     if n < 2:
-        raise InputError(f"there are {n} samples; a plan needs at least 2")
+        raise InputError(f"a plan needs at least 2 samples (received {n})")
     return torch.randperm(n, generator=generator(0, "plan", n))[: min(n, count)].sort().values
 
 
 def timed(n: int, work: Callable[[], Any]) -> tuple[Any, Measured]:
-    """The second of two calls where the first is short: it, too, has to load what is loaded once."""
+    """Measure the second of two calls if the first is short, because the first also loads what is loaded only once."""
     cost = Cost()
     base = resident_mib()
     with measure(cost):
@@ -95,7 +95,7 @@ def timed(n: int, work: Callable[[], Any]) -> tuple[Any, Measured]:
 
 
 def resident_mib() -> float:
-    """Memory of this process now; 0 where the system does not tell."""
+    """Return the resident memory of this process; 0 if the system does not report it."""
     try:
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     except (OSError, ValueError, IndexError):

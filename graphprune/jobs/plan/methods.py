@@ -1,4 +1,4 @@
-"""How long the graph, extrapolators, judgements and selections take, in full on a part of the samples."""
+"""Measure the graph, the extrapolators, their evaluation and the selections in full on part of the samples."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ Scores = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Methods:
-    """What was measured.
+    """The measurements of `measure_methods`.
 
     Attributes:
-        graph: The search.
-        fits: Fit and prediction of each extrapolator by name.
-        untried: Extrapolators that could not be tried; their time counts as none.
-        judge, audit: One judgement of a predictor, and what an audit adds to it.
-        rules: One selection by each arm's rule.
-        row_bytes: Of one row of a score table in Parquet.
+        graph: The kNN search.
+        fits: Fit and prediction of each extrapolator, by name.
+        untried: Extrapolators that could not be measured; their time is estimated as zero.
+        judge, audit: One evaluation of a predictor, and the additional cost of an audit.
+        rules: One selection by the rule of each arm.
+        row_bytes: Size of one row of a score table in Parquet.
     """
 
     graph: Measured
@@ -55,13 +55,13 @@ class Methods:
 
 
 def measure_methods(job: Job, part: Part, passes: Passes, scratch: Path) -> Methods:
-    """Measures each method once; the losses of ``passes`` stand in for scores.
+    """Measure each method once, with the losses of ``passes`` as scores.
 
     Args:
-        job: As the scoring stages see it.
-        part: Some of its training samples.
-        passes: What a model showed of them.
-        scratch: Where a table may be written.
+        job: The job of the scoring stages.
+        part: Part of its training samples.
+        passes: The outputs of a model on them.
+        scratch: Folder for a temporary table.
     """
     n, scores = len(part), passes.losses
     graph, search = timed(n, lambda: _graph(job, passes, n))
@@ -71,7 +71,7 @@ def measure_methods(job: Job, part: Part, passes: Passes, scratch: Path) -> Meth
     for method in methods_of(job):
         try:
             fits[method.name] = _fit(job, method, inputs, few, scores)
-        except InputError:  # it asks for more than can be stood in for; the run will have it
+        except InputError:  # it needs an input that only the run provides
             fits[method.name] = Measured(n, 0.0, resident_mib(), resident_mib())
             untried.append(method.name)
     shuffled = scores[torch.randperm(n, generator=generator(0, "plan", "judge")).numpy()]
@@ -97,7 +97,7 @@ def _graph(job: Job, passes: Passes, count: int) -> KNNGraph:
 
 
 def _inputs(job: Job, part: Part, passes: Passes, count: int) -> Inputs:
-    """What extrapolators may look at, for the first ``count`` samples of the part; constant looks."""
+    """Return the inputs of extrapolators for the first ``count`` samples of the part; epoch signals are constant."""
     info = job.data.info
     looks, names = torch.full((2, count), 0.5), OF_FORECASTS if info.num_classes is None else OF_CLASSES
     classes, windows = info.kind == "classification", info.kind == "forecasting"
@@ -118,7 +118,7 @@ def _fit(job: Job, method: Method, inputs: Inputs, few: Inputs, scores: Scores) 
         seeds = spread(known.n, max(_FEW // 2, round(job.config.seeds.fraction * known.n))).numpy()
         fit_extrapolator(method, known, seeds, scores[seeds], job.config.seed).predict(return_std=True)
 
-    # What a method imports is loaded with a few samples, and not counted as often as it is fitted.
+    # A fit on a few samples loads the imports of the method, so that they are not measured.
     fit(few)
     return timed(inputs.n, lambda: fit(inputs))[1]
 
@@ -146,5 +146,5 @@ def _audit(job: Job, scores: Scores, shuffled: Scores) -> Measured | None:
     if config.audit is None:
         return None
     lengths = audit_lengths(config)
-    begun = [[scores] * len(lengths)] * config.audit.runs
-    return timed(len(scores), lambda: audit(shuffled, begun, lengths, config.training.epochs))[1]
+    truncated = [[scores] * len(lengths)] * config.audit.runs
+    return timed(len(scores), lambda: audit(shuffled, truncated, lengths, config.training.epochs))[1]

@@ -1,4 +1,4 @@
-"""How long passes without training take: embedding, testing, reference models, statistics of windows."""
+"""Measure passes without training: embedding, testing, reference models, statistics of windows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from graphprune.embed.windows import window_statistics
 from graphprune.jobs.job import Job
 from graphprune.jobs.plan.measured import Measured, Part, some_windows, spread, timed
 from graphprune.jobs.stages.reference import reference_key, reference_specs
-from graphprune.jobs.stages.windows import ask_windows, asks_windows
+from graphprune.jobs.stages.windows import window_option, window_options
 from graphprune.scores.input_complexity import input_complexity
 from graphprune.train.forecast_errors import forecast_errors
 from graphprune.train.paradigms.adversarial import Adversarial, robust_accuracy
@@ -28,18 +28,18 @@ _BATCH = 512
 
 @dataclass(frozen=True)
 class Passes:
-    """What was measured, and what it showed of the part of the samples.
+    """The measurements of `measure_passes`, and the outputs for the part of the samples.
 
     Attributes:
-        forward: One pass of the job's model.
-        embed: What the config's source of embeddings takes.
-        test: All that a finished training is tested with.
-        references: Passes of reference models that samplers ask for, by `reference_key`.
-        complexity: Of windows by their inputs alone, or None.
-        asked: What windows tell samplers, by option.
-        embeddings: ``[n, D]``.
-        outputs: Of the job's model ``[n, ...]``.
-        losses: ``[n]`` float32 of the model after the little training that it had.
+        forward: One forward pass of the job's model.
+        embed: The embedding by the config's source.
+        test: All tests of a finished training.
+        references: Passes of the reference models that samplers use, by `reference_key`.
+        complexity: Complexity of windows from their inputs alone; None for other data.
+        from_windows: Values that samplers read from windows, by option.
+        embeddings: Embeddings ``[n, D]``.
+        outputs: Outputs of the job's model ``[n, ...]``.
+        losses: Losses ``[n]`` float32 of the model after the short training of the calibration.
     """
 
     forward: Measured
@@ -47,23 +47,23 @@ class Passes:
     test: Measured
     references: dict[str, Measured]
     complexity: Measured | None
-    asked: dict[str, Measured]
+    from_windows: dict[str, Measured]
     embeddings: Tensor
     outputs: Tensor
     losses: npt.NDArray[np.float32]
 
 
 def measure_passes(job: Job, scored: Job, part: Part, *, model: nn.Module, final: nn.Module) -> Passes:
-    """Measures every kind of pass once.
+    """Measure every kind of pass once.
 
     Args:
-        job: As the final trainings see it, whose model is ``final``.
-        scored: As the scoring stages do, whose model is ``model``.
-        part: Some of the training samples of ``scored``.
+        job: The job of the final trainings, with the model ``final``.
+        scored: The job of the scoring stages, with the model ``model``.
+        part: Part of the training samples of ``scored``.
     """
     n, train = len(part), scored.data.train
     (embeddings, outputs), forward = timed(n, lambda: _embed(scored, model, part))
-    embed, complexity, asked = forward, None, dict[str, Measured]()
+    embed, complexity, from_windows = forward, None, dict[str, Measured]()
     samplers = job.config.samplers()
     source = scored.config.embedding
     if source.source == "reference":
@@ -78,8 +78,8 @@ def measure_passes(job: Job, scored: Job, part: Part, *, model: nn.Module, final
         if source.source == "statistics":
             found, embed = timed(n, lambda: window_statistics(windows))
             embeddings = torch.from_numpy(found)
-        for option in {option for sampler in samplers for option in asks_windows(train, sampler)}:
-            _, asked[option] = timed(n, lambda option=option: ask_windows(windows, option))  # type: ignore[misc]
+        for option in {option for sampler in samplers for option in window_options(train, sampler)}:
+            _, from_windows[option] = timed(n, lambda option=option: window_option(windows, option))  # type: ignore[misc]
     test = Part(job.data.test, spread(len(job.data.test), n))
     references = {}
     for spec in (spec for sampler in samplers for spec in reference_specs(sampler)):
@@ -92,7 +92,7 @@ def measure_passes(job: Job, scored: Job, part: Part, *, model: nn.Module, final
         test=timed(len(test), lambda: _test(job, final, test))[1],
         references=references,
         complexity=complexity,
-        asked=asked,
+        from_windows=from_windows,
         embeddings=embeddings,
         outputs=outputs,
         losses=_losses(scored, model, part),
@@ -119,7 +119,7 @@ def _test(job: Job, model: nn.Module, part: Part) -> None:
 
 
 def _losses(job: Job, model: nn.Module, part: Part) -> npt.NDArray[np.float32]:
-    """Losses ``[n]`` float32 of the model: what the scores of a real seed run look like."""
+    """Return the losses ``[n]`` float32 of the model, which resemble the scores of a real seed run."""
     paradigm = job.paradigm_for(job.config.seed_training)
     order = torch.split(torch.arange(len(part)), _BATCH)
     with evaluation(model):

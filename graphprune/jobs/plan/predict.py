@@ -1,4 +1,4 @@
-"""Time, memory and disk of each stage of a job, estimated from a calibration."""
+"""Estimate time, memory and disk space of each stage of a job from a calibration."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from graphprune.jobs.stage_list import stages
 from graphprune.jobs.stages import seeds
 from graphprune.runtime.cost import Cost
 
-# The page holds its plotting library and at most 50,000 samples.
+# The report page contains its plotting library and at most 50,000 samples.
 _PAGE_BYTES = 5 * 2**20
 _PAGE_BYTES_PER_SAMPLE = 60
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a job will cost on this machine.
+    """The estimated cost of a job on this machine.
 
     Attributes:
-        stages: In the order in which they run, named as in ``ledger.json`` (``oracle``, ``audit``, ``extrapolate``,
-            ``reference`` and each arm summed up). ``other`` is what the ledger does not count: reading the data,
-            testing, the page.
-        calibration_seconds: What it took to find out.
-        notes: What could not be measured beforehand, one sentence each.
+        stages: The stages in the order in which they run, named as in ``ledger.json`` (``oracle``, ``audit``,
+            ``extrapolate``, ``reference`` and each arm are added up). ``other`` is what the ledger does not count:
+            reading the data, testing, the report page.
+        calibration_seconds: Duration of the measurements.
+        notes: What could not be measured in advance, one sentence each.
     """
 
     stages: tuple[PlannedStage, ...]
@@ -43,7 +43,7 @@ class Plan:
 
     @property
     def total(self) -> PlannedStage:
-        """Sum of times, disk and samples, and the largest memory."""
+        """The sum of times, disk space and samples, and the largest memory."""
         return PlannedStage(
             "total",
             sum(stage.seconds for stage in self.stages),
@@ -54,7 +54,7 @@ class Plan:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
+        """Return plain data for JSON."""
         return {
             "stages": [asdict(stage) for stage in self.stages],
             "total": asdict(self.total),
@@ -64,10 +64,10 @@ class Plan:
 
 
 def plan(config: Config, *, data: Data | None = None) -> Plan:
-    """Predicts what ``run(config)`` will cost; measures for some seconds and writes nothing that stays.
+    """Estimate the cost of ``run(config)``; measures for a few seconds and leaves no files.
 
     Raises:
-        InputError: whatever the run itself would refuse at its start.
+        InputError: everything that the run itself would refuse at its start.
     """
     from graphprune.jobs.checks import check_methods, check_names
     from graphprune.jobs.pipeline import open_job
@@ -90,12 +90,14 @@ def plan(config: Config, *, data: Data | None = None) -> Plan:
             taken = time.perf_counter() - start
     notes = list(run.notes)
     if measured.methods.untried:
-        notes.append(f"not measured, and estimated as taking no time: {', '.join(measured.methods.untried)}")
+        notes.append(
+            f"not measured, so their time is estimated as zero: {', '.join(measured.methods.untried)}"
+        )
     return Plan(tuple(run.account.stages.values()), taken, tuple(notes))
 
 
 def _book_other(job: Job, run: PlannedRun, measured: Calibration, loading: float) -> None:
-    """What the ledger does not count: reading the data, testing, the page."""
+    """Add what the ledger does not count: reading the data, testing, the report page."""
     tests = len(all_arms(job)) * len(job.config.training.random_states)
     seconds = loading + tests * measured.passes.test.seconds_for(len(job.data.test))
     page = _PAGE_BYTES + _PAGE_BYTES_PER_SAMPLE * min(len(job.data.train), 50_000)

@@ -1,4 +1,4 @@
-"""How long training takes, from some batches of it."""
+"""Measure training on a few batches."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MakeScores = Callable[[], dict[str, Score]]
 
 
 def trainings(job: Job) -> dict[str, tuple[OptimizationConfig, MakeScores | None]]:
-    """The kinds of training that the job's config asks for: how, and with what that records them."""
+    """Return the kinds of training of the job, each with its settings and the scores that record it."""
     config, info = job.config, job.data.info
     arms = config.training.optimization()
 
@@ -58,25 +58,25 @@ def measure_training(
     *,
     seconds: float,
 ) -> tuple[Measured, Measured | None]:
-    """Time of a training epoch over part of the samples, and of the evaluation pass after it.
+    """Measure a training epoch over part of the samples, and the evaluation pass after it.
 
-    The job's paradigm trains, so that attacks and the like are in it.
+    The job's paradigm trains, so the measurement includes its attacks.
 
     Args:
-        model: Goes on being trained.
-        settings: How.
-        scores: What records the training (default: nothing).
-        seconds: So long is trained, at least; the passes come on top.
+        model: The model; it is trained further.
+        settings: Settings of the training.
+        scores: The scores that record the training (default: none).
+        seconds: Minimum duration of the training, without the evaluation passes.
     """
     n, batch = len(job.data.train), settings.batch_size
-    # The first steps load kernels; those after them tell how many fit into the time.
+    # The first steps load kernels; the steps after them show how many fit into the time.
     _attempt(job, model, settings, scores, min(n, 2 * batch))
     count = min(n, 4 * batch)
     first = _attempt(job, model, settings, scores, count)[0]
     count = min(n, max(count, int(count * seconds / max(first.seconds, 1e-4)) // batch * batch))
     base = resident_mib()
     train, passes = _attempt(job, model, settings, scores, count)
-    # Where all samples take less than the time, they are trained on again.
+    # If all samples take less than the time, training repeats.
     while train.seconds < seconds:
         more, looks = _attempt(job, model, settings, scores, count)
         train, passes = train + more, passes + looks

@@ -1,4 +1,4 @@
-"""Begin full runs, so that predicted scores can be audited where nobody makes a whole one."""
+"""Truncated full runs, which audit predicted scores when there is no oracle."""
 
 from __future__ import annotations
 
@@ -28,8 +28,7 @@ if TYPE_CHECKING:
 
 
 def stages(job: Job) -> Iterator[Stage]:
-    """Full runs that are begun and not ended: ``audit/<run>/<score>.npy [3, N]`` float32, the scores after three
-    lengths; with them predictions can be audited where nobody makes a whole run."""
+    """Yield the truncated full runs: ``audit/<run>/<score>.npy [3, N]`` float32, the scores after three lengths."""
     job = job.scored
     if job.config.audit is None:
         return
@@ -57,14 +56,14 @@ def stages(job: Job) -> Iterator[Stage]:
 
 
 def audit_lengths(config: Config) -> list[int]:
-    """Numbers of epochs after which the scores are taken: three fifths of a full run, and two earlier ones."""
+    """Return after how many epochs scores are computed: three fifths of a full run, and two earlier lengths."""
     assert config.audit is not None
     last = config.audit.epochs or max(3, round(config.training.epochs * 0.6))
     return [min(round(0.7 * last), last - 2), min(round(0.85 * last), last - 1), last]
 
 
 def audit_scores(run: RunFolder, config: Config, score: str) -> list[npt.NDArray[np.float32]]:
-    """The scores ``[3, N]`` of every truncated run."""
+    """Return the scores ``[3, N]`` of every truncated run."""
     return [
         read_npy(run / paths.audit(number, score))
         for number in range(config.audit.runs if config.audit else 0)

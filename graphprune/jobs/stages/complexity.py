@@ -1,4 +1,4 @@
-"""How complex windows are by their inputs alone, and to the seed model: what controls order by."""
+"""The complexity of windows by their inputs alone and by the seed model's errors, which two controls order by."""
 
 from __future__ import annotations
 
@@ -27,8 +27,11 @@ if TYPE_CHECKING:
 
 
 def stages(job: Job) -> Iterator[Stage]:
-    """``input_complexity.npy [N]`` and ``seed_errors.npy [N]``: of windows, how complex each is by itself, and to the
-    seed model (the ST-complexity of its forecast errors; only where a method of the job reads it)."""
+    """For windows, write ``input_complexity.npy [N]`` and, if a method reads it, ``seed_errors.npy [N]``.
+
+    The first is the complexity of each window's input, the second the ST-complexity of the seed model's forecast
+    errors.
+    """
     job = job.scored
     if isinstance(job.data.train, WindowSamples):
         yield _by_inputs(job, job.data.train)
@@ -37,17 +40,17 @@ def stages(job: Job) -> Iterator[Stage]:
 
 
 def load_input_complexity(job: Job) -> Tensor | None:
-    """``[N]`` float32; None without windows."""
+    """Return the input complexity ``[N]`` float32; None for data that are not windows."""
     return _load(job, paths.INPUT_COMPLEXITY) if isinstance(job.data.train, WindowSamples) else None
 
 
 def load_seed_errors(job: Job) -> Tensor | None:
-    """``[N]`` float32; None where no method asks."""
+    """Return the seed errors ``[N]`` float32; None if no method reads them."""
     return _load(job, paths.SEED_ERRORS) if wants_seed_errors(job) else None
 
 
 def wants_seed_errors(job: Job) -> bool:
-    """Whether a method of the job reads the seed model's errors, or may (a paradigm of one's own may not tell them)."""
+    """Return whether a method of the job requires the seed errors or, with a built-in paradigm, can use them."""
     methods = [get("extrapolator", method.name) for method in methods_of(job)]
     needed = any("seed_errors" in method.requires for method in methods)
     welcome = job.paradigm is None and any("seed_errors" in method.reads for method in methods)

@@ -1,4 +1,4 @@
-"""Embed all samples, and keep what the seed model thinks of them."""
+"""Embed all samples, and keep the class probabilities of the seed model."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 
 def stages(job: Job) -> Iterator[Stage]:
-    """``embeddings.npy [N, D]`` float32 and, for a classifying seed model, ``probes.npy [1, N, C]``.
+    """Write ``embeddings.npy [N, D]`` float32 and, for a classifying seed model, ``probes.npy [1, N, C]``.
 
-    A probe is out-of-sample for every sample but the seeds, whose scores are measured.
+    ``probes`` are class probabilities. They are out-of-sample for all samples but the seeds, whose scores are measured.
     """
     job = job.scored
     config = job.config.embedding
@@ -67,17 +67,17 @@ def stages(job: Job) -> Iterator[Stage]:
 
 
 def makes_probes(job: Job) -> bool:
-    """Whether the seed model, embedding all samples, also tells what classes it takes them for."""
+    """Return whether the seed model also provides class probabilities when it embeds all samples."""
     return job.config.embedding.source == "seed_model" and job.data.info.kind == "classification"
 
 
 def load_embeddings(job: Job) -> npt.NDArray[Any]:
-    """The embeddings ``[N, D]``, memory-mapped."""
+    """Return the embeddings ``[N, D]``, memory-mapped."""
     return np.load(job.run / paths.EMBEDDINGS, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
 
 
 def load_probes(job: Job) -> torch.Tensor | None:
-    """The probes ``[1, N, C]``, if the run has any."""
+    """Return the class probabilities ``[1, N, C]``, if the run has any."""
     path = job.run / paths.PROBES
     return torch.from_numpy(np.load(path, allow_pickle=False)) if path in job.run.outputs("embed") else None
 
@@ -96,7 +96,9 @@ def _embed(job: Job, cost: Cost) -> list[Path]:
         from graphprune.embed.windows import window_statistics
 
         if not isinstance(train, WindowSamples):
-            raise InputError("embedding.source: statistics is for windows of sensor data; use seed_model")
+            raise InputError(
+                "embedding.source: statistics is for windows of sensor data; set it to seed_model"
+            )
         write_npy(path, np.asarray(window_statistics(train)))
         return [path]
     reference = config.source == "reference"

@@ -1,4 +1,4 @@
-"""Judge every extrapolator: against held-out seeds, and against the oracle with its noise ceiling."""
+"""Evaluate every extrapolator: against held-out seeds, and against the oracle with its noise ceiling."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ if TYPE_CHECKING:
     from graphprune.jobs.plan.calibrate import Calibration
 
 Mask = npt.NDArray[np.bool_]
-# With fewer windows clear of seeds a correlation says little.
+# A correlation over fewer windows that are disjoint from the seed windows means little.
 LEAST_CLEAR = 30
 
 
 def stages(job: Job) -> Iterator[Stage]:
-    """``evaluation.json``: ``{score: {"ceiling": ..., "methods": {method: {"heldout", "oracle"}}}}``.
+    """Write ``evaluation.json``: ``{score: {"ceiling": ..., "methods": {method: {"heldout", "oracle"}}}}``.
 
-    For windows with an oracle a method also has ``oracle_clear``, its agreement on windows clear of all seeds, and
-    a score has ``clear``: how many such windows there are ``of`` those that are no seeds, the ``least`` that give a
-    figure (else ``oracle_clear`` is None), and the agreement of full runs on them. Intervals of windows come from a
-    bootstrap of blocks (`sharing`).
+    For windows with an oracle, a method also has ``oracle_clear``, its agreement on the windows that are disjoint
+    from all seed windows. A score then has ``clear``: the number of such windows, ``of`` how many that are not
+    seeds, the ``least`` number for a result (with fewer, ``oracle_clear`` is None), and the agreement of the full
+    runs on them. Intervals for windows come from a block bootstrap (`sharing`).
     """
     job = job.scored
     config, train, path = job.config, job.data.train, job.run / paths.EVALUATION
@@ -80,18 +80,18 @@ def stages(job: Job) -> Iterator[Stage]:
 
 
 def read_evaluation(job: Job) -> dict[str, Any]:
-    """The judgements."""
+    """Return the content of ``evaluation.json``."""
     return read_json(job.run / paths.EVALUATION)  # type: ignore[no-any-return]
 
 
 def oracle_truth(run: RunFolder, config: Config, score: str) -> npt.NDArray[np.float32] | None:
-    """The truth ``[N]``: the mean over the oracle's runs."""
+    """Return the true scores ``[N]``: the mean over the oracle's runs."""
     runs = _oracle_runs(run, config, score)
     return None if not runs else np.asarray(np.mean(runs, axis=0, dtype=np.float64), dtype=np.float32)
 
 
 def clear_windows(train: Samples, seeds: npt.NDArray[np.int64]) -> Mask | None:
-    """Which windows share no step with a window of the ids ``seeds``, ``[N]``; None for data that are no windows."""
+    """Return which windows share no time step with the windows ``seeds``, ``[N]``; None for other data."""
     if not isinstance(train, WindowSamples):
         return None
     starts = train.starts
@@ -134,7 +134,7 @@ def _judge(job: Job, score: str, methods: list[str]) -> dict[str, Any]:
 def _against(
     job: Job, score: str, method: str, truth: npt.NDArray[np.float32] | None, rows: Mask
 ) -> dict[str, Any] | None:
-    """Agreement of a method's predictions with the oracle on some rows."""
+    """Return the agreement of a method's predictions with the oracle on some rows."""
     if truth is None:
         return None
     predicted, labels = (
@@ -152,7 +152,7 @@ def _against(
 
 
 def _block(job: Job, rows: Mask) -> int:
-    """How many of the rows the bootstrap draws together: of windows, as many as share readings."""
+    """Return how many rows the bootstrap draws together: for windows, the number that share readings."""
     train = job.data.train
     return sharing(train.starts[rows], train.span) if isinstance(train, WindowSamples) else 1
 
@@ -166,12 +166,12 @@ def _clear(job: Job, score: str, clear: Mask, unseen: Mask) -> dict[str, Any]:
 
 
 def _audit(job: Job, score: str, method: str) -> dict[str, Any] | None:
-    config, begun = job.config, audit_scores(job.run, job.config, score)
-    if not begun:
+    config, truncated = job.config, audit_scores(job.run, job.config, score)
+    if not truncated:
         return None
     predicted = ScoreTable.from_parquet(job.run / paths.prediction(score, method))
     unseen, lengths = ~predicted.measured, audit_lengths(config)
-    measured = [[scores[unseen] for scores in run] for run in begun]
+    measured = [[scores[unseen] for scores in run] for run in truncated]
     found = audit(
         predicted.values[unseen],
         measured,

@@ -1,4 +1,4 @@
-"""Fit each extrapolator on the seeds' scores and predict everybody's."""
+"""Fit each extrapolator on the seed scores and predict the scores of all samples."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 def load_inputs(job: Job) -> Inputs:
-    """What the extrapolators may look at."""
+    """Return the inputs of the extrapolators."""
     labels = job.data.train.labels
     return Inputs(
         graph=load_graph(job),
@@ -51,10 +51,13 @@ def load_inputs(job: Job) -> Inputs:
 
 
 def stages(job: Job) -> Iterator[Stage]:
-    """Every method on every score: ``predictions/<score>/<method>.parquet`` (all samples, fitted on all seeds) and
-    ``heldout/<score>/<method>.parquet`` (the held-out seeds, fitted on the others)."""
+    """Yield the fit of every method on every score.
+
+    A fit writes ``predictions/<score>/<method>.parquet`` (all samples, fitted on all seeds) and
+    ``heldout/<score>/<method>.parquet`` (the held-out seeds, fitted on the others).
+    """
     job = job.scored
-    # Read once, when the first of them has something to do.
+    # Read once, by the first stage that has work to do.
     inputs = cache(lambda: load_inputs(job))
     for score in job.config.scores:
         for method in methods_of(job):
@@ -62,7 +65,7 @@ def stages(job: Job) -> Iterator[Stage]:
 
 
 def needs_of(job: Job, score: str, method: str) -> tuple[str, ...]:
-    """The products that the method's order of the samples by this score depends on; a job charges it for them."""
+    """Return the products on which the method's order of the samples depends; the method pays for them."""
     cls = get("extrapolator", method)
     made = {
         "scores": f"scores/{score}",
@@ -110,7 +113,7 @@ def _stage(job: Job, inputs: Callable[[], Inputs], score: str, method: Method) -
 
     def estimate(measured: Calibration) -> Estimate:
         n, seeds = len(job.data.train), len(read_seeds(job).ids)
-        # Fitted on part of the seeds to be judged, and once more on all.
+        # Fitted once on part of the seeds for the evaluation, and once on all seeds.
         once = measured.methods.fits[method.name].cost_for(n)
         costs = {f"{name}/judge": once, f"{name}/fit": once, f"{name}/predict": Cost()}
         rows = n + job.config.seeds.heldout * seeds
@@ -130,7 +133,7 @@ def _stage(job: Job, inputs: Callable[[], Inputs], score: str, method: Method) -
                 f"heldout/{score}/{method.name}", (paths.heldout(score, method.name),), (f"{name}/judge",)
             ),
         ),
-        # The seeds' own scores stand in every table, whatever the method goes by.
+        # Every table contains the seeds' own scores, whatever the method uses.
         needs=tuple(dict.fromkeys(("seeds", f"scores/{score}", *needs_of(job, score, method.name)))),
         settings={
             "method": method.model_dump(mode="json"),
@@ -147,7 +150,7 @@ def fit_extrapolator(
     seed_scores: npt.NDArray[np.float32],
     seed: int,
 ) -> Extrapolator:
-    """A fitted extrapolator; methods that draw random numbers get the job's seed."""
+    """Return a fitted extrapolator; methods that draw random numbers receive the job's seed."""
     model: Extrapolator = create("extrapolator", method.name, **method.options)
     if "seed" not in method.options and "seed" in model.get_params():
         model = create("extrapolator", method.name, **method.options, seed=seed)

@@ -1,4 +1,4 @@
-"""Judge forecasts in original units: MAE, RMSE and MAPE over all horizons and at single ones."""
+"""Evaluate forecasts in original units: MAE, RMSE and MAPE over all horizons and at single horizons."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from graphprune.train.forecast_errors import Errors, forecast_errors
 
 
 def stages(job: Job) -> Iterator[Stage]:
-    """``arms/<arm>/<state>.errors.json`` from the weights of every trained arm of windows."""
+    """For windows, write ``arms/<arm>/<seed>.errors.json`` from the weights of every trained arm."""
     if isinstance(job.data.test, WindowSamples):
         for arm in all_arms(job):
             yield from error_stages(job, arm)
 
 
 def error_stages(job: Job, arm: Arm) -> Iterator[Stage]:
-    """The test errors of one arm; nothing for data that are no windows."""
+    """Yield the test errors of one arm; nothing for data that are not windows."""
     if isinstance(job.data.test, WindowSamples):
         for state in job.config.training.random_states:
             yield _stage(job, arm, state)
@@ -47,7 +47,7 @@ def _stage(job: Job, arm: Arm, state: int) -> Stage:
     return Stage(
         name,
         work,
-        # Testing is what the ledger does not count.
+        # The ledger does not count testing.
         lambda _: Estimate({}),
         makes=(Product(name, (paths.arm(arm.name, state, "errors.json"),)),),
         needs=(f"train/{arm.name}/{state}",),
@@ -56,7 +56,7 @@ def _stage(job: Job, arm: Arm, state: int) -> Stage:
 
 
 def arm_errors(job: Job, arm: Arm) -> list[Errors]:
-    """Test errors of a trained arm for each random state; empty for data that are no windows."""
+    """Return the test errors of a trained arm for each random seed; empty for data that are not windows."""
     if not isinstance(job.data.test, WindowSamples):
         return []
     states = job.config.training.random_states
@@ -64,7 +64,7 @@ def arm_errors(job: Job, arm: Arm) -> list[Errors]:
 
 
 def summary(errors: Sequence[Errors]) -> dict[str, Any]:
-    """``{"all": {"mae": {"mean", "std"}, "rmse", "mape"}, "3": ...}`` over trainings; None where undefined."""
+    """Return ``{"all": {"mae": {"mean", "std"}, "rmse", "mape"}, "3": ...}`` over trainings; None if undefined."""
     return {
         step: {measure: _spread([one[step][measure] for one in errors]) for measure in measures}
         for step, measures in errors[0].items()

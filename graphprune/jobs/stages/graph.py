@@ -1,4 +1,4 @@
-"""Build the one kNN graph that everything downstream uses."""
+"""Build the kNN graph that all later stages use."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _FILES = ("indices.npy", "distances.npy", "weights.npy", "graph.json")
 
 
 def stages(job: Job) -> Iterator[Stage]:
-    """``graph/``: ``indices.npy``, ``distances.npy``, ``graph.json`` and, for windows, ``weights.npy``."""
+    """Write ``graph/``: ``indices.npy``, ``distances.npy``, ``graph.json`` and, for windows, ``weights.npy``."""
     job = job.scored
     config, folder = job.config.graph, job.run / paths.GRAPH
 
@@ -66,7 +66,7 @@ def stages(job: Job) -> Iterator[Stage]:
 
 
 def load_graph(job: Job) -> KNNGraph:
-    """The graph with its embeddings attached."""
+    """Return the graph with its embeddings attached."""
     return KNNGraph.load(job.run / paths.GRAPH, embeddings=torch.from_numpy(np.array(load_embeddings(job))))
 
 

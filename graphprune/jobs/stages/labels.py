@@ -1,4 +1,4 @@
-"""Find labels where the paradigm uses none that were given."""
+"""Find labels for a paradigm that does not use the given ones."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _BATCH = 512
 
 
 def stages(job: Job) -> Iterator[Stage]:
-    """Writes ``labels.npy [N]`` where the paradigm finds labels instead of reading them."""
+    """Write ``labels.npy [N]`` if the paradigm finds labels."""
     paradigm = _paradigm(job)
     if paradigm is None:
         return
@@ -48,7 +48,7 @@ def stages(job: Job) -> Iterator[Stage]:
             )
             if not bool((labels != labels[0]).any()):
                 raise InputError(
-                    "unsupervised: all samples got one label; give better embeddings or a larger gamma"
+                    "unsupervised: all samples received the same label; use better embeddings or a larger gamma"
                 )
             write_npy(path, labels.cpu().numpy())
         return [path]
@@ -73,7 +73,7 @@ def stages(job: Job) -> Iterator[Stage]:
 
 
 def with_found_labels(job: Job) -> Job:
-    """The job with the labels that its `stages` found; the final trainings and the test keep the data's own."""
+    """Return the job with the labels that its `stages` found; final trainings and tests use the given labels."""
     paradigm = _paradigm(job)
     if paradigm is None:
         return job
@@ -91,7 +91,7 @@ def with_found_labels(job: Job) -> Job:
 
 
 def finds_labels(job: Job) -> bool:
-    """Whether the job trains its seeds on labels that it finds."""
+    """Return whether the job trains its seeds on labels that it finds."""
     return _paradigm(job) is not None
 
 
@@ -108,7 +108,7 @@ def _classes(job: Job, paradigm: Unsupervised) -> int:
 
 
 def _inputs(job: Job) -> Tensor:
-    """The inputs ``[N, D]`` as they are."""
+    """Return the raw inputs ``[N, D]``."""
     rows = torch.split(torch.arange(len(job.data.train)), _BATCH)
     batches = job.data.train.batches(rows, device=torch.device("cpu"))
     return torch.cat([batch.x.flatten(1) for batch in batches])

@@ -1,4 +1,4 @@
-"""What tells whether models have learned: the trivial answer's accuracy, and the seed run's test metric."""
+"""Evidence that models have learned: the accuracy of the majority class, and the seed run's test metric."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from graphprune.train.evaluate import evaluate_model
 
 
 def majority_share(data: Data) -> float | None:
-    """Share of the test part that belongs to the most frequent class of the training part; None for forecasts."""
+    """Return the fraction of test samples in the most frequent training class; None for forecasts."""
     if data.train.labels is None or data.test.labels is None:
         return None
     return float(np.mean(data.test.labels == np.bincount(data.train.labels).argmax()))
 
 
 def seed_run_metric(job: Job) -> dict[str, Any] | None:
-    """``{"metric", "value"}`` of the seed run's model on the test part; None where it learned other labels."""
+    """Return ``{"metric", "value"}`` of the seed run's model on the test part; None if it learned other labels."""
     files = job.run.outputs("seed_test")
     return read_json(files[0]) if files else None
 
 
 def stages(job: Job) -> Iterator[Stage]:
-    """``checkpoints/seed.json``: the test metric of the seed run's model, where it learned the data's own labels.
+    """Write ``checkpoints/seed.json``: the test metric of the seed run's model, if it learned the given labels.
 
-    The pass over the test part serves judging alone and is in no arm's cost.
+    The pass over the test part is only for evaluation and is part of no arm's cost.
     """
     if finds_labels(job):
         return
@@ -68,7 +68,7 @@ def stages(job: Job) -> Iterator[Stage]:
     yield Stage(
         "seed_test",
         work,
-        # Testing is what the ledger does not count.
+        # The ledger does not count testing.
         lambda _: Estimate({}),
         makes=(Product("seed_test", (paths.SEED_METRIC,)),),
         needs=("seed_model",),

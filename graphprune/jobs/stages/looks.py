@@ -1,4 +1,4 @@
-"""What the seed run shows of every sample: a few passes late in the run, and the last training visits."""
+"""Epoch signals of all samples: a few evaluation passes late in the seed run, and the last training visits."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from graphprune.registry import get
 from graphprune.scores.last_visits import LastVisits
 from graphprune.scores.recorder import Recorder
 
-# Passes over everything, a tenth of the run apart, the last after the last epoch.
+# Evaluation passes over all samples, a tenth of the run apart, the last one after the last epoch.
 _PASSES = 3
 _NAMES = ("p_true", "entropy")
 
 
 def wants_looks(job: Job) -> bool:
-    """Whether an extrapolator of the job reads them and there are classes to look at."""
+    """Return whether an extrapolator of the job reads epoch signals and the data have classes."""
     methods = job.config.extrapolators
     return job.data.info.num_classes is not None and any(
         "looks" in get("extrapolator", method.name).reads for method in methods
@@ -30,7 +30,7 @@ def wants_looks(job: Job) -> bool:
 
 
 def looks_recorder(job: Job, length: dict[str, Any]) -> Recorder | None:
-    """A recorder of the looks at all samples, for a seed run of the given length."""
+    """Return a recorder of the epoch signals of all samples, for a seed run of the given length."""
     if not wants_looks(job):
         return None
     epochs = length["epochs"]
@@ -44,15 +44,15 @@ def looks_recorder(job: Job, length: dict[str, Any]) -> Recorder | None:
 
 
 def late_visits(epochs: int, rate: float) -> int:
-    """How many training visits of a sample that comes up ``rate`` times an epoch count as looks: 0 to 2.
+    """Return how many training visits of a sample count as epoch signals (0 to 2) at ``rate`` visits per epoch.
 
-    About those of the last two fifths of the run; a sample's earlier visits say more about their date than about it.
+    About those in the last two fifths of the run: earlier visits depend more on the epoch than on the sample.
     """
     return min(2, round(0.4 * epochs * min(1.0, rate)))
 
 
 def write_looks(job: Job, recorder: Recorder) -> list[Path]:
-    """Writes ``looks/<signal>.npy [K, N]`` float32: training visits first, passes last."""
+    """Write ``looks/<signal>.npy [K, N]`` float32: training visits first, evaluation passes last."""
     looks = [recorder.scores[name] for name in ("visits", "passes") if name in recorder.scores]
     for position, path in enumerate(_paths(job)):
         parts = [each.looks()[position] for each in looks if isinstance(each, LastVisits)]
@@ -61,7 +61,7 @@ def write_looks(job: Job, recorder: Recorder) -> list[Path]:
 
 
 def load_looks(job: Job) -> EpochSignals | None:
-    """The looks, if the job has them."""
+    """Return the epoch signals, if the job has any."""
     if not wants_looks(job):
         return None
     return EpochSignals(**{path.stem: torch.from_numpy(read_npy(path)) for path in _paths(job)})

@@ -1,4 +1,4 @@
-"""What a reference model shows of every training sample: its loss, and its features."""
+"""The losses and features of all training samples under a reference model."""
 
 from __future__ import annotations
 
@@ -28,8 +28,10 @@ _BATCH = 512
 
 
 def stages(job: Job) -> Iterator[Stage]:
-    """``reference/<key>/losses.npy [N]`` and ``features.npy [N, H]``: one pass of each reference model that samplers
-    of the job name, without augmentation."""
+    """Write ``reference/<key>/losses.npy [N]`` and ``features.npy [N, H]`` for each reference model of a sampler.
+
+    They come from one pass without augmentation.
+    """
     named = {
         reference_key(spec): spec for method in job.config.samplers() for spec in reference_specs(method)
     }
@@ -38,15 +40,18 @@ def stages(job: Job) -> Iterator[Stage]:
 
 
 def reference_specs(method: Method) -> list[Any]:
-    """The reference models that a sampler's options name: ``{weights: FILE, model: NAME}``, or ``"run"`` for losses of
-    the seed run's model (its features are the embeddings, a stage of their own)."""
+    """Return the reference models in a sampler's options.
+
+    Each is ``{weights: FILE, model: NAME}``, or ``"run"`` for the losses of the seed run's model, whose features are
+    the embeddings (another stage).
+    """
     losses, features = (method.options.get(option) for option in ("reference_losses", "embeddings"))
     found = [losses] if isinstance(losses, dict) or losses == FROM_RUN else []
     return [*found, features] if isinstance(features, dict) else found
 
 
 def reference_key(spec: Any) -> str:
-    """What tells one reference model from another: specs with the same key share a pass."""
+    """Return the key of a reference model; specs with the same key share a pass."""
     method = (
         None if spec == FROM_RUN or "model" not in spec else Method.model_validate(spec["model"]).model_dump()
     )
@@ -54,22 +59,22 @@ def reference_key(spec: Any) -> str:
 
 
 def reference_stage(job: Job, spec: Any) -> Stage:
-    """The pass of one reference model.
+    """Return the stage that makes the pass of one reference model.
 
     Args:
         job: The job.
-        spec: ``{"weights": FILE, "model": NAME or {"name": NAME, ...}}`` with a ``.safetensors`` or ``.npz``
-            file (``model``: default that of the job), or ``"run"`` for the seed run's model, which has trained
-            on the seeds.
+        spec: ``{"weights": FILE, "model": NAME or {"name": NAME, ...}}`` with a ``.safetensors`` or ``.npz`` file
+            (``model`` defaults to the job's model), or ``"run"`` for the seed run's model, which was trained on the
+            seeds.
 
     Raises:
-        InputError: the weights are missing, or belong to another model.
+        InputError: the weights are missing or do not fit the model.
     """
     if spec != FROM_RUN and (
         not isinstance(spec, dict) or "weights" not in spec or spec.keys() - {"weights", "model"}
     ):
         raise InputError(
-            f"a reference model is {{weights: FILE, model: NAME}} or 'run', not {spec!r}; give its weights"
+            f"a reference model must be 'run' or {{weights: FILE, model: NAME}} (received {spec!r})"
         )
     of_run = spec == FROM_RUN
     weights = job.run / paths.SEED_MODEL if of_run else must_exist(Path(spec["weights"]))
@@ -110,7 +115,7 @@ def reference_stage(job: Job, spec: Any) -> Stage:
 
 
 def read_reference(job: Job, spec: Any, kind: Literal["losses", "features"]) -> Tensor:
-    """The values ``[N]`` or ``[N, H]`` of a reference model."""
+    """Return the losses ``[N]`` or features ``[N, H]`` of a reference model."""
     return torch.from_numpy(read_npy(job.run / f"reference/{reference_key(spec)}/{kind}.npy"))
 
 

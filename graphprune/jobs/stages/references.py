@@ -1,4 +1,4 @@
-"""Forecasts that need no training, as the floor that every forecasting arm must beat."""
+"""Forecasts that need no training, which every forecasting arm must beat."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from graphprune.train.forecast_errors import Errors
 
 
 def reference_forecasts(job: Job) -> dict[str, Errors]:
-    """Test errors in original units of ``last_value`` and ``historical_average``; empty for images."""
+    """Return the test errors of ``last_value`` and ``historical_average`` in original units; empty for images."""
     train, test = job.data.train, job.data.test
     if not (isinstance(train, WindowSamples) and isinstance(test, WindowSamples)):
         return {}

@@ -1,4 +1,4 @@
-"""Train with a recorder attached and write the scores: on the seeds, and on everything for the oracle."""
+"""Train with a recorder attached and write the scores: on the seeds, and on all samples for the oracle."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 def stages(job: Job) -> Iterator[Stage]:
-    """The training on the seeds: ``scores/<score>.parquet``, ``checkpoints/seed.safetensors`` and ``looks/``."""
+    """Yield the training on the seeds: ``scores/<score>.parquet``, ``checkpoints/seed.safetensors``, ``looks/``."""
     job = job.scored
     settings = job.config.seed_training
 
@@ -43,7 +43,7 @@ def stages(job: Job) -> Iterator[Stage]:
         rows = np.searchsorted(job.data.train.ids, read_seeds(job).ids)
         return _train_and_score(job, attempt, rows, settings, "seed", job.run / "scores")
 
-    # Whoever needs a score that is recorded on evaluation passes pays for them, too.
+    # Users of a score that is recorded on evaluation passes also pay for these passes.
     passes = {"eval": ("seed_training_evaluation",)}
     scores = tuple(
         Product(
@@ -70,7 +70,7 @@ def stages(job: Job) -> Iterator[Stage]:
 
 
 def oracle_stages(job: Job) -> Iterator[Stage]:
-    """Full-data runs, trained as the arms are: ``oracle/<run>/<score>.parquet``."""
+    """Yield the runs on all data, trained like the arms: ``oracle/<run>/<score>.parquet``."""
     job = job.scored
     settings, n = job.config.training.optimization(), len(job.data.train)
     scores = [score.name for score in job.config.scores]
@@ -103,7 +103,7 @@ def oracle_stages(job: Job) -> Iterator[Stage]:
 
 
 def table_metadata(job: Job, score: str, **more: Any) -> dict[str, Any]:
-    """What a score table says of its origin."""
+    """Return the metadata of a score table."""
     method = next(s for s in job.config.scores if s.name == score)
     return {
         "score": score,
@@ -115,7 +115,7 @@ def table_metadata(job: Job, score: str, **more: Any) -> dict[str, Any]:
 
 
 def training_key(job: Job, training: OptimizationConfig) -> dict[str, Any]:
-    """What the scores of a training depend on."""
+    """Return everything that the scores of a training depend on."""
     config = job.config
     return {
         "data": job.data.fingerprint,
@@ -128,12 +128,12 @@ def training_key(job: Job, training: OptimizationConfig) -> dict[str, Any]:
 
 
 def evaluates(job: Job) -> bool:
-    """Whether a score of the job is recorded on evaluation passes."""
+    """Return whether a score of the job is recorded on evaluation passes."""
     return any(get("score", score.name).phase == "eval" for score in job.config.scores)
 
 
 def attached_scores(job: Job, ids: npt.NDArray[np.int64]) -> dict[str, Score]:
-    """New scores of the config, by name, for samples with these ids."""
+    """Create the scores of the config, by name, for samples with these ids."""
     return {
         score.name: create("score", score.name, **score.options, **_links(job, score.name, ids))
         for score in job.config.scores
@@ -195,7 +195,7 @@ def _train_and_score(
 
 
 def _estimate_seed_run(job: Job, measured: Calibration) -> Estimate:
-    """The training on seeds, its evaluation passes and its looks."""
+    """Estimate the training on the seeds, its evaluation passes and its epoch signals."""
     config, settings, n = job.config, job.config.seed_training, len(job.data.train)
     seeds, epochs = len(read_seeds(job).ids), int(settings.epochs)
     an_epoch = seeds + min(n - seeds, round(config.seeds.background * seeds))
@@ -213,7 +213,7 @@ def _estimate_seed_run(job: Job, measured: Calibration) -> Estimate:
 
 
 def _split(cost: Cost, own: int) -> tuple[Cost, Cost]:
-    """The seeds' own evaluation passes, and the rest: the passes over everything; time goes by samples."""
+    """Split the cost into the evaluation passes of the seeds and those of all samples, by the number of samples."""
     share = own / cost.forward_samples
     rest = cost.forward_samples - own
     return (
@@ -223,7 +223,7 @@ def _split(cost: Cost, own: int) -> tuple[Cost, Cost]:
 
 
 def _links(job: Job, score: str, ids: npt.NDArray[np.int64]) -> dict[str, torch.Tensor | None]:
-    """What scores of sensor-time windows that ask for it are told of the other sensors."""
+    """Return the options that scores of sensor-time windows need about the other sensors."""
     from graphprune.data.windows import WindowSamples
 
     train = job.data.train

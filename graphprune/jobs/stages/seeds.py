@@ -1,4 +1,4 @@
-"""Draw the seeds, and set part of them aside to judge the extrapolators."""
+"""Draw the seeds, and hold out part of them to evaluate the extrapolators."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from graphprune.runtime.rng import derive_seed, generator
 
 @dataclass(frozen=True)
 class Seeds:
-    """Ids of all seeds ``[M]`` ascending, and which of them are held out ``[M]`` bool.
+    """The ids of all seeds ``[M]`` in ascending order, and which of them are held out ``[M]`` bool.
 
-    For windows the held-out blocks keep a gap of window + horizon to the others; ``fit`` leaves the gap out.
+    For windows there is a gap of window + horizon around the held-out blocks; ``fit`` excludes the gap.
     """
 
     ids: npt.NDArray[np.int64]
@@ -36,7 +36,7 @@ class Seeds:
 
 
 def stages(job: Job) -> Iterator[Stage]:
-    """Writes ``seeds.parquet``: ``sample_id, role`` with role ``fit``, ``heldout`` or (windows) ``gap``."""
+    """Write ``seeds.parquet``: ``sample_id, role`` with role ``fit``, ``heldout`` or (windows) ``gap``."""
     job = job.scored
     config, path = job.config, job.run / paths.SEEDS
 
@@ -51,7 +51,7 @@ def stages(job: Job) -> Iterator[Stage]:
     yield Stage(
         "seeds",
         work,
-        # A plan draws them, since everything after goes by their number.
+        # A plan draws them, because all later estimates depend on their number.
         lambda measured: Estimate({"seeds": measured.seeds}),
         makes=(Product("seeds", (paths.SEEDS,)),),
         needs=("labels",) if finds_labels(job) else (),
@@ -65,7 +65,7 @@ def stages(job: Job) -> Iterator[Stage]:
 
 
 def read_seeds(job: Job) -> Seeds:
-    """The drawn seeds."""
+    """Return the drawn seeds."""
     table = pq.read_table(job.run / paths.SEEDS)
     roles = np.asarray(table["role"].to_pylist())
     return Seeds(table["sample_id"].to_numpy(), roles == "heldout", roles == "fit")
@@ -79,7 +79,7 @@ def _draw(job: Job) -> tuple[npt.NDArray[np.int64], list[str]]:
     count = round(config.seeds.fraction * len(train))
     if count < 2:
         raise InputError(
-            f"seeds.fraction {config.seeds.fraction:g} of {len(train)} samples is {count}; raise it"
+            f"seeds.fraction {config.seeds.fraction:g} of {len(train)} samples gives {count} seeds; raise it"
         )
     if draw == "time_blocks":
         if not forecasting:

@@ -1,4 +1,4 @@
-"""Select what each arm trains on."""
+"""Select the samples of each arm."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def stages(job: Job) -> Iterator[Stage]:
-    """``selections/<arm>.parquet`` for every arm with a rule."""
+    """Write ``selections/<arm>.parquet`` for every arm with a rule."""
     for arm in job.config.arms:
         if arm.sampler is None:
             yield _stage(job.scored, arm)
@@ -74,5 +74,5 @@ def _stage(job: Job, arm: ArmConfig) -> Stage:
 
 
 def read_selection(run: RunFolder, arm: str) -> Selection:
-    """An arm's selection."""
+    """Return the selection of an arm."""
     return Selection.from_parquet(run / paths.selection(arm))

@@ -1,4 +1,4 @@
-"""A short run on all the data: what the seed run's passes would have bought without seeds."""
+"""A short run on all the data that costs as many sample passes as the seed run."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 
 def stages(job: Job) -> Iterator[Stage]:
-    """A training on everything for as many sample passes as the seed run made, at least one whole epoch.
+    """Train on all samples for as many sample passes as the seed run, at least one whole epoch.
 
-    Writes ``short_run/<signal>.npy [E', N]`` float16, see `SignalLog`; it trains as the arms do.
+    Writes ``short_run/<signal>.npy [E', N]`` float16, see `SignalLog`; the settings are those of the arms.
     """
     job = job.scored
     if job.config.short_run is None:
@@ -44,7 +44,7 @@ def stages(job: Job) -> Iterator[Stage]:
         lambda attempt: _train(job, attempt, settings, epochs),
         estimate,
         makes=(Product("short_run", (paths.SHORT_RUN,)),),
-        # Its length goes by theirs, but it sees nothing of them: who needs it does not pay for them.
+        # Only its length depends on the seeds, so its users do not pay for them.
         settings={
             "data": job.data.fingerprint,
             "seed": job.config.seed,
@@ -57,7 +57,7 @@ def stages(job: Job) -> Iterator[Stage]:
 
 
 def load_short_run(job: Job) -> EpochSignals | None:
-    """What the short run showed, if the job has one."""
+    """Return the signals of the short run, if the job has one."""
     if job.config.short_run is None:
         return None
     files = {name: job.run / f"{paths.SHORT_RUN}/{name}.npy" for name in _names(job)}

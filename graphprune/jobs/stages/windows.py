@@ -1,4 +1,4 @@
-"""What windows themselves tell a sampler, without a model: how stationary they are, and which are linked."""
+"""Inputs of samplers that are computed from windows without a model: stationarity and links."""
 
 from __future__ import annotations
 
@@ -27,60 +27,62 @@ if TYPE_CHECKING:
 
 
 def window_stationarity(samples: WindowSamples) -> Tensor:
-    """How stationary each window's input is, ``[N]`` in [0, 1]; see `graphprune.samplers.stationarity`."""
+    """Return the stationarity of each window's input, ``[N]`` in [0, 1]; see `graphprune.samplers.stationarity`."""
     return stationarity(
         torch.cat([roughness(samples.readings(rows, past=True)) for rows in samples.blocks()])
     )
 
 
-_ANSWERS: dict[str, Callable[[WindowSamples], Tensor | None]] = {
+_COMPUTED: dict[str, Callable[[WindowSamples], Tensor | None]] = {
     "stationarity": window_stationarity,
     "links": linked_windows,
 }
 
 
-def asks_windows(samples: Samples, method: Method) -> list[str]:
-    """The options of a sampler that windows answer where they are not given."""
+def window_options(samples: Samples, method: Method) -> list[str]:
+    """Return the options of a sampler that are computed from windows if they are not set."""
     if not isinstance(samples, WindowSamples):
         return []
     known = inspect.signature(get("sampler", method.name)).parameters
-    return [option for option in _ANSWERS if option in known and option not in method.options]
+    return [option for option in _COMPUTED if option in known and option not in method.options]
 
 
-def ask_windows(samples: Samples, option: str) -> Tensor | None:
-    """The answer to one of `asks_windows`: one pass over the windows' inputs, None where there is none."""
+def window_option(samples: Samples, option: str) -> Tensor | None:
+    """Compute one of the options of `window_options` in one pass over the windows' inputs; None if it has no value."""
     assert isinstance(samples, WindowSamples)
-    return _ANSWERS[option](samples)
+    return _COMPUTED[option](samples)
 
 
 def stages(job: Job) -> Iterator[Stage]:
-    """``windows/<option>.npy`` for whatever samplers of the job ask windows; arms share each file.
+    """Write ``windows/<option>.npy`` for all options of `window_options`; arms share the files.
 
-    A file has shape ``[N, 0]`` where windows have no answer.
+    A file has shape ``[N, 0]`` if the option has no value.
     """
-    asked = (option for method in job.config.samplers() for option in asks_windows(job.data.train, method))
-    for option in dict.fromkeys(asked):
+    from_windows = (
+        option for method in job.config.samplers() for option in window_options(job.data.train, method)
+    )
+    for option in dict.fromkeys(from_windows):
         yield _stage(job, option)
 
 
-def read_answers(job: Job, method: Method) -> dict[str, Tensor]:
-    """The options that windows answer for a sampler."""
-    options = asks_windows(job.data.train, method)
-    read = {option: torch.from_numpy(read_npy(job.run / paths.window_answer(option))) for option in options}
+def read_window_options(job: Job, method: Method) -> dict[str, Tensor]:
+    """Return the options that are computed from windows for a sampler."""
+    options = window_options(job.data.train, method)
+    read = {option: torch.from_numpy(read_npy(job.run / paths.window_values(option))) for option in options}
     return {option: values for option, values in read.items() if values.numel()}
 
 
 def _stage(job: Job, option: str) -> Stage:
-    name, path, n = f"windows/{option}", job.run / paths.window_answer(option), len(job.data.train)
+    name, path, n = f"windows/{option}", job.run / paths.window_values(option), len(job.data.train)
 
     def work(attempt: Attempt) -> Iterable[Path]:
         with measure(attempt.costs.setdefault(name, Cost())):
-            found = ask_windows(job.data.train, option)
+            found = window_option(job.data.train, option)
             write_npy(path, (torch.zeros(n, 0) if found is None else found).numpy())
         return [path]
 
     def estimate(measured: Calibration) -> Estimate:
-        return Estimate({name: measured.passes.asked[option].cost_for(n)}, disk_bytes=4 * n)
+        return Estimate({name: measured.passes.from_windows[option].cost_for(n)}, disk_bytes=4 * n)
 
-    made = Product(name, (paths.window_answer(option),))
+    made = Product(name, (paths.window_values(option),))
     return Stage(name, work, estimate, makes=(made,), settings={"data": job.data.fingerprint})
