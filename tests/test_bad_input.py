@@ -169,8 +169,8 @@ CASES = {
     # the configuration
     "no such config": (lambda f: ("run", f / "absent.yaml"), "absent.yaml does not exist"),
     "a folder as config": (lambda f: ("run", f), "is a folder, not a file"),
-    "an empty config": (text(""), "must hold keys and values"),
-    "a config that is a list": (text("- a\n- b\n"), "must hold keys and values"),
+    "an empty config": (text(""), "must contain keys and values"),
+    "a config that is a list": (text("- a\n- b\n"), "must contain keys and values"),
     "not YAML": (text("name: [1, 2"), "not valid YAML"),
     "not UTF-8": (text(b"name: \xff\xfe"), "not valid YAML"),
     "a YAML tag that would run code": (
@@ -273,14 +273,14 @@ CASES = {
     "npz without samples": (arrays(x=X[:0], y=Y[:0]), "N > 0"),
     "npz of a wrong shape": (arrays(x=X[:, 0], y=Y), "[N, D] or [N, C, H, W]"),
     "npz with NaN": (arrays(x=np.where(X > 2, np.nan, X), y=Y), "NaN or infinite"),
-    "labels of another length": (arrays(x=X, y=Y[:50]), "one label each"),
+    "labels of another length": (arrays(x=X, y=Y[:50]), "one label per sample"),
     "labels that are floats": (arrays(x=X, y=Y.astype(float)), "integer class labels"),
     "negative labels": (arrays(x=X, y=Y - 1), "negative labels"),
     "labels that are no classes": (arrays(x=X, y=Y + 2**40), "number the classes from 0"),
     "duplicate ids": (arrays(x=X, y=Y, ids=np.zeros(60, int)), "some ids are duplicates"),
-    "ids of another length": (arrays(x=X, y=Y, ids=np.arange(3)), "one id each"),
+    "ids of another length": (arrays(x=X, y=Y, ids=np.arange(3)), "one id per sample"),
     "ids that are texts": (arrays(x=X, y=Y, ids=np.array(["ü"] * 60)), "they must be integers, one per sample"),
-    "test samples of another shape": (arrays(x=X, y=Y, x_test=X[:, :2], y_test=Y), "make them alike"),
+    "test samples of another shape": (arrays(x=X, y=Y, x_test=X[:, :2], y_test=Y), "give both the same shape"),
     "an npz that is none": (
         lambda f: ((f / "D.npz").write_bytes(b"PK\x03\x04"), of_data({"kind": "npz", "path": "{f}/D.npz"})(f))[1],
         "not a readable .npz",
@@ -458,7 +458,7 @@ CASES = {
         }.items()
     },
     "a rule with an option called kind": (
-        lambda f: ("select", f / "TRUTH.parquet", "--keep", 1, "--rule", "top", "--set", "kind=1", "--out", f / "x"),
+        lambda f: ("select", f / "TRUTH.parquet", "--keep", 1, "--rule", "top", "--set", "kind=1", "--out", f / "x.csv"),
         "unknown option of selection 'top' 'kind'; it takes none",
     ),
     "an extrapolator with an option called name": (graphed("--set", "name=x"), "of extrapolator 'knn' 'name'"),

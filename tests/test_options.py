@@ -208,7 +208,7 @@ def test_the_default_of_each_option_is_in_its_range() -> None:
         ("extrapolator", "ridge", {"normalize": 1}, "normalize must be true or false (received 1)"),
         ("selection", "window", {"drop_hardest": 2}, "drop_hardest must be a number from 0 to below 1 (received 2)"),
         ("selection", "top", {"k": 3}, "unknown option of selection 'top' 'k'; it takes none"),
-        ("selection", "d2", {"kind": 3}, "unknown option of selection 'd2' 'kind'; known are: gamma, k"),
+        ("selection", "d2", {"kind": 3}, "unknown option of selection 'd2' 'kind'; known are: gamma, k, neighbors"),
         ("score", "loss", {"reduce": None}, "reduce must be 'last' or 'mean' (received null)"),
     ],
 )  # fmt: skip
