@@ -170,8 +170,8 @@ CASES = {
     # the configuration
     "no such config": (lambda f: ("run", f / "absent.yaml"), "absent.yaml does not exist"),
     "a folder as config": (lambda f: ("run", f), "is a folder, not a file"),
-    "an empty config": (text(""), "must hold keys and values"),
-    "a config that is a list": (text("- a\n- b\n"), "must hold keys and values"),
+    "an empty config": (text(""), "must contain keys and values"),
+    "a config that is a list": (text("- a\n- b\n"), "must contain keys and values"),
     "not YAML": (text("name: [1, 2"), "not valid YAML"),
     "not UTF-8": (text(b"name: \xff\xfe"), "not valid YAML"),
     "a YAML tag that would run code": (
@@ -227,7 +227,7 @@ CASES = {
     ),
     "too few seeds": (
         digits("seeds.fraction=0.01"),
-        "'auto' needs 30 seeds to fit on, and seeds.fraction 0.01 of 1438 samples leaves 11",
+        "'auto' needs 30 seed samples to fit, and seeds.fraction 0.01 of 1438 samples leaves 11",
     ),
     "graph.k beyond n": (digits("graph.k=5000"), "graph.k is 5000 but there are 1438 samples"),
     "a model for other data": (digits("model={name: stid}"), "STID forecasts windows"),
@@ -251,7 +251,7 @@ CASES = {
     "a delta that is a text": (
         digits("training.sampler={name: infobatch, delta: x}"), "delta must be a number from 0 to 1",
     ),
-    "a sampler of windows on images": (digits("arms=[{name: mine, sampler: st_prune}]"), "goes by forecast errors"),
+    "a sampler of windows on images": (digits("arms=[{name: mine, sampler: st_prune}]"), "needs forecast errors, which only sensor data provide"),
     "a windowed score on images": (digits("scores=[st_complexity]", "arms=[]"), "needs windows"),
     "a window longer than the run": (digits("scores.0.window=99"), "too few for a window of 99"),
     "a window longer than the oracle's run": (
@@ -274,14 +274,14 @@ CASES = {
     "npz without samples": (arrays(x=X[:0], y=Y[:0]), "N > 0"),
     "npz of a wrong shape": (arrays(x=X[:, 0], y=Y), "[N, D] or [N, C, H, W]"),
     "npz with NaN": (arrays(x=np.where(X > 2, np.nan, X), y=Y), "NaN or infinite"),
-    "labels of another length": (arrays(x=X, y=Y[:50]), "one label each"),
+    "labels of another length": (arrays(x=X, y=Y[:50]), "one label per sample"),
     "labels that are floats": (arrays(x=X, y=Y.astype(float)), "integer class labels"),
     "negative labels": (arrays(x=X, y=Y - 1), "negative labels"),
     "labels that are no classes": (arrays(x=X, y=Y + 2**40), "number the classes from 0"),
     "duplicate ids": (arrays(x=X, y=Y, ids=np.zeros(60, int)), "some ids are duplicates"),
-    "ids of another length": (arrays(x=X, y=Y, ids=np.arange(3)), "one id each"),
+    "ids of another length": (arrays(x=X, y=Y, ids=np.arange(3)), "one id per sample"),
     "ids that are texts": (arrays(x=X, y=Y, ids=np.array(["ü"] * 60)), "they must be integers, one per sample"),
-    "test samples of another shape": (arrays(x=X, y=Y, x_test=X[:, :2], y_test=Y), "make them alike"),
+    "test samples of another shape": (arrays(x=X, y=Y, x_test=X[:, :2], y_test=Y), "give both the same shape"),
     "an npz that is none": (
         lambda f: ((f / "D.npz").write_bytes(b"PK\x03\x04"), of_data({"kind": "npz", "path": "{f}/D.npz"})(f))[1],
         "not a readable .npz",
@@ -396,7 +396,7 @@ CASES = {
     "NaN in a log": (log(probs=PROBS * np.nan, labels=np.zeros(6, int)), "not probabilities"),
     "a log of two dimensions": (log(probs=PROBS[0], labels=np.zeros(6, int)), "[E, N, C]"),
     "duplicate ids in a log": (
-        log(probs=PROBS, labels=np.zeros(6, int), ids=np.zeros(6, int)), "occur more than once",
+        log(probs=PROBS, labels=np.zeros(6, int), ids=np.zeros(6, int)), "duplicate ids; ids must be unique",
     ),
     "an option called kind": (log("--score", "loss", "--set", "kind=3"), "of score 'loss' 'kind'"),
     "an option called name": (log("--score", "loss", "--set", "name=3"), "of score 'loss' 'name'"),
@@ -412,10 +412,10 @@ CASES = {
     "a graph that is absent": (graphed("--graph", "{f}/none"), "graph.json does not exist"),
     "a graph of other samples": (
         graphed(G=lambda g: np.save(g / "indices.npy", np.load(g / "indices.npy")[:50])),
-        "points outside its 50 samples",
+        "refers to rows outside its 50 samples",
     ),
     "a graph that points outside": (
-        graphed(G=lambda g: np.save(g / "indices.npy", np.load(g / "indices.npy") + 100)), "points outside",
+        graphed(G=lambda g: np.save(g / "indices.npy", np.load(g / "indices.npy") + 100)), "refers to rows outside its 120 samples",
     ),
     "a graph.json that is none": (graphed(G=lambda g: (g / "graph.json").write_text("{")), "not valid JSON"),
     "a graph.json that is a list": (graphed(G=lambda g: (g / "graph.json").write_text("[]")), "graph.json"),
@@ -526,11 +526,11 @@ CASES = {
     ),
     "a selection with duplicates": (
         scores({"sample_id": [1, 1]}, "train", DIGITS, "--selection", "{f}/B.parquet",
-               "--out", "{f}/r"), "without repetition",
+               "--out", "{f}/r"), "without duplicates",
     ),
     "an empty selection": (
         scores({"sample_id": np.zeros(0, int)}, "train", DIGITS, "--selection", "{f}/B.parquet",
-               "--out", "{f}/r"), "keeps no sample",
+               "--out", "{f}/r"), "so no sample is kept",
     ),
     "a sampler that is a path": (
         lambda f: ("train", DIGITS, "--sampler", "../../x", "--out", f / "r"), "unknown sampler",

@@ -272,7 +272,7 @@ def test_bad_input_stays_exit_code_2_with_debug(run):
     code, _, err = run("report", "nowhere", "--debug")
     assert code == 2
     assert err.startswith("Traceback")
-    assert err.splitlines()[-1] == "error: nowhere has no metrics.json; give the folder of a finished run"
+    assert err.splitlines()[-1] == "error: nowhere has no metrics.json; pass the folder of a finished run"
 
 
 @pytest.mark.parametrize(

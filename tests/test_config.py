@@ -41,7 +41,7 @@ def test_an_arm_goes_by_the_first_extrapolator_unless_it_names_one():
     ("rule", "second", "message"),
     [
         ("beta", None, "arms: a: rule 'beta' needs a second_score"),
-        ("top", "aum", "arms: a: rule 'top' reads one score; leave second_score out"),
+        ("top", "aum", "arms: a: rule 'top' uses one score; remove second_score"),
     ],
 )
 def test_a_second_score_goes_with_a_rule_that_reads_it(rule, second, message):
@@ -336,15 +336,15 @@ def sampled(sampler):
     [
         (ruled(name="ccs", drop_hardest=2), "drop_hardest must be"),
         (ruled(name="d2", k=30), "k is 30 but the graph has 20"),
-        (ruled(name="semdedup", clusters=500), "500 clusters for"),
+        (ruled(name="semdedup", clusters=500), "clusters is 500 but there are 300 samples"),
         (sampled({"name": "rs2", "n": 5}), "'rs2': n is set by the job"),
         ({"arms": [{"name": "a", "score": "loss", "sampler": "seta"}]}, "takes no scores"),
-        (sampled("st_prune"), "goes by forecast errors"),
+        (sampled("st_prune"), "needs forecast errors, which only sensor data provide"),
         (sampled({"name": "infobatch", "delta": "x"}), "delta must be a number from 0 to 1"),
         (sampled({"name": "gstds", "embeddings": 5}), "embeddings must be a Tensor"),
-        (sampled({"name": "gstds", "embeddings": {"model": "mlp"}}), "give its weights"),
+        (sampled({"name": "gstds", "embeddings": {"model": "mlp"}}), "embeddings must be run or .weights: FILE"),
         ({"extrapolators": [{"name": "knn", "k": 1.5}]}, "k must be an integer"),
-        ({"extrapolators": [{"name": "knn", "k": 49}]}, "'knn' needs 49 seeds to fit on"),
+        ({"extrapolators": [{"name": "knn", "k": 49}]}, "'knn' needs 49 seed samples to fit"),
         ({"extrapolators": [{"name": "ensemble", "members": ["mean", "mien"]}]}, "unknown extrapolator 'mien'"),
         ({"extrapolators": [{"name": "ensemble", "members": ["mean", {"name": "knn", "k": 40}]}]}, "seeds are too few"),
         ({"extrapolators": ["seed_errors"]}, "needs seed_errors"),

@@ -105,7 +105,7 @@ def test_a_selection_is_a_subset_and_a_text_file(tmp_path):
     assert ic.read_ids(tmp_path / "k.txt").ids.tolist() == [2, 5]
     for wrong, word in (
         ("2\nx\n", "line 2 is .x.; every line must be one integer"),
-        ("2\n2\n", "repetition"),
+        ("2\n2\n", "without duplicates"),
         ("", "keeps no sample"),
     ):
         (tmp_path / "w.txt").write_text(wrong)

@@ -6,8 +6,14 @@ from pathlib import Path
 import pytest
 
 from graphprune.config.load import load_config
+from graphprune.data.images import load_npz
+from graphprune.data.parquet import load_parquet
+from graphprune.data.sensors import read_sensors
 from graphprune.errors import InputError
+from graphprune.files import read_json, read_npy, read_npz
+from graphprune.interchange.files import read_scores, read_selection
 from graphprune.jobs.pipeline import run as run_job
+from graphprune.table import ScoreTable
 
 TINY = Path(__file__).parent / "tiny.yaml"
 
@@ -85,8 +91,30 @@ def test_no_command_writes_over_its_own_input(run, files):
     ):
         code, _, err = run(*command, "--out", out)
         assert (code, err.count("\n")) == (2, 1), err
-        # A format that the command does not write is refused first.
-        other = Path(out).suffix in (".npz", ".yaml") or out == f / "Y.npy"
-        assert ("has the suffix" if other else "would overwrite this command's input") in err
+        assert "would overwrite this command's input" in err
     assert run("select", f / "TRUTH.parquet", "--keep", "0.5", "--rule", "top", "--out", f)[0] == 2
     assert contents(f) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        ("a.yaml", load_config),
+        ("a.json", read_json),
+        ("a.npy", read_npy),
+        ("a.npz", read_npz),
+        ("a.npz", load_npz),
+        ("a.npz", read_sensors),
+        ("a.parquet", ScoreTable.from_parquet),
+        ("a.parquet", load_parquet),
+        ("a.csv", read_scores),
+        ("a.jsonl", read_scores),
+        ("a.txt", read_selection),
+        ("a.csv", read_sensors),
+        ("a.h5", read_sensors),
+    ],
+)
+def test_a_missing_file_is_reported_as_missing_and_nothing_else(tmp_path, name, read):
+    with pytest.raises(InputError) as caught:
+        read(tmp_path / name)
+    assert str(caught.value) == f"{tmp_path / name} does not exist; check the path"

@@ -180,7 +180,7 @@ def test_fresh_takes_neither_links_nor_the_current_nor_the_home_folder(tmp_path,
     (tmp_path / "link").symlink_to(tmp_path / "place/run")
     before = contents(tmp_path / "place/run")
     with pytest.raises(
-        InputError, match="is a symbolic link, which --fresh does not follow; give .*place/run itself"
+        InputError, match="is a symbolic link, which --fresh does not follow; pass .*place/run itself"
     ):
         make(tmp_path / "link", "new", fresh=True)
     monkeypatch.setenv("HOME", str(tmp_path / "place/run/inner"))

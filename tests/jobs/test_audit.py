@@ -33,5 +33,5 @@ def test_every_method_gets_an_interval_and_the_ledger_the_cost(tmp_path):
 
 
 def test_longer_than_a_full_run_is_refused():
-    with pytest.raises(InputError, match="audit.epochs: 7 is more than training.epochs 6"):
+    with pytest.raises(InputError, match="audit.epochs is 7 but training.epochs is 6"):
         load_config(TINY, (*SMALL, "audit={epochs: 7}"))

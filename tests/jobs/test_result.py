@@ -37,10 +37,10 @@ def test_it_reads_scores_predictions_and_selections(result):
     assert predicted.values[predicted.rows_of(measured.ids, "seeds")].tolist() == measured.values.tolist()
     assert set(result.selection(arm).ids) <= set(predicted.ids)
     with pytest.raises(
-        InputError, match=r"predictions/aum/gcn.parquet does not exist; predictions of this run: "
+        InputError, match=r"predictions/aum/gcn.parquet does not exist; this run has the predictions "
     ):
         result.predictions("aum", "gcn")
-    with pytest.raises(InputError, match="selections of this run: pruned"):
+    with pytest.raises(InputError, match="this run has the selections pruned"):
         result.selection("nothing")
 
 
@@ -61,5 +61,5 @@ def test_html_escapes_names(result):
 
 
 def test_a_folder_without_a_finished_run_is_refused(tmp_path):
-    with pytest.raises(InputError, match="has no metrics.json; give the folder of a finished run"):
+    with pytest.raises(InputError, match="has no metrics.json; pass the folder of a finished run"):
         graphprune.RunResult.open(tmp_path)

@@ -93,7 +93,7 @@ def test_a_graph_on_plain_statistics(toy, tmp_path):
     assert clear["n"] < clear["least"] <= clear["of"] == knn["oracle"]["n"]
     assert knn["oracle_clear"] is None
     for shown in ((folder / "report.html").read_text(), summary(metrics)):
-        assert f"Only {clear['n']} of the {clear['of']} windows that are no seeds are clear" in shown
+        assert f"Only {clear['n']} of the {clear['of']} windows that are not seeds are disjoint" in shown
     # Predicted in the order of the seed errors; z-scores are over all windows, for measured ones over the seeds.
     errors, table = (
         np.load(folder / "seed_errors.npy"),

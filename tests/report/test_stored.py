@@ -185,13 +185,13 @@ def test_files_of_different_runs_are_refused(folder: Path, run: Run) -> None:
     (folder / "config.yaml").write_text(config.replace("limit: 300", "limit: 200"))
     code, _, err = run("report", folder)
     assert (code, err.count("\n")) == (2, 1)
-    assert "tdds/knn.parquet is about other samples than the run's data" in err
+    assert "tdds/knn.parquet holds other samples than the run's data" in err
 
 
 def test_folders_without_a_finished_run_are_refused(folder: Path, tmp_path: Path, run: Run) -> None:
     for path in (tmp_path / "nowhere", tmp_path):
         code, _, err = run("report", path)
-        assert (code, err) == (2, f"error: {path} has no metrics.json; give the folder of a finished run\n")
+        assert (code, err) == (2, f"error: {path} has no metrics.json; pass the folder of a finished run\n")
     with FileLock(folder / ".lock"):
         code, _, err = run("report", folder)
     assert (code, err) == (2, f"error: {folder} is in use by a run; wait until it has finished\n")

@@ -29,7 +29,7 @@ def test_a_training_with_non_finite_weights_is_rejected_by_name(job, tmp_path, s
         config = config.model_copy(
             update={"seed_training": parse_config({**job, "data": {"kind": "object"}}).seed_training}
         )
-    name = "run 'seed'" if section == "seed_training" else "arm 'full', random state 0"
+    name = "run 'seed'" if section == "seed_training" else "arm 'full', random seed 0"
     with pytest.raises(TrainingDiverged, match=f"{name}: the training diverged .* lower lr"):
         run(config, tmp_path / "run", data=load_sklearn("digits", limit=150))
 
