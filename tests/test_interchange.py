@@ -106,7 +106,7 @@ def test_a_selection_is_a_subset_and_a_text_file(tmp_path):
     for wrong, word in (
         ("2\nx\n", "line 2 is .x.; every line must be one integer"),
         ("2\n2\n", "without duplicates"),
-        ("", "keeps no sample"),
+        ("", "so no sample is kept"),
     ):
         (tmp_path / "w.txt").write_text(wrong)
         with pytest.raises(InputError, match=word):

@@ -184,7 +184,7 @@ def test_fresh_takes_neither_links_nor_the_current_nor_the_home_folder(tmp_path,
     ):
         make(tmp_path / "link", "new", fresh=True)
     monkeypatch.setenv("HOME", str(tmp_path / "place/run/inner"))
-    with pytest.raises(InputError, match="is or holds the home folder"):
+    with pytest.raises(InputError, match="is or contains the home folder"):
         make(tmp_path / "place/run", "new", fresh=True)
     for here in ("place/run", "place/run/inner"):
         monkeypatch.chdir(tmp_path / here)

@@ -35,8 +35,8 @@ class EpochSampler(Sampler[int]):
 
     **Rows, not ids.** A sampler yields rows: the positions 0..n-1 that ``dataset[row]`` accepts. All methods
     take rows. To convert ids, use `scores_by_row` for a score table and ``StaticSampler.from_selection`` for a
-    selection. ``update`` and ``weights`` need the rows of each batch, so the data set returns them (``return row, x, y``);
-    this works with any number of workers.
+    selection. ``update`` and ``weights`` need the rows of each batch, so the data set returns them
+    (``return row, x, y``); this works with any number of workers.
 
     A complete training step::
 

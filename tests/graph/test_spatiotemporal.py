@@ -113,7 +113,7 @@ def test_bad_input_is_rejected():
         spatiotemporal_graph(knn, np.array([0, 1]), n_sensors=1)
     with pytest.raises(InputError, match="temporal_weight is -1"):
         spatiotemporal_graph(knn, np.arange(3), n_sensors=1, temporal_weight=-1)
-    with pytest.raises(InputError, match=r"give \[3, 3\]"):
+    with pytest.raises(InputError, match=r"pass strengths \[3, 3\]"):
         spatiotemporal_graph(knn, np.arange(3), n_sensors=3, granularity="sensor", links=np.eye(2))
 
 
