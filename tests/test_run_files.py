@@ -190,7 +190,7 @@ def test_fresh_takes_neither_links_nor_the_current_nor_the_home_folder(tmp_path,
         monkeypatch.chdir(tmp_path / here)
         for out in (Path("."), Path(".."), tmp_path / "place/run"):
             if out.resolve() in (tmp_path / "place/run", tmp_path / "place"):
-                with pytest.raises(InputError, match="is or holds the current folder"):
+                with pytest.raises(InputError, match="is or contains the current folder"):
                     make(out, "new", fresh=True)
     assert contents(tmp_path / "place/run") == before
     make(tmp_path / "link")  # without --fresh a link is as good as the folder
