@@ -97,7 +97,7 @@ def embed(
     """Embed all samples of the config's data (source seed_model trains the seed model first)."""
     job = load(config, overrides, seed, device)
     from graphprune.cli.console import ConsoleReporter
-    from graphprune.jobs.files import embed_alone
+    from graphprune.jobs.single import embed_alone
 
     with ConsoleReporter() as reporter, _one_line_warnings():
         result = embed_alone(job, out, reporter, source=config)
@@ -129,7 +129,7 @@ def train(
     job = load(config, overrides, seed, device)
     from graphprune.cli.console import ConsoleReporter, summary
     from graphprune.cli.first_screen import first_screen
-    from graphprune.jobs.files import train_alone
+    from graphprune.jobs.single import train_alone
     from graphprune.train.process_group import ProcessGroup
 
     with ConsoleReporter() as reporter, _one_line_warnings():
@@ -154,7 +154,7 @@ def report(
     debug: DebugOption = False,
 ) -> None:
     """Write the report page of a run again, or one page that compares several runs."""
-    from graphprune.jobs.files import report_alone
+    from graphprune.jobs.single import report_alone
 
     path = report_alone(runs, out)
     print_json({"report": str(path)}) if as_json else say(f"wrote {path}")

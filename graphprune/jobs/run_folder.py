@@ -228,6 +228,12 @@ class RunFolder:
         """Register a stage without running it, so that others can use its products from an earlier run."""
         self._products.add(stage)
 
+    def require(self, need: str) -> None:
+        """Reject a folder without a product that a whole job makes; `InputError` says how to make it."""
+        if not self._products.knows(need):
+            raise self._lacks(need)
+        self._made(need)
+
     def _key(self, stage: Stage) -> str:
         return fingerprint(
             {
@@ -244,10 +250,13 @@ class RunFolder:
         stage, product = self._products.maker(need)
         record = read_record(self._record_path(stage.name))
         if record is None:
-            raise InputError(
-                f"{self.path} has no '{need}', which graphprune run writes; run the whole job there first"
-            )
+            raise self._lacks(need)
         return {name: digest for name, digest in record["outputs"].items() if product.holds(name)}
+
+    def _lacks(self, need: str) -> InputError:
+        return InputError(
+            f"{self.path} has no '{need}', which graphprune run writes; run the whole job there first"
+        )
 
     def costs(self, stage: str) -> dict[str, Cost]:
         """Return the costs of a finished stage, by ledger entry."""

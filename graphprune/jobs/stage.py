@@ -119,6 +119,10 @@ class Products:
         for product in stage.products:
             self._makers[product.name] = stage, product
 
+    def knows(self, need: str) -> bool:
+        """Return whether a stage makes the product."""
+        return need in self._makers
+
     def maker(self, need: str) -> tuple[Stage, Product]:
         """Return the stage and its product; `KeyError` if no earlier stage makes it."""
         if need not in self._makers:

@@ -6,9 +6,9 @@ from safetensors.torch import load_file
 
 from graphprune.config.load import parse_config
 from graphprune.errors import InputError
-from graphprune.jobs.files import train_alone
 from graphprune.jobs.job import Silent
 from graphprune.jobs.pipeline import run
+from graphprune.jobs.single import train_alone
 from graphprune.train.checkpoint import shrink_and_perturb
 
 N, SEEDS, EPOCHS = 240, 72, 2
@@ -99,3 +99,30 @@ def test_noise_has_the_stated_spread_and_depends_on_the_seed_alone():
 def test_without_a_seed_run_there_is_nothing_to_start_from(tmp_path):
     with pytest.raises(InputError, match="init: seed needs .*seed.safetensors"):
         train_alone(config(), tmp_path, selection=None, sampler="random", scores=None, reporter=Silent())
+
+
+@pytest.mark.parametrize(
+    ("sampler", "missing"),
+    [
+        ({"name": "gstds", "embeddings": "run"}, "embeddings"),
+        ({"name": "gstds", "graph": "run"}, "graph"),
+        ({"name": "jest", "reference_losses": "run"}, "seed_model"),
+    ],
+)
+def test_what_only_a_whole_job_makes_is_rejected_before_anything_is_written(tmp_path, sampler, missing):
+    own = config(init="fresh", sampler=sampler)
+    with pytest.raises(InputError, match=f"has no '{missing}', which graphprune run writes"):
+        train_alone(
+            own, tmp_path / "run", selection=None, sampler=sampler["name"], scores=None, reporter=Silent()
+        )
+    assert not (tmp_path / "run/config.yaml").exists()
+
+
+def test_a_sampler_reads_what_a_whole_job_made_in_the_folder(finished):
+    out, _ = finished
+    for sampler in ({"name": "gstds", "embeddings": "run"}, {"name": "jest", "reference_losses": "run"}):
+        own = config(init="fresh", sampler=sampler)
+        metrics = train_alone(
+            own, out, selection=None, sampler=sampler["name"], scores=None, reporter=Silent()
+        )
+        assert metrics["training"][sampler["name"]]["cost_passes"] > 0
