@@ -251,7 +251,9 @@ CASES = {
     "a delta that is a text": (
         digits("training.sampler={name: infobatch, delta: x}"), "delta must be a number from 0 to 1",
     ),
-    "a sampler of windows on images": (digits("arms=[{name: mine, sampler: st_prune}]"), "needs forecast errors, which only sensor data provide"),  # noqa: E501
+    "a sampler of windows on images": (
+        digits("arms=[{name: mine, sampler: st_prune}]"), "needs forecast errors, which only sensor data provide",
+    ),
     "a windowed score on images": (digits("scores=[st_complexity]", "arms=[]"), "needs windows"),
     "a window longer than the run": (digits("scores.0.window=99"), "too few for a window of 99"),
     "a window longer than the oracle's run": (
@@ -415,7 +417,8 @@ CASES = {
         "refers to rows outside its 50 samples",
     ),
     "a graph that points outside": (
-        graphed(G=lambda g: np.save(g / "indices.npy", np.load(g / "indices.npy") + 100)), "refers to rows outside its 120 samples",  # noqa: E501
+        graphed(G=lambda g: np.save(g / "indices.npy", np.load(g / "indices.npy") + 100)),
+        "refers to rows outside its 120 samples",
     ),
     "a graph.json that is none": (graphed(G=lambda g: (g / "graph.json").write_text("{")), "not valid JSON"),
     "a graph.json that is a list": (graphed(G=lambda g: (g / "graph.json").write_text("[]")), "graph.json"),

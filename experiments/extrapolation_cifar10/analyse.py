@@ -115,7 +115,7 @@ def main() -> None:
         nargs="+",
         choices=list(NETWORKS),
         metavar="NAME",
-        help="Adds these to what stands; without it everything is written anew, and they are to be added again.",
+        help="Add these to the existing results. Without this option all results are recomputed, without the networks.",
     )
     options = parser.parse_args()
     folder, state = options.runs, options.state

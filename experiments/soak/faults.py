@@ -74,7 +74,7 @@ class Soak:
         return out
 
     def kills(self, rounds: int, *, kind: signal.Signals = signal.SIGKILL) -> dict[str, Any]:
-        """Ends the run at random moments, ``rounds`` times in all; whenever it got to its end, it starts anew."""
+        """Kill the run at random moments, ``rounds`` times in total; a run that finishes is started again elsewhere."""
         done = finished = 0
         while done < rounds:
             out = self.folder / f"{kind.name}-{finished}"

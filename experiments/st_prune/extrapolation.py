@@ -37,7 +37,7 @@ Floats = npt.NDArray[np.float32]
 
 
 def seed_run(place: Place, name: str, data: Data, fraction: float, state: int) -> dict[str, Any]:
-    """Trains on blocks of time, embeds everybody, predicts with every method; keeps what the others read."""
+    """Train on blocks of time, embed all windows and predict with every method; return what later steps read."""
     setting, windows = place.setting(name), data.train
     assert isinstance(windows, WindowSamples)
     spans = {"window": windows.window, "horizon": windows.horizon, "delay": windows.delay}

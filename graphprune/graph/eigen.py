@@ -30,7 +30,7 @@ def smallest(links: Any, count: int, kind: Kind) -> tuple[Array, Array, float]:
     """The ``count`` smallest eigenvalues ``[count]``, vectors ``[n, count]``, and the next eigenvalue.
 
     A multiple eigenvalue is returned with its multiplicity: one Lanczos run finds only one of its vectors, so
-    the rest of the space is searched until nothing smaller is left. The next value (inf if there is none) shows
+    the rest of the space is searched until nothing smaller is left. The next value (inf if all are returned) shows
     whether the last one is simple; unless the two are close, it has an accuracy of three digits only.
 
     Args:

@@ -25,7 +25,7 @@ class Learning:
         name: The arm, or ``the seed run``.
         metric: ``accuracy`` or ``mae``.
         reached: Mean of the metric over the random seeds.
-        interval: 95 % interval of the mean, or None if there is none (an MAE of a single training).
+        interval: 95 % interval of the mean, or None for the MAE of a single training.
         trivial: The metric of the trivial prediction on the same test part (see `TRIVIAL`).
         learned: Whether the models are better than the trivial prediction by more than the interval.
     """

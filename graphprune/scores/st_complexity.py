@@ -89,7 +89,7 @@ def combined(parts: Iterable[tuple[float, Tensor]], known: Tensor) -> Tensor:
 def beside_linked(level: Tensor, links: Tensor) -> Tensor:
     """Standard deviation ``[n]`` of the mean errors ``[n]`` of a window and its linked windows ``[n, L]``.
 
-    A mean error of NaN is unknown and ignored; a link of -1 is none.
+    A mean error of NaN is unknown and ignored; a link of -1 marks a missing link.
     """
     linked = level[links.clamp(min=0)].masked_fill(links < 0, torch.nan)
     return _nanstd(torch.cat([level[:, None], linked], dim=1).double()).nan_to_num(nan=0.0)

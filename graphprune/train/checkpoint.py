@@ -64,7 +64,7 @@ class Checkpoint:
         self._last = time.monotonic()
 
     def load(self) -> dict[str, Any] | None:
-        """The saved state; None if there is none, or, with a warning, if it is damaged."""
+        """Return the saved state, or None if there is no file or, with a warning, if the file is damaged."""
         try:
             return self.read()
         except (MemoryError, PermissionError):
