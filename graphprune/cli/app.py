@@ -12,7 +12,7 @@ from graphprune.cli.explain import DONE, FAILED, INTERRUPTED, explain, interrupt
 from graphprune.cli.options import DebugOption
 from graphprune.cli.output import messages_were_lost, standard_streams
 from graphprune.runtime.paths import refuse_unusable
-from graphprune.runtime.process import prepare_process
+from graphprune.runtime.process import prepare_process, require_address_space
 from graphprune.runtime.version import __version__
 
 app = typer.Typer(
@@ -46,6 +46,8 @@ def _run() -> int:
     try:
         for argument in arguments:
             refuse_unusable(argument)
+        if not {"--help", "--version"} & {*(arguments or ["--help"])}:
+            require_address_space()
         code = app(args=arguments or ["--help"], standalone_mode=False)
     except Exception as error:
         if debug:

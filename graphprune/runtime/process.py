@@ -8,6 +8,8 @@ import os
 # Parameters of glibc's mallopt (malloc.h), and our values in bytes.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 _KEPT_AT_MOST, _LARGEST_REUSED = 1 << 30, 1 << 28
+# With less address space torch does not load; with somewhat more it always does, and a job may still need more.
+_LEAST_ADDRESS_SPACE = 800 * 2**20
 
 
 def prepare_process() -> None:
@@ -23,6 +25,19 @@ def prepare_process() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if not any(name.startswith(("MALLOC_", "GLIBC_TUNABLES", "LD_PRELOAD")) for name in os.environ):
         _keep_freed_memory()
+
+
+def require_address_space() -> None:
+    """Check a limit of the address space (``ulimit -v``) before libraries load, which may crash if it is too small.
+
+    Raises:
+        MemoryError: the limit is below 800 MiB.
+    """
+    import resource
+
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if limit != resource.RLIM_INFINITY and limit < _LEAST_ADDRESS_SPACE:
+        raise MemoryError
 
 
 def _keep_freed_memory() -> None:
